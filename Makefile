@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check
+.PHONY: demo test check benchmark-score
 demo: .venv/ready
 	$(BIN)/bench demo
 
@@ -13,6 +13,9 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+benchmark-score: .venv/ready
+	$(BIN)/python -m tests.benchmarks.scoring $(DATA) $(SNVS)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

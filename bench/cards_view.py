@@ -17,7 +17,7 @@ def all_models() -> Rows:
     """List every model: name, parameters at default size, source, one line; a broken one too."""
     import torch
 
-    from bench.run import count_parameters
+    from bench.model import count_parameters
 
     rows: Rows = []
     for name, place in MODELS.places().items():

@@ -36,6 +36,7 @@ def plugins(command: F) -> F:
     """Add --plugin, which registers a user's file before the command runs."""
 
     def load(ctx: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
+        """Register the files; torch and its kin are loaded only where there are any."""
         if paths:
             from bench.registry import load_plugin_file
 
@@ -124,6 +125,84 @@ def run(
         from bench.tables import figures_table
 
         figures_table(manifest)
+
+
+@cli.command()
+@click.option("--run", "reference", metavar="RUN", help="Score a run again: its folder or name.")
+@click.option("--task", help="Whose test rows; not needed with --run.")
+@click.option(
+    "--predictions",
+    type=Folder,
+    help="Made elsewhere: sequence and value, a value a line, .npy, or the challenge's .json.",
+)
+@click.option("--rows", metavar="PART", help="Part of the test rows.  [the part that ranks]")
+@click.option("--data", type=Folder, help="Folder of the data.  [as for `bench run`]")
+@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--snvs", type=Folder, help="A file in place of the SNVs subset.")
+@click.option("--log", is_flag=True, help="Record as an external result, marked unverified.")
+@click.option("--name", help="What to call the external result.")
+@home_option
+@plugins
+@as_json
+def score(
+    *,
+    reference: str | None,
+    task: str | None,
+    predictions: Path | None,
+    data: Path | None,
+    test_data: Path | None,
+    log: bool,
+    name: str | None,
+    home: Path | None,
+    as_json: bool,
+    **scope: Any,
+) -> None:
+    """Score predictions of the test rows, a run's or those of another program."""
+    from bench import rescore, tables
+
+    folder = test_data or data
+    if reference is not None and predictions is None and task is None and not log:
+        scored = rescore.score_run(reference, folder=folder, home=home, **scope)
+    elif predictions is not None and task is not None and reference is None:
+        if log != (name is not None):
+            raise BenchError("--log and --name NAME go together: an external result has a name.")
+        scored = rescore.score_file(predictions, task, folder=folder, **scope)
+    else:
+        raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
+    if name is not None:
+        click.echo(scored.log(name, home), err=True)
+    if as_json:
+        _print_json(scored.scores.as_json())
+    else:
+        tables.scores_table(scored.test.name, scored.scores)
+
+
+@cli.command()
+@click.option("--run", "reference", metavar="RUN", required=True, help="Its folder or name.")
+@click.option(
+    "--sequences", required=True, help="Lines, tab-separated lines or FASTA; - is standard input."
+)
+@click.option("--out", type=Folder, help="A file.  [standard output]")
+@click.option("--submission", is_flag=True, help='Write the challenge\'s JSON: {"0": value, …}.')
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@home_option
+@plugins
+def predict(
+    *,
+    reference: str,
+    sequences: str,
+    out: Path | None,
+    submission: bool,
+    device: str,
+    home: Path | None,
+) -> None:
+    """Predict sequences with the model of a run, in the unit it was trained on."""
+    from bench import results
+    from bench.inference import predict_file
+    from bench.report import Screen
+
+    run = results.find_run(reference, results.home(home))
+    predict_file(run, sequences, out, Screen(), submission=submission, device=device)
 
 
 @cli.command()
@@ -288,6 +367,9 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("bench: interrupted", err=True)
         sys.exit(130)
+    except BrokenPipeError:  # `bench … | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -6,10 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.dataset import Dataset
+from bench.dataset import Dataset, TestSet
 from bench.errors import BenchError
 from bench.settings import as_dict
 from bench.task import Task
@@ -83,6 +84,30 @@ def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) ->
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return facts
+
+
+def load_test(task: Task, directory: Path) -> TestSet:
+    """Read only what scoring needs, from raw files or from what ``bench data encode`` wrote.
+
+    Raises:
+        BenchError: Files are missing or wrong.
+    """
+    if Dataset.is_saved(directory):
+        return Dataset.open(directory).test
+    return task.read_test(directory)
+
+
+def with_subset(task: Task, test: TestSet, name: str, path: Path) -> TestSet:
+    """Return a test set with one subset read from another file.
+
+    Raises:
+        BenchError: The task has no such subset, or the file is missing or wrong.
+    """
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    subsets = {**test.subsets, name: task.read_subset(name, path, len(test))}
+    missing = {subset: file for subset, file in test.missing.items() if subset != name}
+    return replace(test, subsets=subsets, missing=missing)
 
 
 def load(task: Task, task_name: str, directory: Path, test_directory: Path | None) -> Dataset:

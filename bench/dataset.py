@@ -12,7 +12,7 @@ import zipfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +24,17 @@ SPLITS = ("train", "validation", "test")
 _HEADER = "dataset.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Split:
     """Rows of one purpose.
 
     Attributes:
         sequences: N encoded sequences, flanks included.
-        target: ``(N,)`` float32, in the task's own unit.
+        target: ``(N,)`` float64, as the file says: scores are exact, training rounds.
     """
 
     sequences: Sequences
-    target: NDArray[np.float32]
+    target: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.target)
@@ -42,6 +42,41 @@ class Split:
     def take(self, rows: NDArray[np.int64]) -> Split:
         """Return some rows, in the order given."""
         return Split(self.sequences.take(rows), self.target[rows])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of letters and targets: equal for equal content, however it was stored."""
+        width = int(self.sequences.lengths.max(initial=0))
+        digest = hashlib.blake2b(f"{len(self)} {width}".encode(), digest_size=8)
+        for array in (self.sequences.tokens[:, :width], self.sequences.lengths, self.target):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class TestSet(Split):
+    """What predictions are scored on; enough for that, with no training data.
+
+    Attributes:
+        name: What scores are filed under, such as "dream" or "dream-simulated".
+        subsets: By name: test rows ``(M,)``, or pairs of them ``(M, 2)`` as in the files.
+        missing: Files that were not there, by the subset they hold.
+    """
+
+    __test__: ClassVar[bool] = False  # not a test case, pytest
+
+    name: str = ""
+    subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def subsets_fingerprint(self) -> str:
+        """Hash of the subsets: with :attr:`fingerprint`, all a score depends on but predictions."""
+        digest = hashlib.blake2b(digest_size=8)
+        for name, rows in sorted(self.subsets.items()):
+            digest.update(f"{name} {rows.shape} {rows.dtype}".encode())
+            digest.update(np.ascontiguousarray(rows).data)
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -55,7 +90,6 @@ class Dataset:
         usual_length: Letters of a typical sequence, flanks included.
         flanks: Constant letters on the left and right.
         train, validation, test: The rows.
-        subsets: Row numbers of the test split, by name, for scoring.
         notes: Counts worth a reader's eye, such as repeated sequences.
     """
 
@@ -66,29 +100,19 @@ class Dataset:
     flanks: tuple[int, int]
     train: Split
     validation: Split
-    test: Split
-    subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    test: TestSet
     notes: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of letters, targets and split: equal for equal content, however it was stored."""
-        digest = hashlib.blake2b(digest_size=8)
-        for name in SPLITS:
-            split: Split = getattr(self, name)
-            width = int(split.sequences.lengths.max(initial=0))
-            digest.update(f"{name} {len(split)} {width}".encode())
-            for array in (split.sequences.tokens[:, :width], split.sequences.lengths, split.target):
-                digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        splits = [f"{name} {getattr(self, name).fingerprint}" for name in SPLITS]
+        return hashlib.blake2b(" ".join(splits).encode(), digest_size=8).hexdigest()
 
     def _checksum(self) -> str:
         """Hash what the fingerprint leaves out: what trims sequences and picks test rows."""
-        digest = hashlib.blake2b(f"{self.usual_length} {self.flanks}".encode(), digest_size=8)
-        for name, rows in sorted(self.subsets.items()):
-            digest.update(f"{name} {rows.dtype}".encode())
-            digest.update(np.ascontiguousarray(rows).data)
-        return digest.hexdigest()
+        rest = f"{self.usual_length} {self.flanks} {self.test.name} {self.test.subsets_fingerprint}"
+        return hashlib.blake2b(rest.encode(), digest_size=8).hexdigest()
 
     def save(self, directory: Path) -> None:
         """Write the data set as ``.npy`` files and a JSON header, the header last.
@@ -104,7 +128,7 @@ class Dataset:
             np.save(directory / f"{name}.tokens.npy", split.sequences.tokens)
             np.save(directory / f"{name}.lengths.npy", split.sequences.lengths)
             np.save(directory / f"{name}.target.npy", split.target)
-        for name, rows in self.subsets.items():
+        for name, rows in self.test.subsets.items():
             np.save(directory / f"subset.{name}.npy", rows)
         header = {
             "name": self.name,
@@ -112,7 +136,11 @@ class Dataset:
             "options": self.options,
             "usual_length": self.usual_length,
             "flanks": self.flanks,
-            "subsets": list(self.subsets),
+            "test": {
+                "name": self.test.name,
+                "subsets": list(self.test.subsets),
+                "missing": self.test.missing,
+            },
             "notes": self.notes,
             "fingerprint": self.fingerprint,
             "checksum": self._checksum(),
@@ -133,16 +161,21 @@ class Dataset:
         """
         try:
             header = json.loads((directory / _HEADER).read_text())
-            splits = {name: _open_split(directory, name) for name in SPLITS}
+            train, validation, test = (_open_split(directory, name) for name in SPLITS)
+            scored = header["test"]
+            subsets = {name: _open_array(directory, f"subset.{name}") for name in scored["subsets"]}
             dataset = cls(
                 name=header["name"],
                 version=header["version"],
                 options=header["options"],
                 usual_length=header["usual_length"],
                 flanks=(header["flanks"][0], header["flanks"][1]),
-                subsets={n: _open_array(directory, f"subset.{n}") for n in header["subsets"]},
+                train=train,
+                validation=validation,
+                test=TestSet(
+                    test.sequences, test.target, scored["name"], subsets, scored["missing"]
+                ),
                 notes=header["notes"],
-                **splits,
             )
             written = header["fingerprint"], header["checksum"]
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -158,7 +191,7 @@ def _open_split(directory: Path, name: str) -> Split:
     )
     kinds = [str(array.dtype) for array in (tokens, lengths, target)]
     shapes = (tokens.ndim, len(tokens), lengths.shape, target.shape)
-    if kinds != ["uint8", "int32", "float32"] or shapes != (
+    if kinds != ["uint8", "int32", "float64"] or shapes != (
         2,
         len(target),
         (len(target),),

@@ -20,7 +20,7 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
     if np.ptp(a) == 0 or np.ptp(b) == 0:  # exact, where a centred sum of squares need not be 0
         return float("nan")
     a, b = _unit(a), _unit(b)
-    return float(np.clip(a @ b, -1.0, 1.0))
+    return float(np.clip(_dot(a, b), -1.0, 1.0))
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
@@ -42,7 +42,7 @@ def mean_squared_error(prediction: ArrayLike, target: ArrayLike) -> float:
 def mean_ranks(x: ArrayLike) -> Vector:
     """Rank values from 1, equal ones at the mean of the ranks they share."""
     values = np.asarray(x, dtype=np.float64)
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     ordered = values[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     sizes = np.diff(np.append(starts, len(values)))
@@ -63,5 +63,11 @@ def _unit(x: Vector) -> Vector:
     centred = x - x.mean()
     centred /= np.abs(centred).max()
     centred -= centred.mean()  # the first mean was rounded, at the size of the values
-    unit: Vector = centred / np.sqrt(centred @ centred)
+    unit: Vector = centred / np.sqrt(_dot(centred, centred))
     return unit
+
+
+def _dot(x: Vector, y: Vector) -> np.float64:
+    """Sum products pairwise, not by BLAS: the same digits on every machine, and no threads."""
+    total: np.float64 = np.sum(x * y)
+    return total

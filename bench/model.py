@@ -65,3 +65,14 @@ class FittedModel(Model):
     def fit(self, tokens: Tensor, target: Tensor) -> None:
         """Set the model's buffers from tokens ``(N, positions)`` and targets ``(N,)``."""
         raise NotImplementedError
+
+
+def count_parameters(model: Model) -> int:
+    """Count weights and statistics as Keras does: moving averages are parameters too."""
+    buffers = list(model.named_buffers())
+    if not isinstance(model, FittedModel):  # whose buffers are all fitted
+        buffers = [(n, b) for n, b in buffers if n.rpartition(".")[2] in _STATISTICS]
+    return sum(tensor.numel() for tensor in [*model.parameters(), *(b for _, b in buffers)])
+
+
+_STATISTICS = ("running_mean", "running_var")

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     import polars
 
 _CHUNK = 1 << 20  # rows encoded at once: bounds the memory of the joined text
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
+"""A number beyond it counts as infinite: models and their predictions are float32."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LETTERS = frozenset(LETTERS + LETTERS.lower())
 
 
-def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float32], int]:
+def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float64], int]:
     """Read ``sequence<TAB>number`` lines without a header; ``.gz`` is unpacked on the way.
 
     Lower-case letters and Windows line ends are accepted.
@@ -42,31 +43,18 @@ def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float32], int]:
         BenchError: The file is missing, empty, cut short, or a row is not a sequence of ACGTN and
             a finite number; the message names file and row.
     """
-    import polars
-
-    if not path.is_file():
-        raise BenchError(f"{path}: no such file.")
-    schema = {"sequence": polars.String, "number": polars.Float64}
-    try:
-        frame = polars.read_csv(
-            path, separator="\t", has_header=False, schema=schema, quote_char=None
-        )
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise BenchError(_first_fault(path) or f"{path}: {_first_line(error)}") from None
-    height = frame.height
-    while frame.height and frame.row(-1) == (None, None):  # blank lines at the end
-        frame = frame.head(-1)
-    numbers = frame["number"].cast(polars.Float32)
-    wrong = sum(frame.null_count().row(0)) or not numbers.is_finite().all()
-    if wrong or not frame.height or frame.height < height:
-        fault = _first_fault(path)
-        if fault or wrong:
-            raise BenchError(fault or f"{path}: a row lacks its sequence or number.")
+    frame = _read_table(path, ("sequence", "number"))
     sequences = _encode(frame["sequence"])
     if sequences is None:
-        raise BenchError(_first_fault(path) or f"{path}: a letter outside {LETTERS}.")
+        raise BenchError(_first_fault(path, 2) or f"{path}: a letter outside {LETTERS}.")
     repeats = frame.height - frame["sequence"].str.to_uppercase().n_unique()
-    return sequences, numbers.to_numpy(), repeats
+    return sequences, frame["number"].to_numpy(), repeats
+
+
+def read_numbers(path: Path) -> NDArray[np.float64]:
+    """Read one number a line, ``(N,)``; errors as those of :func:`read_pairs`."""
+    numbers: NDArray[np.float64] = _read_table(path, ("number",))["number"].to_numpy()
+    return numbers
 
 
 def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArray[np.int64]:
@@ -104,6 +92,31 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
     return positions
 
 
+def _read_table(path: Path, columns: tuple[str, ...]) -> polars.DataFrame:
+    """Read tab-separated lines whose last column is a finite number that float32 can hold."""
+    import polars
+
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    schema = {name: polars.Float64 if name == "number" else polars.String for name in columns}
+    try:
+        frame = polars.read_csv(
+            path, separator="\t", has_header=False, schema=schema, quote_char=None
+        )
+    except (polars.exceptions.PolarsError, OSError) as error:
+        fault = _first_fault(path, len(columns))
+        raise BenchError(fault or f"{path}: {_first_line(error)}") from None
+    height = frame.height
+    while frame.height and set(frame.row(-1)) == {None}:  # blank lines at the end
+        frame = frame.head(-1)
+    wrong = sum(frame.null_count().row(0)) or not (frame["number"].abs() <= LARGEST).all()
+    if wrong or not frame.height or frame.height < height:
+        fault = _first_fault(path, len(columns))
+        if fault or wrong:
+            raise BenchError(fault or f"{path}: a row lacks its {' or '.join(columns)}.")
+    return frame
+
+
 def _encode(texts: polars.Series) -> Sequences | None:
     """Encode a string column through its joined text; None where a letter is not of ACGTN."""
     lengths = texts.str.len_bytes().to_numpy().astype(np.int32)
@@ -119,8 +132,8 @@ def _encode(texts: polars.Series) -> Sequences | None:
     return None if (tokens > 4).any() else Sequences(tokens, lengths)
 
 
-def _first_fault(path: Path) -> str | None:
-    """Say what is wrong in the first wrong row of a two-column file, or None."""
+def _first_fault(path: Path, columns: int) -> str | None:
+    """Say what is wrong in the first wrong row of a file of one or two columns, or None."""
     blank: int | None = None
     number, empty = 0, True
     try:
@@ -131,35 +144,47 @@ def _first_fault(path: Path) -> str | None:
                 return f"{path}, row {blank} is empty. Remove the line."
             else:
                 empty = False
-                fault = _line_fault(line)
+                fault = _line_fault(line, columns)
                 if fault is not None:
                     return f"{path}, row {number}: {fault}"
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return f"{path} is cut short or damaged after row {number:,}. Fetch it again."
     except OSError as error:
         return f"{path}: {error.strerror}."
-    return f"{path} is empty. Fetch it again, or name another folder by --data." if empty else None
+    return f"{path} is empty. Fetch it again, or name another." if empty else None
 
 
-def _line_fault(line: bytes) -> str | None:
+def _line_fault(line: bytes, columns: int) -> str | None:
     try:
         text = line.decode()
     except UnicodeDecodeError:
         return f"not plain text: '{_shorten(line.decode('latin-1'))}'. Is it compressed?"
     cells = text.split("\t")
-    if len(cells) != 2:
+    if len(cells) != columns:
         found = "column" if len(cells) == 1 else "columns"
-        return f"{len(cells)} {found}, needs a sequence, a tab and a number: '{_shorten(text)}'"
-    wrong = sorted(set(cells[0]) - _LETTERS)
-    if wrong or not cells[0]:
-        what = f"letter {wrong[0]!r} is not one of {LETTERS}" if wrong else "no sequence"
-        return f"{what}: '{_shorten(text)}'"
-    shown = _shorten(cells[1])
-    if not _NUMBER.fullmatch(cells[1]) and not _NOT_FINITE.fullmatch(cells[1].strip()):
+        needed = "a sequence, a tab and a number" if columns == 2 else "one number"
+        return f"{len(cells)} {found}, needs {needed}: '{_shorten(text)}'"
+    *sequence, number = cells
+    for letters in sequence:
+        wrong = sorted(set(letters) - _LETTERS)
+        if wrong or not letters:
+            what = f"letter {wrong[0]!r} is not one of {LETTERS}" if wrong else "no sequence"
+            return f"{what}: '{_shorten(text)}'"
+    shown = _shorten(number)
+    if not _NUMBER.fullmatch(number) and not _NOT_FINITE.fullmatch(number.strip()):
         return f"'{shown}' is not a number. A header line has to go."
-    if _NOT_FINITE.fullmatch(cells[1].strip()) or abs(float(cells[1])) > _LARGEST:
-        return f"'{shown}' is not a finite number. Leave the row out."
+    if _NOT_FINITE.fullmatch(number.strip()) or abs(float(number)) > LARGEST:
+        return f"'{shown}' is not a finite number."
     return None
+
+
+def columns_of(path: Path) -> int:
+    """Count the tab-separated cells of a file's first line; 0 for none that can be read."""
+    try:
+        first = next(_lines(path), b"")
+    except (OSError, EOFError, zlib.error):
+        return 0
+    return len(first.split(b"\t")) if first else 0
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -56,8 +56,12 @@ class Screen:
                 verb, _, split = name.partition("_")
                 self.say(f"  {count:,} {split} rows {verb}: longer than the model's input")
         for name, note in data["notes"].items():
-            if note and name.startswith(("repeated", "missing")):
-                self.say(f"  {name}: {note if isinstance(note, list) else format(note, ',')}")
+            if note and name.startswith("repeated"):
+                self.say(f"  {name}: {note:,}")
+        missing = data["notes"].get("missing files", [])
+        if missing:
+            more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
+            self.say(f"  missing: {', '.join(missing[:2])}{more}; figures that need them will lack")
         plan = manifest["plan"]
         if plan is not None:
             self.say(

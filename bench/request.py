@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import data, settings
-from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
@@ -95,16 +94,14 @@ def named_recipe(
     raise BenchError(f"no recipe is called '{name}'. There are: standard, paper.")
 
 
-def load_dataset(request: Request, task: Task) -> Dataset:
-    """Read the rows a request names, simulating them first where it asks for that.
+def data_folder(request: Request, task: type[Task]) -> Path:
+    """Return the folder of the rows a request names, simulating them first where it asks for that.
 
     Raises:
-        BenchError: There are none, or a file is wrong.
+        BenchError: There is none.
     """
     if request.simulate_rows is None:
-        directory = data.find(request.task, request.data)
-    elif request.data is not None:
+        return data.find(request.task, request.data)
+    if request.data is not None:
         raise BenchError("--simulate and --data exclude each other: give one of them.")
-    else:
-        directory = data.simulated(type(task), request.task, rows=request.simulate_rows, seed=0)
-    return data.load(task, request.task, directory, request.test_data)
+    return data.simulated(task, request.task, rows=request.simulate_rows, seed=0)

@@ -2,7 +2,7 @@
 
 manifest.json      everything that was decided and everything that came out
 metrics.jsonl      one line a report, in order
-predictions.npy    float32, one value a test row, in the target's unit
+predictions.npy    one value a test row, in the target's unit; float32 where a run made them
 model.safetensors  weights of the best validation
 """
 
@@ -105,6 +105,24 @@ def find_runs(directory: Path) -> list[Path]:
     """List run folders, oldest first."""
     found = [path.parent for path in directory.glob(f"*/{MANIFEST}")]
     return sorted(found, key=lambda path: (read_manifest(path)["created"], path.name))
+
+
+def find_run(reference: str, directory: Path) -> Path:
+    """Find one run folder by its path, or by its name or the beginning of it.
+
+    Raises:
+        BenchError: No run, or several, are called so.
+    """
+    if (Path(reference) / MANIFEST).is_file():
+        return Path(reference)
+    names = [path.parent.name for path in directory.glob(f"*/{MANIFEST}")]
+    found = [name for name in names if name == reference] or [
+        name for name in names if name.startswith(reference)
+    ]
+    if len(found) != 1:
+        known = f"{len(found)} runs in {directory} are called so" if found else "no such run"
+        raise BenchError(f"--run {reference}: {known}. `bench runs` lists them.")
+    return directory / found[0]
 
 
 def write_json(path: Path, value: Any) -> None:

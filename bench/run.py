@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_model
 
-from bench import results, settings
+from bench import data, results, settings
 from bench.dataset import Dataset
 from bench.environment import describe_environment
 from bench.errors import BenchError
-from bench.model import FittedModel, Model
+from bench.model import FittedModel, Model, count_parameters
 from bench.recipe import Plan
 from bench.registry import MODELS
 from bench.report import Report, Screen
-from bench.request import Prepared, Request, load_dataset, prepare
+from bench.request import Prepared, Request, data_folder, prepare
+from bench.scoring import score
 from bench.tracking import Follower
 from bench.training.device import choose_device, describe_device, peak_memory
 from bench.training.feed import Feed
@@ -42,24 +44,25 @@ def execute(request: Request, screen: Screen, *, tracked: bool) -> dict[str, Any
     """
     prepared, device = prepare(request), choose_device(request.device)
     screen.say(f"reading the {request.task} data")
-    dataset = load_dataset(request, prepared.task)
+    folder = data_folder(request, type(prepared.task))
+    dataset = data.load(prepared.task, request.task, folder, request.test_data)
     layout = prepared.model_class.layout(prepared.config)
     feed = Feed(dataset, layout, standardize=prepared.recipe.standardize, device=device)
     torch.manual_seed(request.seed)
-    model = prepared.model_class(prepared.config, feed.positions).to(device)
+    model = prepared.model_class(prepared.config, feed.view.positions).to(device)
     plan = None
     if not isinstance(model, FittedModel):
         plan = Plan.of(prepared.recipe, feed.counts["train"], prepared.max_steps)
 
     title = f"{request.model}-{dataset.name}-s{request.seed}"
     run = results.RunFolder.create(results.home(request.home), title)
-    run.save(**describe(request, prepared, dataset, feed, model, plan))
+    run.save(**describe(request, prepared, folder, dataset, feed, model, plan))
     screen.start(run.path, run.manifest)
     follower = Follower(run.path, results.home(request.home)) if tracked else None
     try:
         with Report(run, screen, plan, follower) as report:
             outcome = fit(request, prepared, feed, model, plan, report)
-        outcome |= score(prepared, dataset, feed, model, run)
+        outcome |= score_test_rows(prepared, dataset, feed, model, run)
         outcome["metrics"] = {**report.at(outcome["best_step"]), **outcome["metrics"]}
         run.finish("finished", **outcome)
     except BaseException as error:
@@ -76,6 +79,7 @@ def execute(request: Request, screen: Screen, *, tracked: bool) -> dict[str, Any
 def describe(
     request: Request,
     prepared: Prepared,
+    folder: Path,
     dataset: Dataset,
     feed: Feed,
     model: Model,
@@ -97,6 +101,9 @@ def describe(
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
             "options": dataset.options,
+            "test_folder": str((request.test_data or folder).absolute()),
+            "usual_length": dataset.usual_length,
+            "flanks": dataset.flanks,
             "rows": feed.counts,
             "notes": dataset.notes,
         },
@@ -108,18 +115,8 @@ def describe(
         "seed": request.seed,
         "device": describe_device(feed.device),
         "environment": describe_environment(),
-        "target": {"mean": feed.mean, "deviation": feed.deviation},
+        "target": {"mean": feed.view.mean, "deviation": feed.view.deviation},
     }
-
-
-def count_parameters(model: torch.nn.Module) -> int:
-    """Count weights and statistics as Keras does: moving averages are parameters too."""
-    statistics = [b for name, b in model.named_buffers() if name.rpartition(".")[2] in _STATISTICS]
-    fitted = list(model.buffers()) if isinstance(model, FittedModel) else statistics
-    return sum(tensor.numel() for tensor in [*model.parameters(), *fitted])
-
-
-_STATISTICS = ("running_mean", "running_var")
 
 
 def fit(
@@ -163,14 +160,13 @@ def fit(
     return {"best_step": best_step, "cost": cost}
 
 
-def score(
+def score_test_rows(
     prepared: Prepared, dataset: Dataset, feed: Feed, model: Model, run: results.RunFolder
 ) -> dict[str, Any]:
     """Predict the test rows, once, with the chosen weights; keep predictions and weights."""
-    predictions = feed.in_units(predict(model, feed.test()))
+    predictions = feed.view.in_units(predict(model, feed.test()))
     if not np.isfinite(predictions).all():
         raise DivergedError("predictions of the test rows are not all finite.")
     np.save(run.path / results.PREDICTIONS, predictions)
     save_model(model, str(run.path / results.WEIGHTS))
-    figures = prepared.task.score(dataset, predictions)
-    return {"metrics": {f"test/{name}": value for name, value in figures.items()}}
+    return score(prepared.task, dataset.test, predictions).outcome(dataset.test)

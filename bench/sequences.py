@@ -73,6 +73,11 @@ class Layout:
             return self.length
         return usual_length - (sum(flanks) if self.flanks == "trim" else 0)
 
+    def longest(self, usual_length: int, flanks: tuple[int, int]) -> int:
+        """Return the letters, flanks included, that fit without cropping."""
+        cut = sum(flanks) if self.flanks == "trim" else 0
+        return self.strand_length(usual_length, flanks) + cut
+
     def positions(self, usual_length: int, flanks: tuple[int, int]) -> int:
         """Return the positions a model with this layout sees."""
         strand = self.strand_length(usual_length, flanks)
@@ -90,15 +95,34 @@ def encode(texts: list[str]) -> Sequences:
     Raises:
         ValueError: A letter outside ACGTN.
     """
-    width = max(map(len, texts), default=0)
-    padded = "".join(text.ljust(width, "N") for text in texts).encode()
-    if len(padded) != width * len(texts):
+    sequences, good = encode_lines([text.encode() for text in texts])
+    if not good.all():
         raise ValueError(f"a letter outside {LETTERS} in {texts}")
-    letters = np.frombuffer(padded, dtype=np.uint8).reshape(len(texts), width)
+    return sequences
+
+
+def encode_lines(
+    texts: list[bytes], width: int | None = None
+) -> tuple[Sequences, NDArray[np.bool_]]:
+    """Encode sequences given as bytes, such as the lines of a file.
+
+    Args:
+        texts: N sequences, upper or lower case.
+        width: Letters kept of each; all by default. Lengths are those of the whole texts.
+
+    Returns:
+        The sequences, and of each whether all letters kept are of ACGTN, ``(N,)``.
+    """
+    lengths = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))
+    width = int(lengths.max(initial=0)) if width is None else width
+    # A fixed-width array cuts and pads in C; what it pads with (0) is no letter, so N goes there.
+    cell = max(width, 1)
+    letters = np.array(texts, dtype=f"S{cell}").view(np.uint8).reshape(len(texts), cell)
     tokens = encode_letters(letters)
-    if (tokens == _INVALID).any():
-        raise ValueError(f"a letter outside {LETTERS} in {texts}")
-    return Sequences(tokens, np.array([len(text) for text in texts], dtype=np.int32))
+    beyond = np.arange(cell) >= lengths[:, None]
+    tokens[beyond] = N
+    good = (tokens != _INVALID).all(axis=1)
+    return Sequences(tokens[:, :width], lengths), good
 
 
 def decode(tokens: Tokens) -> list[str]:
@@ -110,14 +134,6 @@ def decode(tokens: Tokens) -> list[str]:
 def reverse_complement(tokens: Tokens) -> Tokens:
     """Read the other strand: ``(..., L)`` tokens, AACGN becomes NCGTT."""
     return np.take(np.array([3, 2, 1, 0, 4, 5], dtype=np.uint8), tokens)[..., ::-1]
-
-
-def fits(
-    sequences: Sequences, layout: Layout, length: int, flanks: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Say of each row whether it fits into ``length`` positions, ``(N,)``."""
-    cut = sum(flanks) if layout.flanks == "trim" else 0
-    return sequences.lengths - cut <= length
 
 
 def lay_out(sequences: Sequences, layout: Layout, length: int, flanks: tuple[int, int]) -> Tokens:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from bench.scoring import Scores
 
 
 def print_table(
@@ -29,16 +32,50 @@ def print_table(
 
 def figures_table(manifest: Mapping[str, Any]) -> None:
     """Print the figures of one run: a row a set of sequences, a column a metric."""
-    figures = {k: v for k, v in manifest["metrics"].items() if not k.endswith("/mse")}
-    groups = list(dict.fromkeys(name.rpartition("/")[0] for name in figures))
-    print_table(
-        [manifest["data"]["name"], "Pearson", "Spearman"],
+    figures, scored = manifest["metrics"], manifest["scored"]
+    counts = {"validation": manifest["data"]["rows"]["validation"]}
+    counts |= {f"test/{name}": n for name, n in scored["n"].items()}
+    rows = [
         [
-            [group.replace("/", " "), *(figure(figures.get(f"{group}/{m}")) for m in _METRICS)]
-            for group in groups
-        ],
-        numbers=["Pearson", "Spearman"],
-    )
+            key.removeprefix("test/"),
+            "-" if n is None else f"{n:,}",
+            figure(figures.get(f"{key}/pearson")),
+            figure(figures.get(f"{key}/spearman")),
+        ]
+        for key, n in counts.items()
+    ]
+    overall = {
+        key.removeprefix("test/"): value
+        for key, value in figures.items()
+        if key.startswith("test/") and key.count("/") == 1
+    }
+    title = f"{manifest['data']['name']}, {scored['rows']} rows"
+    _print_scores(title, rows, overall, scored["problems"])
+
+
+def scores_table(data: str, scores: Scores) -> None:
+    """Print scores: a row a subset, a column a metric, then the task's overall scores."""
+    rows = [
+        [name, "-", "-", "-"]
+        if found is None
+        else [name, f"{found.n:,}", figure(found.pearson), figure(found.spearman)]
+        for name, found in scores.subsets.items()
+    ]
+    _print_scores(f"{data}, {scores.rows} rows", rows, scores.overall, scores.problems)
+
+
+def _print_scores(
+    title: str,
+    rows: Sequence[Sequence[str]],
+    overall: Mapping[str, float | None],
+    problems: Iterable[str],
+) -> None:
+    columns = [title, "n", "Pearson", "Spearman"]
+    print_table(columns, rows, numbers=columns[1:])
+    for name, value in overall.items():
+        print(f"{name.replace('_', ' ').title()}: {figure(value)}")
+    for problem in problems:
+        print(f"  {problem}")
 
 
 def runs_table(manifests: Iterable[Mapping[str, Any]]) -> None:
@@ -51,13 +88,14 @@ def runs_table(manifests: Iterable[Mapping[str, Any]]) -> None:
     }
     rows = []
     for manifest in manifests:
-        figures, speed = manifest.get("metrics", {}), _speed(manifest)
+        figures, model = manifest.get("metrics", {}), manifest.get("model", {})
+        parameters = model.get("parameters")
         rows.append(
             [
-                manifest.get("model", {}).get("name", "?"),
+                model.get("name", "?"),
                 *(figure(figures.get(name)) for name in metrics.values()),
-                f"{manifest.get('model', {}).get('parameters', 0):,}",
-                speed if manifest["status"] == "finished" else manifest["status"],
+                "-" if parameters is None else f"{parameters:,}",
+                _speed(manifest),
                 manifest["id"],  # holds the data's name and the seed
             ]
         )
@@ -66,6 +104,11 @@ def runs_table(manifests: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _speed(manifest: Mapping[str, Any]) -> str:
+    """Say how fast a run trained, or why there is nothing to say."""
+    if manifest["status"] != "finished":
+        return str(manifest["status"])
+    if not manifest.get("verified", True):
+        return "unverified"
     speed = manifest.get("cost", {}).get("sequences_per_second")
     return "-" if speed is None else f"{speed:,.0f}"
 
@@ -73,6 +116,3 @@ def _speed(manifest: Mapping[str, Any]) -> str:
 def figure(value: float | None) -> str:
     """Format a correlation; a figure that does not exist is a dash."""
     return "-" if value is None or value != value else f"{value:.4f}"
-
-
-_METRICS = ("pearson", "spearman")

@@ -1,4 +1,4 @@
-"""The contract of a task: what it reads, what it hands to a model, how predictions are scored."""
+"""The contract of a task: what it reads, what it hands to a model, what its score is taken over."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import TaskCard
-from bench.dataset import Dataset
+from bench.dataset import Dataset, TestSet
+from bench.errors import BenchError
 
 
 class Task(ABC):
     """A data set with a question, and the score that ranks answers.
 
     A subclass has a card, a frozen dataclass ``Options`` of :func:`bench.settings.setting` fields,
-    and the three methods below. Nothing of it needs torch.
+    and the abstract methods below. How figures are computed is not its business: they are the
+    correlations of :mod:`bench.metrics`, over the rows that :meth:`units` names. Nothing of a task
+    needs torch.
     """
 
     card: ClassVar[TaskCard]
     Options: ClassVar[type[Any]]
+    ranked_rows: ClassVar[str] = "all"
+    """The part of the test rows that results rank on, one of :meth:`row_sets`."""
+    subsets: ClassVar[tuple[str, ...]] = ()
+    """Subsets of a complete test set, in the order of a table; "all" goes without saying."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -40,10 +47,38 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def score(self, dataset: Dataset, predictions: NDArray[np.float32]) -> dict[str, float]:
-        """Score predictions for the test rows, in their order; NaN where a figure is undefined."""
+    def read_test(self, directory: Path) -> TestSet:
+        """Read only what scoring needs; the same as :meth:`read` gives as its test set."""
 
     @classmethod
     @abstractmethod
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
         """Write simulated raw files in the real layout, and return what is worth telling."""
+
+    def read_subset(self, name: str, path: Path, rows: int) -> NDArray[np.int64]:
+        """Read one of the test set's subsets from a file of another name.
+
+        Raises:
+            BenchError: The task has no such subset, or the file is wrong.
+        """
+        raise BenchError(f"this task has no subset '{name}'.")
+
+    def row_sets(self, test: TestSet) -> tuple[str, ...]:
+        """Name the parts of these test rows that can be scored."""
+        return ("all",)
+
+    def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
+        """Say over what figures are taken: "all" first, then subsets.
+
+        Args:
+            test: The test set.
+            rows: One of :meth:`row_sets`.
+
+        Returns:
+            By subset, test rows ``(M,)`` or pairs ``(M, 2)`` whose differences are correlated.
+        """
+        return {"all": np.arange(len(test)), **test.subsets}
+
+    def overall(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """Combine the subsets' figures (``all/pearson``, …) into scores; NaN where one lacks."""
+        return {}

@@ -200,10 +200,12 @@ class _Sender:
             "bench.id": manifest["id"],
             "model": manifest["model"]["name"],
             "task": manifest["task"]["name"],
+            "task.version": str(manifest["task"]["version"]),
             "recipe": manifest["recipe"]["name"],
             "preset": manifest["preset"],
             "data": manifest["data"]["name"],
-            "fingerprint": manifest["data"]["fingerprint"],
+            "fingerprint": manifest["data"]["fingerprint"] or "unknown",
+            "verified": str(manifest.get("verified", True)).lower(),
             "device": manifest["device"].get("name") or manifest["device"]["kind"],
             "mlflow.user": os.environ.get("USER", "unknown"),
             **{f"version.{name}": v for name, v in manifest["environment"].items()},
@@ -214,7 +216,7 @@ class _Sender:
             self._experiment(),
             start_time=_milliseconds(manifest["created"]),
             tags=tags,
-            run_name=f"{manifest['model']['name']} {manifest['preset']} seed {manifest['seed']}",
+            run_name=_title(manifest),
         )
         return str(run.info.run_id)
 
@@ -227,15 +229,14 @@ class _Sender:
             **_flat("recipe", manifest["recipe"]),
             **_flat("task", data["options"]),
             **_flat("plan", manifest["plan"] or {}),
-            "seed": manifest["seed"],
-            "preset": manifest["preset"],
+            **{name: manifest[name] for name in ("seed", "preset") if manifest[name] is not None},
         }
         entries = [Param(name, str(value)) for name, value in params.items()]
         for start in range(0, len(entries), 100):
             self._client.log_batch(run_id, params=entries[start : start + 100])
         dataset = Dataset(
             name=data["name"],
-            digest=data["fingerprint"],
+            digest=data["fingerprint"] or manifest["scored"]["test"],
             source_type="bench",
             source=json.dumps({"task": manifest["task"], "options": data["options"]}),
             profile=json.dumps({"rows": data["rows"], **data["notes"]}),
@@ -280,10 +281,19 @@ class _Sender:
         for name in ("manifest.json", METRICS, PREDICTIONS, WEIGHTS):
             if (self._run / name).is_file():
                 self._client.log_artifact(run_id, str(self._run / name))
-        if "error" in manifest:
-            self._client.set_tag(run_id, "error", manifest["error"][:5000])
+        tags = {"error": manifest["error"][:5000]} if "error" in manifest else {}
+        if "scored" in manifest:
+            keys = ("rows", "test", "subsets")
+            tags |= {f"scored.{key}": manifest["scored"][key] for key in keys}
+        for tag, value in tags.items():
+            self._client.set_tag(run_id, tag, value)
         status = {"finished": "FINISHED", "failed": "FAILED"}[manifest["status"]]
         self._client.set_terminated(run_id, status=status, end_time=time)
+
+
+def _title(manifest: Mapping[str, Any]) -> str:
+    seed = "" if manifest["seed"] is None else f" seed {manifest['seed']}"
+    return f"{manifest['model']['name']} {manifest['preset']}{seed}"
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.dataset import Dataset, Split
+from bench.dataset import Dataset, Split, TestSet
 from bench.errors import BenchError
 from bench.sequences import Sequences, encode
 
@@ -23,7 +23,12 @@ TEST: Rows = [("GATTACA", 5.0), ("A", 6.0), ("C", 7.0)]
 
 def split(rows: Rows) -> Split:
     sequences = encode([letters for letters, _ in rows])
-    return Split(sequences, np.array([number for _, number in rows], dtype=np.float32))
+    return Split(sequences, np.array([number for _, number in rows], dtype=np.float64))
+
+
+def scored(part: Split) -> TestSet:
+    subsets = {"snv": np.array([[0, 2]]), "odd": np.array([0, 1, 2])}
+    return TestSet(part.sequences, part.target, "toy test", subsets, {"rare": "rare.csv"})
 
 
 def dataset(train: Rows = TRAIN, validation: Rows = VALIDATION, test: Rows = TEST) -> Dataset:
@@ -35,8 +40,7 @@ def dataset(train: Rows = TRAIN, validation: Rows = VALIDATION, test: Rows = TES
         flanks=(1, 2),
         train=split(train),
         validation=split(validation),
-        test=split(test),
-        subsets={"snv": np.array([[0, 2]]), "all": np.array([0, 1, 2])},
+        test=scored(split(test)),
         notes={"repeats": 7},
     )
 
@@ -62,9 +66,10 @@ def test_a_dataset_comes_back_as_it_was_saved(tmp_path: Path) -> None:
         assert part.target.tolist() == [number for _, number in rows]
         assert part.sequences.lengths.tolist() == [len(letters) for letters, _ in rows]
         np.testing.assert_array_equal(part.sequences.tokens, split(rows).sequences.tokens)
-    assert list(opened.subsets) == ["snv", "all"]
-    assert opened.subsets["snv"].tolist() == [[0, 2]]
-    assert opened.subsets["all"].tolist() == [0, 1, 2]
+    assert (opened.test.name, opened.test.missing) == ("toy test", {"rare": "rare.csv"})
+    assert list(opened.test.subsets) == ["snv", "odd"]
+    assert opened.test.subsets["snv"].tolist() == [[0, 2]]
+    assert opened.test.subsets["odd"].tolist() == [0, 1, 2]
 
 
 def test_an_opened_dataset_lies_on_disk(tmp_path: Path) -> None:
@@ -89,7 +94,7 @@ def test_a_folder_is_a_dataset_once_its_header_is_written(tmp_path: Path) -> Non
 def test_the_fingerprint_is_sixteen_hex_digits_that_stay() -> None:
     """Results are compared by it over the years; this one was hashed by struct and hashlib."""
     assert re.fullmatch("[0-9a-f]{16}", dataset().fingerprint)
-    assert dataset().fingerprint == "f41f38d70a74f39e"
+    assert dataset().fingerprint == "3d8d5c7b5eb9704e"
 
 
 def test_equal_content_has_one_fingerprint_however_it_is_stored(tmp_path: Path) -> None:
@@ -98,7 +103,7 @@ def test_equal_content_has_one_fingerprint_however_it_is_stored(tmp_path: Path) 
         first,
         train=spaced(first.train),
         validation=spaced(first.validation),
-        test=spaced(first.test),
+        test=scored(spaced(first.test)),
     )
     first.save(tmp_path / "first")
     again.save(tmp_path / "again")
@@ -182,7 +187,7 @@ CHANGED = ": its content has changed. Encode it again."
         rewrite("train.lengths", lambda a: a[::-1]),
         rewrite("validation.target", lambda a: a + 1),
         rewrite("test.target", lambda a: a[:-1]),
-        rewrite("test.target", lambda a: a.astype(np.float64)),
+        rewrite("test.target", lambda a: a.astype(np.float32)),
         header(fingerprint="0" * 16),
     ],
     ids=["tokens", "lengths", "target", "rows", "type", "fingerprint"],
@@ -247,7 +252,7 @@ def test_saving_an_opened_dataset_in_its_own_folder_does_not_destroy_it(tmp_path
 def test_a_split_may_be_empty(tmp_path: Path) -> None:
     nothing = Split(
         Sequences(np.zeros((0, 5), dtype=np.uint8), np.zeros(0, dtype=np.int32)),
-        np.zeros(0, dtype=np.float32),
+        np.zeros(0),
     )
     replace(dataset(), validation=nothing).save(tmp_path)
     assert len(Dataset.open(tmp_path).validation) == 0

@@ -17,8 +17,8 @@ from bench.sequences import decode
 GOOD = b"ACGT\t1.5\nGA\t-2\nCCC\t0\n"
 NEEDED = "needs a sequence, a tab and a number"
 NO_NUMBER = "is not a number. A header line has to go."
-NOT_FINITE = "is not a finite number. Leave the row out."
-EMPTY = "is empty. Fetch it again, or name another folder by --data."
+NOT_FINITE = "is not a finite number."
+EMPTY = "is empty. Fetch it again, or name another."
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_pairs_are_read_however_their_lines_end(path: Path, content: bytes) -> N
     assert sequences.lengths.tolist() == [4, 2, 3]
     assert sequences.lengths.dtype == np.int32
     assert numbers.tolist() == [1.5, -2, 0]
-    assert numbers.dtype == np.float32
+    assert numbers.dtype == np.float64
     assert repeats == 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from bench.cli import cli, main
 from bench.data import simulated
 from bench.registry import TASKS
+from tests import reference
 
 TINY = [
     *("--set", "model.dim=16", "--set", "model.blocks=1", "--set", "model.attention_heads=1"),
@@ -70,16 +71,19 @@ def test_scores_are_those_of_the_stored_predictions(assay: Path) -> None:
     folder, manifest = only_run()
     assert manifest["status"] == "finished"
     assert manifest["data"]["name"] == "dream-simulated"
-    predictions = np.load(folder / "predictions.npy")
-    lines = (assay / "filtered_test_data_with_MAUDE_expression.txt").read_text().splitlines()
-    target = np.array([float(line.split("\t")[1]) for line in lines])
-    expected = stats.pearsonr(predictions.astype(float), target.astype(np.float32).astype(float))
-    assert manifest["metrics"]["test/all/pearson"] == pytest.approx(expected.statistic, abs=1e-9)
-    csv = (assay / "test_subset_ids" / "yeast_seqs.csv").read_text().splitlines()
-    column = csv[0].split(",").index("pos")
-    rows = sorted({int(line.split(",")[column]) for line in csv[1:]})
-    rank = stats.spearmanr(predictions[rows], target[rows]).statistic
-    assert manifest["metrics"]["test/yeast/spearman"] == pytest.approx(rank, abs=1e-9)
+    wanted = reference.score_private(
+        reference.read_truth(assay),
+        np.load(folder / "predictions.npy").astype(float).tolist(),
+        reference.read_units(assay),
+        reference.read_public(assay),
+    )
+    metrics = manifest["metrics"]
+    assert metrics["test/pearson_score"] == pytest.approx(wanted[0], abs=1e-12)
+    assert metrics["test/spearman_score"] == pytest.approx(wanted[1], abs=1e-12)
+    for name, (n, r, rho) in wanted[2].items():
+        assert manifest["scored"]["n"][name] == n
+        assert metrics[f"test/{name}/pearson"] == pytest.approx(r, abs=1e-12)
+        assert metrics[f"test/{name}/spearman"] == pytest.approx(rho, abs=1e-12)
 
 
 def test_a_run_reaches_mlflow_with_its_settings_curves_and_files(assay: Path) -> None:
@@ -95,7 +99,10 @@ def test_a_run_reaches_mlflow_with_its_settings_curves_and_files(assay: Path) ->
     assert run.info.status == "FINISHED"
     assert run.data.params["model.dim"] == "16"
     assert run.data.params["seed"] == "3"
-    assert run.data.metrics["test/all/pearson"] == manifest["metrics"]["test/all/pearson"]
+    scores = {k: v for k, v in manifest["metrics"].items() if k.startswith("test/")}
+    assert len(scores) == 20
+    assert {k: v for k, v in run.data.metrics.items() if k.startswith("test/")} == scores
+    assert run.data.tags["scored.rows"] == "private"
     assert run.data.metrics["cost/parameters"] == manifest["model"]["parameters"]
     assert run.inputs is not None
     assert run.inputs.dataset_inputs[0].dataset.digest == manifest["data"]["fingerprint"]
@@ -246,3 +253,22 @@ def test_real_promoters_give_the_ridge_its_known_score(real_data: Path) -> None:
     manifest = only_run()[1]
     assert manifest["data"]["rows"]["test"] == 71_103
     assert manifest["metrics"]["test/random/pearson"] >= 0.70
+    assert len([name for name in manifest["metrics"] if name.count("/") == 2]) == 16
+
+
+def test_the_truth_of_the_test_rows_changes_nothing_but_the_scores(
+    assay: Path, tmp_path: Path
+) -> None:
+    """Training, the choice of weights and the predictions never see it."""
+    other = shutil.copytree(assay, tmp_path / "other")
+    path = other / "filtered_test_data_with_MAUDE_expression.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("".join(f"{line.split()[0]}\t{-row % 7}\n" for row, line in enumerate(lines)))
+    arguments = ["run", "--model", "proformer", "--task", "dream", *TINY, "--no-tracking"]
+    for home, folder in (("a", assay), ("b", other)):
+        bench(*arguments, "--data", str(folder), "--home", home)
+    (first, a), (second, b) = only_run(Path("a")), only_run(Path("b"))
+    for name in ("predictions.npy", "model.safetensors"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    assert a["metrics"]["validation/pearson"] == b["metrics"]["validation/pearson"]
+    assert a["metrics"]["test/all/pearson"] != b["metrics"]["test/all/pearson"]

@@ -1,6 +1,8 @@
-"""Lays a data set out for one model and puts it on the device."""
+"""Lays sequences out for one model and puts them on the device."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,12 +10,62 @@ from numpy.typing import NDArray
 
 from bench.dataset import Dataset, Split
 from bench.errors import BenchError
-from bench.sequences import Layout, fits, lay_out
+from bench.sequences import Layout, Sequences, lay_out
 from bench.training.batches import Batches
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """How one model sees the sequences of a task.
+
+    Attributes:
+        layout: What it wants of them.
+        usual_length: Letters of the task's typical sequence, flanks included.
+        flanks: The task's constant letters on the left and right.
+        mean, deviation: What turns a standardized prediction back into the task's unit.
+    """
+
+    layout: Layout
+    usual_length: int
+    flanks: tuple[int, int]
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    @property
+    def positions(self) -> int:
+        """Tokens a sequence, both strands counted."""
+        return self.layout.positions(self.usual_length, self.flanks)
+
+    @property
+    def longest(self) -> int:
+        """Letters, flanks included, that fit without cropping."""
+        return self.layout.longest(self.usual_length, self.flanks)
+
+    def fits(self, sequences: Sequences) -> NDArray[np.bool_]:
+        """Say of each sequence whether it fits without cropping, ``(N,)``."""
+        fitting: NDArray[np.bool_] = sequences.lengths <= self.longest
+        return fitting
+
+    def batches(
+        self, sequences: Sequences, target: NDArray[np.float64], device: torch.device
+    ) -> Batches:
+        """Put sequences and their standardized targets on a device."""
+        length = self.layout.strand_length(self.usual_length, self.flanks)
+        standardized = ((target - self.mean) / self.deviation).astype(np.float32)
+        return Batches(
+            lay_out(sequences, self.layout, length, self.flanks),
+            torch.from_numpy(standardized),
+            reverse_complement=self.layout.reverse_complement,
+            device=device,
+        )
+
+    def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn standardized predictions back into the task's unit."""
+        return predictions * np.float32(self.deviation) + np.float32(self.mean)
+
+
 class Feed:
-    """A model's view of a data set: its layout, and targets of mean 0 and deviation 1.
+    """A model's view of a data set.
 
     Args:
         dataset: Rows as the task reads them.
@@ -23,37 +75,37 @@ class Feed:
 
     Attributes:
         device: Where batches are made.
-        positions: Tokens a sequence, both strands counted.
+        view: The layout, with the moments of the training targets.
         counts: Rows of every split, and how many are dropped or cropped for being too long.
-        mean, deviation: What turns a standardized prediction back into the task's unit.
     """
 
     def __init__(
         self, dataset: Dataset, layout: Layout, *, standardize: bool, device: torch.device
     ) -> None:
-        self._dataset, self._layout, self.device = dataset, layout, device
-        self._length = layout.strand_length(dataset.usual_length, dataset.flanks)
-        self.positions = layout.positions(dataset.usual_length, dataset.flanks)
-        fitting = self._fits(dataset.train)
+        self._dataset, self.device = dataset, device
+        view = View(layout, dataset.usual_length, dataset.flanks)
+        fitting = view.fits(dataset.train.sequences)
         rows = np.flatnonzero(fitting) if layout.drop_longer else np.arange(len(fitting))
         self._train = dataset.train.take(rows)
+        cropped = {
+            f"cropped_{name}": int((~view.fits(split.sequences)).sum())
+            for name, split in (("validation", dataset.validation), ("test", dataset.test))
+        }
         self.counts = {
             "train": len(rows),
             "dropped_train": len(fitting) - len(rows),
             "cropped_train": len(rows) - int(fitting[rows].sum()),
             "validation": len(dataset.validation),
-            "cropped_validation": int((~self._fits(dataset.validation)).sum()),
             "test": len(dataset.test),
-            "cropped_test": int((~self._fits(dataset.test)).sum()),
+            **cropped,
         }
-        self.mean, self.deviation = 0.0, 1.0
-        if standardize and len(rows):
-            self.mean = float(self._train.target.mean(dtype=np.float64))
-            self.deviation = float(self._train.target.std(dtype=np.float64))
-        if not len(rows) or self.deviation == 0:
+        target = self._train.target
+        if not len(rows) or np.ptp(target) == 0:
             raise BenchError(
                 f"{len(rows)} training rows with one target value: there is nothing to learn."
             )
+        moments = (float(target.mean()), float(target.std())) if standardize else (0.0, 1.0)
+        self.view = View(layout, dataset.usual_length, dataset.flanks, *moments)
 
     def training(self) -> Batches:
         """Put the training rows on the device."""
@@ -64,21 +116,9 @@ class Feed:
         return self._batches(self._dataset.validation)
 
     def test(self) -> Batches:
-        """Put the test rows on the device; only a finished model is to see them."""
-        return self._batches(self._dataset.test)
-
-    def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn standardized predictions back into the task's unit."""
-        return predictions * np.float32(self.deviation) + np.float32(self.mean)
-
-    def _fits(self, split: Split) -> NDArray[np.bool_]:
-        return fits(split.sequences, self._layout, self._length, self._dataset.flanks)
+        """Put the test sequences on the device, for a finished model; their truth stays here."""
+        unknown = np.full(len(self._dataset.test), np.nan)
+        return self.view.batches(self._dataset.test.sequences, unknown, self.device)
 
     def _batches(self, split: Split) -> Batches:
-        target = ((split.target - self.mean) / self.deviation).astype(np.float32)
-        return Batches(
-            lay_out(split.sequences, self._layout, self._length, self._dataset.flanks),
-            torch.from_numpy(target),
-            reverse_complement=self._layout.reverse_complement,
-            device=self.device,
-        )
+        return self.view.batches(split.sequences, split.target, self.device)

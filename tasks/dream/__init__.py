@@ -17,23 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import Source, TaskCard
-from bench.dataset import Dataset, Split
+from bench.dataset import Dataset, Split, TestSet
 from bench.errors import BenchError
-from bench.metrics import pearson, spearman
-from bench.readers import read_pairs, read_positions
+from bench.readers import read_pairs
 from bench.settings import as_dict, setting
 from bench.task import Task
+from bench.tasks.dream import scoring
 
 TRAIN, TEST = "train_sequences.txt", "filtered_test_data_with_MAUDE_expression.txt"
 OWN_TRAIN, OWN_VALIDATION = "train.txt", "val.txt"
-SUBSETS = {
-    "high": "high_exp_seqs.csv",
-    "low": "low_exp_seqs.csv",
-    "yeast": "yeast_seqs.csv",
-    "random": "all_random_seqs.csv",
-    "challenging": "challenging_seqs.csv",
-}
-"""Files in test_subset_ids/ whose ``pos`` column names single rows of the test file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,10 +53,10 @@ class Dream(Task):
     Options = DreamOptions
     card = TaskCard(
         summary="expression of 6.7 million random yeast promoters",
-        version=1,
+        version=2,
         row="one promoter, 110 nt with its constant flanks",
         target="mean sorting bin, 0-17 (training); MAUDE expression (test)",
-        primary="all/pearson",
+        primary="pearson_score",
         source=Source(
             citation="Rafi et al., Nature Biotechnology (2024), doi:10.1038/s41587-024-02414-w",
             url="https://zenodo.org/records/10633252",
@@ -73,51 +65,53 @@ class Dream(Task):
     )
 
     options: DreamOptions
+    ranked_rows = "private"
+    subsets = tuple(scoring.FILES)
 
     def read(self, directory: Path, test_directory: Path) -> Dataset:
         """Read the release's files; see :meth:`bench.task.Task.read`."""
         train, validation, notes = self._read_training(directory)
-        test_file = _either(test_directory, TEST)
-        if test_file is None:
-            raise BenchError(
-                f"{test_directory}: no {TEST}. Name the folder that has it by --test-data."
-            )
-        sequences, target, repeats = read_pairs(test_file)
-        notes["repeated test sequences"] = repeats
-        subsets, missing = {}, []
-        for name, file in SUBSETS.items():
-            path = test_directory / "test_subset_ids" / file
-            if path.is_file():
-                positions = read_positions(path, ("pos",), rows=len(target))
-                subsets[name] = np.unique(positions)
-            else:
-                missing.append(file)
-        if missing:
-            notes["missing subset files"] = missing
-        simulated = any((d / "simulated.json").is_file() for d in (directory, test_directory))
+        test = self.read_test(test_directory)
+        if test.missing:
+            notes["missing files"] = list(test.missing.values())
         return Dataset(
-            name="dream-simulated" if simulated else "dream",
+            name=_name(directory, test_directory),
             version=self.card.version,
             options=as_dict(self.options),
             usual_length=110,
             flanks=(17, 13),
             train=train,
             validation=validation,
-            test=Split(sequences, target),
-            subsets=subsets,
+            test=test,
             notes=notes,
         )
 
-    def score(self, dataset: Dataset, predictions: NDArray[np.float32]) -> dict[str, float]:
-        """Pearson and Spearman on all test rows and on the single-row subsets."""
-        figures = {}
-        everything = np.arange(len(dataset.test))
-        for name, rows in {"all": everything, **dataset.subsets}.items():
-            for metric in (pearson, spearman):
-                figures[f"{name}/{metric.__name__}"] = metric(
-                    predictions[rows], dataset.test.target[rows]
-                )
-        return figures
+    def read_test(self, directory: Path) -> TestSet:
+        """Read the test file, the subsets and the public lists."""
+        file = _either(directory, TEST)
+        if file is None:
+            raise BenchError(f"{directory}: no {TEST}. Name the folder that has it by --test-data.")
+        sequences, target, _ = read_pairs(file)
+        subsets, missing = scoring.read_subsets(directory, len(target))
+        return TestSet(sequences, target, _name(directory), subsets, missing)
+
+    def read_subset(self, name: str, path: Path, rows: int) -> NDArray[np.int64]:
+        """Read a subset from a file of another name, such as SNV pairs made by oneself."""
+        if name not in scoring.FILES:
+            raise BenchError(f"dream has no subset '{name}'. It has: {', '.join(scoring.FILES)}.")
+        return scoring.read_subset(name, path, rows)
+
+    def row_sets(self, test: TestSet) -> tuple[str, ...]:
+        """All rows and, where every public list is there, private and public ones."""
+        return ("all",) if set(scoring.PUBLIC) & set(test.missing) else ("private", "public", "all")
+
+    def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
+        """Rows and pairs of each subset; see :func:`bench.tasks.dream.scoring.units`."""
+        return scoring.units(test, rows)
+
+    def overall(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """The organisers' two scores."""
+        return scoring.overall(figures)
 
     @classmethod
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
@@ -155,6 +149,11 @@ class Dream(Task):
             "share of singletons": round(float(whole.mean()), 4) if len(whole) else 0.0,
         }
         return Split(sequences, target).take(rows), validation, notes
+
+
+def _name(*directories: Path) -> str:
+    simulated = any((directory / "simulated.json").is_file() for directory in directories)
+    return "dream-simulated" if simulated else "dream"
 
 
 def _either(directory: Path, name: str) -> Path | None:

@@ -95,20 +95,6 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path, change: str) -> None:
     assert read(other).fingerprint == read(plain).fingerprint
 
 
-def test_subsets_are_positions_without_repeats(tmp_path: Path) -> None:
-    folder = release(tmp_path)
-    (folder / "test_subset_ids").mkdir()
-    (folder / "test_subset_ids" / "yeast_seqs.csv").write_text(
-        ",tag,pos,exp\n0,a,9,\n1,b,2,\n2,c,9,\n"
-    )
-    dataset = read(folder)
-    assert dataset.subsets["yeast"].tolist() == [2, 9]
-    assert "high_exp_seqs.csv" in dataset.notes["missing subset files"]
-    figures = Dream(Dream.Options()).score(dataset, np.arange(30, dtype=np.float32))
-    assert figures["all/pearson"] == pytest.approx(1)
-    assert set(figures) == {f"{s}/{m}" for s in ("all", "yeast") for m in ("pearson", "spearman")}
-
-
 def test_missing_files_are_named_with_the_option_that_helps(tmp_path: Path) -> None:
     release(tmp_path)
     (tmp_path / TEST).unlink()
@@ -129,5 +115,5 @@ def test_the_measured_release_is_read_whole(real_data: Path) -> None:
     folder = real_data / "dream"
     dataset = Dream(Dream.Options()).read(folder, folder)
     assert len(dataset.train) + len(dataset.validation) == 7_369
-    sizes = {name: len(rows) for name, rows in dataset.subsets.items()}
-    assert sizes == {"high": 968, "low": 997, "yeast": 578, "random": 6349, "challenging": 1953}
+    assert len(dataset.test) == 71_103
+    assert dataset.notes["missing files"] == ["test_subset_ids/all_SNVs_seqs.csv"]

@@ -1,0 +1,60 @@
+"""Results of programs that `bench` did not run: predictions, scored and recorded, unverified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import results
+from bench.cards import TaskCard
+from bench.dataset import TestSet
+from bench.environment import describe_environment
+from bench.predictions import Predictions
+from bench.scoring import Scores
+
+
+def record(
+    name: str, task: str, card: TaskCard, test: TestSet, predictions: Predictions, scores: Scores,
+    *, home: Path | None,
+) -> results.RunFolder:  # fmt: skip
+    """Write a run folder for an external result, beside those of runs.
+
+    Nobody here can tell how the predictions were made or what was trained on, and the manifest
+    says so: ``verified`` is false, and model, data and recipe are described by what is known.
+
+    Args:
+        name: What the result is called in tables.
+        task: The task's name.
+        card: The task's card.
+        test: The test rows.
+        predictions: In the order of the test rows.
+        scores: What they came to.
+        home: Folder of all runs.
+
+    Returns:
+        The folder, finished.
+    """
+    run = results.RunFolder.create(results.home(home), f"{name}-{test.name}-external")
+    np.save(run.path / results.PREDICTIONS, predictions)
+    described: dict[str, Any] = {
+        "verified": False,
+        "model": {"name": name, "origin": "external", "config": {}, "parameters": None},
+        "task": {"name": task, "version": card.version},
+        "data": {
+            "name": test.name,
+            "fingerprint": None,
+            "options": {},
+            "rows": {"test": len(test)},
+            "notes": {},
+        },
+        "recipe": {"name": "external"},
+        "plan": None,
+        "preset": "external",
+        "seed": None,
+        "device": {"kind": "external"},
+        "environment": describe_environment(),
+    }
+    run.finish("finished", **described, **scores.outcome(test))
+    return run

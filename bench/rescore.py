@@ -1,0 +1,111 @@
+"""``bench score``: the stored predictions of a run, or those of another program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import data, external, results, tracking
+from bench.dataset import TestSet
+from bench.errors import BenchError
+from bench.predictions import Predictions, read_predictions
+from bench.registry import TASKS
+from bench.scoring import Scores, score
+from bench.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Predictions, what they were scored on, and what they came to."""
+
+    task_name: str
+    task: Task
+    test: TestSet
+    predictions: Predictions
+    scores: Scores
+
+    def log(self, name: str, home: Path | None) -> str:
+        """Record as an external result, here and in MLflow; return where."""
+        run = external.record(
+            name,
+            self.task_name,
+            self.task.card,
+            self.test,
+            self.predictions,
+            self.scores,
+            home=home,
+        )
+        tracking.sync(run.path, results.home(home))
+        return f"{run.path}: recorded as '{name}', unverified"
+
+
+def score_run(
+    reference: str, *, folder: Path | None, rows: str | None, snvs: Path | None, home: Path | None
+) -> Scored:
+    """Score the predictions a run has stored.
+
+    Args:
+        reference: The run's folder or name.
+        folder: Where the test rows are, if no longer where the run read them.
+        rows: Part of the test rows; None for the part that ranks.
+        snvs: A file in place of the subset of single-nucleotide variants.
+        home: Folder of all runs.
+
+    Raises:
+        BenchError: The run or its test rows cannot be found, or they are others than then.
+    """
+    run = results.find_run(reference, results.home(home))
+    manifest = results.read_manifest(run)
+    stored = run / results.PREDICTIONS
+    if "scored" not in manifest or not stored.is_file():
+        raise BenchError(f"{run} is not finished: it has no predictions to score.")
+    task_name = manifest["task"]["name"]
+    task, test = _open(task_name, folder or _folder_of(manifest))
+    if test.fingerprint != manifest["scored"]["test"]:
+        raise BenchError(
+            f"{run} was scored on other test rows than these. Name the folder that has them by "
+            "--data."
+        )
+    return _score(task_name, task, test, np.load(stored), rows, snvs)
+
+
+def score_file(
+    predictions: Path, task_name: str, *, folder: Path | None, rows: str | None, snvs: Path | None
+) -> Scored:
+    """Score predictions that another program made; see :func:`score_run`.
+
+    Raises:
+        BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
+    """
+    task, test = _open(task_name, data.find(task_name, folder))
+    return _score(task_name, task, test, read_predictions(predictions, test), rows, snvs)
+
+
+def _open(task_name: str, folder: Path) -> tuple[Task, TestSet]:
+    task_class = TASKS.get(task_name)
+    task = task_class(task_class.Options())
+    return task, data.load_test(task, folder)
+
+
+def _folder_of(manifest: Mapping[str, Any]) -> Path:
+    recorded = manifest["data"].get("test_folder")
+    if recorded is None or not Path(recorded).is_dir():
+        return data.find(manifest["task"]["name"], None)
+    return Path(recorded)
+
+
+def _score(
+    task_name: str,
+    task: Task,
+    test: TestSet,
+    predictions: Predictions,
+    rows: str | None,
+    snvs: Path | None,
+) -> Scored:
+    if snvs is not None:
+        test = data.with_subset(task, test, "SNVs", snvs)
+    return Scored(task_name, task, test, predictions, score(task, test, predictions, rows))

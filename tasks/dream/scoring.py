@@ -1,0 +1,157 @@
+"""The organisers' score: nine subsets of the test rows, and two weighted means over them.
+
+From Rafi et al. (2024), doi:10.1038/s41587-024-02414-w, and their evaluation program (MIT licence,
+https://github.com/de-Boer-Lab/random-promoter-dream-challenge-2022), whose figures these are.
+
+A subset is a list of test rows or, for the last three, of pairs (alternative, reference): there the
+*differences* of predictions are correlated with the differences of expression. Repeats in the
+files count once. During the challenge 9,045 rows were scored in public; the final ranking is over
+the private rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.dataset import TestSet
+from bench.errors import BenchError
+from bench.readers import read_positions
+
+Units = NDArray[np.int64]
+
+WEIGHTS = {
+    "all": 1.0,
+    "high": 0.3,
+    "low": 0.3,
+    "yeast": 0.3,
+    "random": 0.3,
+    "challenging": 0.5,
+    "SNVs": 1.25,
+    "motif_perturbation": 0.3,
+    "motif_tiling": 0.4,
+}
+FILES = {
+    "high": "high_exp_seqs.csv",
+    "low": "low_exp_seqs.csv",
+    "yeast": "yeast_seqs.csv",
+    "random": "all_random_seqs.csv",
+    "challenging": "challenging_seqs.csv",
+    "SNVs": "all_SNVs_seqs.csv",
+    "motif_perturbation": "motif_perturbation_seqs.csv",
+    "motif_tiling": "motif_tiling_seqs.csv",
+}
+"""In test_subset_ids/, by subset."""
+PAIRS = frozenset({"SNVs", "motif_perturbation", "motif_tiling"})
+PUBLIC = {f"public.{name}": f"{name}_exp_indices.json" for name in FILES}
+"""In public_leaderboard_ids/, by what a :class:`TestSet` calls them."""
+
+
+def read_subsets(directory: Path, rows: int) -> tuple[dict[str, Units], dict[str, str]]:
+    """Read what there is of the subset files and the public lists beside a test file.
+
+    Args:
+        directory: The folder that holds test_subset_ids/ and public_leaderboard_ids/.
+        rows: Rows of the test file.
+
+    Returns:
+        Subsets by name, and the files that are missing, by the same names.
+
+    Raises:
+        BenchError: A file names rows that are not there.
+    """
+    found: dict[str, Units] = {}
+    missing: dict[str, str] = {}
+    for name, file in FILES.items():
+        path = directory / "test_subset_ids" / file
+        if path.is_file():
+            found[name] = read_subset(name, path, rows)
+        else:
+            missing[name] = f"test_subset_ids/{file}"
+    for name, file in PUBLIC.items():
+        path = directory / "public_leaderboard_ids" / file
+        if path.is_file():
+            found[name] = _read_public(
+                path, 2 if name.removeprefix("public.") in PAIRS else 1, rows
+            )
+        else:
+            missing[name] = f"public_leaderboard_ids/{file}"
+    return found, missing
+
+
+def read_subset(name: str, path: Path, rows: int) -> Units:
+    """Read one subset file without its repeats: rows ``(M,)``, or pairs ``(M, 2)``."""
+    if name in PAIRS:
+        return np.unique(read_positions(path, ("alt_pos", "ref_pos"), rows=rows), axis=0)
+    return np.unique(read_positions(path, ("pos",), rows=rows))
+
+
+def units(test: TestSet, rows: str) -> dict[str, Units]:
+    """Choose what each subset's correlation is taken over.
+
+    Private rows: a single row is dropped when it occurs anywhere in a public list, be it as a
+    member of a pair; a pair is dropped only when that very pair is public.
+
+    Args:
+        test: The test rows; its public lists are whole unless ``rows`` is "all".
+        rows: "private", "public" or "all".
+    """
+    everything = np.arange(len(test))
+    if rows == "all":
+        chosen = {"all": everything}
+        return chosen | {name: test.subsets[name] for name in FILES if name in test.subsets}
+    public = {name: test.subsets[f"public.{name}"] for name in FILES}
+    is_public = np.zeros(len(test), dtype=bool)
+    for listed in public.values():
+        is_public[listed] = True
+    if rows == "public":
+        return {"all": np.flatnonzero(is_public), **public}
+    public_pairs = np.concatenate([_key(public[name], len(test)) for name in PAIRS])
+    chosen = {"all": np.flatnonzero(~is_public)}
+    for name in FILES:
+        if name in test.subsets:
+            of = test.subsets[name]
+            seen = np.isin(_key(of, len(test)), public_pairs) if name in PAIRS else is_public[of]
+            chosen[name] = of[~seen]
+    return chosen
+
+
+def overall(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the Pearson Score (of squared r) and the Spearman Score, each over all weights.
+
+    Args:
+        figures: Such as ``all/pearson``, for every subset; what is missing makes a score NaN.
+    """
+    total = sum(WEIGHTS.values())
+    nan = float("nan")
+    r = {name: figures.get(f"{name}/pearson", nan) for name in WEIGHTS}
+    rho = {name: figures.get(f"{name}/spearman", nan) for name in WEIGHTS}
+    return {
+        "pearson_score": sum(w * r[name] ** 2 for name, w in WEIGHTS.items()) / total,
+        "spearman_score": sum(w * rho[name] for name, w in WEIGHTS.items()) / total,
+    }
+
+
+def _read_public(path: Path, members: int, rows: int) -> Units:
+    """Read the keys of a public list: {"17": ...} or {"17,4": ...}."""
+    try:
+        keys = list(json.loads(path.read_bytes()))
+        listed = np.array([key.split(",") for key in keys], dtype=np.int64).reshape(-1, members)
+    except (ValueError, OverflowError, AttributeError) as error:
+        raise BenchError(f"{path}: not a list of the public test rows: {error}") from None
+    if not len(keys) or len(listed) != len(keys) or listed.min() < 0 or listed.max() >= rows:
+        raise BenchError(
+            f"{path}: names other rows than those of a test file of {rows:,}. "
+            "Take both files from one release."
+        )
+    return np.unique(listed, axis=0) if members > 1 else np.unique(listed)
+
+
+def _key(pairs: Units, rows: int) -> Units:
+    """Number pairs, so that equal ones get equal numbers."""
+    key: Units = pairs[:, 0] * rows + pairs[:, 1]
+    return key

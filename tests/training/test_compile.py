@@ -1,0 +1,64 @@
+"""Training through torch.compile, which changes the speed and nothing else."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.recipe import Plan, Recipe
+from bench.registry import MODELS
+from bench.training.batches import Batches
+from bench.training.loop import train
+
+Proformer = MODELS.get("proformer")
+RECIPE = Recipe(batch_size=16, epochs=2, warmup=0, lr=0.01)  # an epoch is one update
+
+
+class Losses(list[float]):
+    """Keeps the loss of every update."""
+
+    def step(self, step: int, loss: float, sequences_per_second: float) -> None:
+        pass
+
+    def epoch(self, step: int, figures: dict[str, float]) -> None:
+        self.append(figures["train/loss"])
+
+
+def batches(seed: int) -> Batches:
+    generator = np.random.default_rng(seed)
+    tokens = generator.integers(0, 5, (16, 20), dtype=np.uint8)
+    target = torch.from_numpy(generator.normal(size=16).astype(np.float32))
+    return Batches(tokens, target, reverse_complement=True, device=torch.device("cpu"))
+
+
+def losses(*, compiled: bool) -> list[float]:
+    torch.manual_seed(0)
+    sizes = {"dim": 16, "blocks": 1, "attention_heads": 2, "expression_heads": 4, "length": 20}
+    chance: dict[str, Any] = {"dropout": 0.0, "mask_ratio": 0.0}  # compiled, it falls otherwise
+    model = Proformer(Proformer.Config(**sizes, **chance), 40)
+    told, plan = Losses(), Plan.of(RECIPE, 16)
+    train(model, batches(1), batches(2), RECIPE, plan, seed=0, progress=told, compiled=compiled)
+    return told
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="needs a C++ compiler"
+)
+def test_a_compiled_training_has_the_losses_of_a_plain_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    plain = losses(compiled=False)
+    assert not list(tmp_path.iterdir())
+    torch.compiler.reset()
+    try:
+        compiled = losses(compiled=True)
+    finally:
+        torch.compiler.reset()
+    assert list(tmp_path.rglob("*.cpp"))
+    assert len(plain) == 2
+    assert abs(plain[1] - plain[0]) > 0.01
+    assert compiled == pytest.approx(plain, abs=1e-4)
