@@ -1,6 +1,7 @@
 """SciPy and exact fractions as second implementations; what has no value; invariances."""
 
 import math
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from random import Random
@@ -167,3 +168,30 @@ def test_the_order_of_rows_does_not_matter(rows: list[tuple[int, int]], random: 
         expected = pytest.approx(metric(x, y), abs=1e-12, rel=1e-12, nan_ok=True)
         assert metric(x[order], y[order]) == expected
     np.testing.assert_array_equal(mean_ranks(x[order]), mean_ranks(x)[order])
+
+
+offsets = st.sampled_from([0.0, 1.0, -3e5, 1e9, -1e12])
+
+
+@given(pairs, offsets, offsets)
+def test_any_vectors_tied_constant_or_far_from_zero_give_what_scipy_gives(
+    rows: list[tuple[int, int]], left: float, right: float
+) -> None:
+    """SciPy is asked near zero: a million million away it is wrong in the ninth digit."""
+    near = np.array(rows, dtype=np.float64).T
+    x, y = near + np.array([[left], [right]])  # whole numbers: nothing is rounded
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SciPy warns of constants; both answer NaN
+        wanted = stats.pearsonr(*near).statistic, stats.spearmanr(*near).statistic
+    assert pearson(x, y) == pytest.approx(wanted[0], rel=0, abs=1e-12, nan_ok=True)
+    assert spearman(x, y) == pytest.approx(wanted[1], rel=0, abs=1e-12, nan_ok=True)
+    np.testing.assert_array_equal(mean_ranks(x), stats.rankdata(x))
+
+
+@given(pairs, st.integers(0, 29), st.sampled_from([math.nan, math.inf, -math.inf]))
+def test_one_value_that_is_no_number_leaves_no_figure(
+    rows: list[tuple[int, int]], place: int, value: float
+) -> None:
+    x, y = np.array(rows, dtype=np.float64).T
+    x[place % len(x)] = value
+    assert all(math.isnan(metric(x, y)) and math.isnan(metric(y, x)) for metric in ALL)
