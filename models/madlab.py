@@ -144,10 +144,11 @@ class MadLab(Model):
         """
         if self.head.weight.is_meta:
             return
-        letters = self.one_hot(torch.randint(4, (64, self.positions)))
+        letters = self.one_hot(torch.randint(4, (256, self.positions)))
         x = sum(branch(letters) for branch in self.branches)
         assert isinstance(x, Tensor)
-        while self.lstm(x.transpose(1, 2)).abs().max() > _LARGEST_STATE:
+        x = self.transformer(x.transpose(1, 2))
+        while not self.lstm(x).abs().max() <= _LARGEST_STATE:  # NaN is drawn again, too
             self.lstm.draw()
         for branch in self.branches:  # the look at random DNA leaves no trace
             assert isinstance(branch, Branch)

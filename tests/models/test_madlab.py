@@ -89,13 +89,18 @@ def test_a_width_that_six_kinds_of_features_cannot_share_is_refused() -> None:
         MadLab.Config(hidden=100)
 
 
-def test_initial_predictions_are_bounded_where_the_first_draw_explodes() -> None:
-    """Swish is unbounded: with the first draw of seeds 0 and 4 these reach 5e2 and 7e10."""
-    tokens = torch.randint(4, (32, 110), generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize(
+    ("positions", "seeds"), [(110, [0, 1, 2, 4, 21, 49, 86, 221]), (300, [0, 16])]
+)
+def test_initial_predictions_are_bounded_where_the_first_draw_explodes(
+    positions: int, seeds: list[int]
+) -> None:
+    """Swish is unbounded: without another draw these reach 7e10, or NaN at 300 positions."""
+    tokens = torch.randint(4, (256, positions), generator=torch.Generator().manual_seed(1))
     largest = []
-    for seed in range(16):
+    for seed in seeds:
         torch.manual_seed(seed)
         with torch.no_grad():
-            predictions = MadLab(MadLab.Config(), 110)(tokens)
+            predictions = MadLab(MadLab.Config(), positions)(tokens)
         largest.append(predictions.abs().max().item())
     assert all(value < 100 for value in largest), largest  # NaN is not
