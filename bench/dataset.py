@@ -46,9 +46,8 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of letters and targets: equal for equal content, however it was stored."""
-        width = int(self.sequences.lengths.max(initial=0))
-        digest = hashlib.blake2b(f"{len(self)} {width}".encode(), digest_size=8)
-        for array in (self.sequences.tokens[:, :width], self.sequences.lengths, self.target):
+        digest = hashlib.blake2b(f"{len(self)}".encode(), digest_size=8)
+        for array in (self.sequences.hashes(), self.target):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
@@ -125,7 +124,7 @@ class Dataset:
         directory.mkdir(parents=True, exist_ok=True)
         for name in SPLITS:
             split: Split = getattr(self, name)
-            np.save(directory / f"{name}.tokens.npy", split.sequences.tokens)
+            _save_tokens(directory / f"{name}.tokens.npy", split.sequences)
             np.save(directory / f"{name}.lengths.npy", split.sequences.lengths)
             np.save(directory / f"{name}.target.npy", split.target)
         for name, rows in self.test.subsets.items():
@@ -183,6 +182,18 @@ class Dataset:
         if (dataset.fingerprint, dataset._checksum()) != written:
             raise BenchError(f"{directory}: its content has changed. Encode it again.")
         return dataset
+
+
+def _save_tokens(path: Path, sequences: Sequences) -> None:
+    """Write a chunk at a time: the rows need not fit into memory."""
+    shape = len(sequences), sequences.base.shape[1]
+    if not len(sequences):  # an empty file cannot be mapped
+        np.save(path, np.zeros(shape, dtype=np.uint8))
+        return
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    for part, chunk in sequences.chunks():
+        out[part] = chunk.tokens
+    out.flush()
 
 
 def _open_split(directory: Path, name: str) -> Split:

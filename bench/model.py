@@ -59,11 +59,19 @@ class Model(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.ndim > 1]
 
 
+FITTED_ROWS = 1 << 13
+"""Rows a batch when a model is fitted in one go."""
+
+
 class FittedModel(Model):
     """A model that is fitted in one go, with no training loop; all else is the same."""
 
-    def fit(self, tokens: Tensor, target: Tensor) -> None:
-        """Set the model's buffers from tokens ``(N, positions)`` and targets ``(N,)``."""
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Set the model's buffers from all training rows, which come once, batch by batch.
+
+        Args:
+            batches: Tokens ``(B, positions)`` and targets ``(B,)``, B at most ``FITTED_ROWS``.
+        """
         raise NotImplementedError
 
 

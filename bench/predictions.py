@@ -38,7 +38,7 @@ def read_predictions(path: Path, test: TestSet) -> Predictions:
     if path.suffix == ".npy":
         predictions = _read_vector(path)
     elif columns_of(path) > 1:
-        sequences, predictions, _ = read_pairs(path)
+        sequences, predictions = read_pairs(path)
         _match(path, sequences, test.sequences)
     else:
         predictions = read_numbers(path)

@@ -1,7 +1,8 @@
 """Reads tables of sequences and numbers, fast when they are right, exact when they are wrong.
 
-The fast way is polars and one lookup over the whole text buffer. Only when that fails does a
-plain loop over the lines look for the first fault, so that the message can name its row.
+The fast way works on the text buffer as it is: one translation, one gather, and polars for the
+numbers. Only when that fails does a plain loop over the lines look for the first fault, so that the
+message can name its row.
 """
 
 from __future__ import annotations
@@ -12,18 +13,16 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import BinaryIO, cast
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.sequences import LETTERS, Sequences, encode_letters
+from bench.sequences import LETTERS, TRANSLATION, N, Sequences
 
-if TYPE_CHECKING:
-    import polars
-
-_CHUNK = 1 << 20  # rows encoded at once: bounds the memory of the joined text
+_BLOCK = 1 << 25  # bytes read at once: bounds the memory
 LARGEST = float(np.finfo(np.float32).max)
 """A number beyond it counts as infinite: models and their predictions are float32."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -31,29 +30,119 @@ _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LETTERS = frozenset(LETTERS + LETTERS.lower())
 
 
-def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float64], int]:
-    """Read ``sequence<TAB>number`` lines without a header; ``.gz`` is unpacked on the way.
+def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float64]]:
+    """Read ``sequence<TAB>number`` lines into memory; see :func:`pair_blocks`."""
+    blocks = list(pair_blocks(path))
+    width = max(block.base.shape[1] for block, _ in blocks)
+    tokens = np.full((sum(len(block) for block, _ in blocks), width), N, dtype=np.uint8)
+    row = 0
+    for block, _ in blocks:
+        tokens[row : row + len(block), : block.base.shape[1]] = block.base
+        row += len(block)
+    lengths = np.concatenate([block.lengths for block, _ in blocks])
+    return Sequences(tokens, lengths), np.concatenate([numbers for _, numbers in blocks])
 
-    Lower-case letters and Windows line ends are accepted.
 
-    Returns:
-        The encoded sequences, the numbers ``(N,)``, and how many rows repeat an earlier sequence.
+def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
+    """Read ``sequence<TAB>number`` lines without a header, some 300,000 at a time.
+
+    Lower-case letters and Windows line ends are accepted; gzip is unpacked on the way.
+
+    Yields:
+        Encoded sequences and their numbers ``(N,)``, never none.
 
     Raises:
         BenchError: The file is missing, empty, cut short, or a row is not a sequence of ACGTN and
             a finite number; the message names file and row.
     """
-    frame = _read_table(path, ("sequence", "number"))
-    sequences = _encode(frame["sequence"])
-    if sequences is None:
-        raise BenchError(_first_fault(path, 2) or f"{path}: a letter outside {LETTERS}.")
-    repeats = frame.height - frame["sequence"].str.to_uppercase().n_unique()
-    return sequences, frame["number"].to_numpy(), repeats
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    empty = True
+    try:
+        with _open(path) as file:
+            for text in _blocks(file):
+                block = _encode_block(text)
+                if block is None:
+                    raise BenchError(_first_fault(path, 2) or f"{path}: cannot be read.")
+                empty = False
+                yield block
+    except (OSError, EOFError, zlib.error) as error:
+        raise BenchError(_first_fault(path, 2) or f"{path}: {_first_line(error)}") from None
+    if empty:
+        raise BenchError(_first_fault(path, 2) or f"{path} is empty.")
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Cut a file into blocks of whole lines; blank lines at its end are left out."""
+    rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    while chunk := file.read(_BLOCK):
+        text = rest + chunk
+        cut = len(text[: text.rfind(b"\n") + 1].rstrip(b"\r\n"))
+        if cut:
+            cut = text.index(b"\n", cut) + 1
+            yield text[:cut]
+        rest = text[cut:]
+    if rest.strip(b"\r\n"):
+        yield rest.rstrip(b"\r\n") + b"\n"
+
+
+def _encode_block(text: bytes) -> tuple[Sequences, NDArray[np.float64]] | None:
+    """Encode whole lines straight from their text; None where a line is not as it should be."""
+    buffer = np.frombuffer(text, dtype=np.uint8)
+    ends, tabs = np.flatnonzero(buffer == ord("\n")), np.flatnonzero(buffer == ord("\t"))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if len(tabs) != len(ends) or (tabs <= starts).any() or (tabs >= ends).any():
+        return None
+    lengths = (tabs - starts).astype(np.int32)
+    width = int(lengths.max())
+    # A window on the text from each line's start is a row of the matrix but for its end.
+    encoded = np.frombuffer(text.translate(TRANSLATION) + bytes(width), dtype=np.uint8)
+    tokens = sliding_window_view(encoded, width)[starts]
+    tokens[np.arange(width, dtype=np.int32) >= lengths[:, None]] = N
+    numbers = _numbers(text)
+    if tokens.max() > N or numbers is None or len(numbers) != len(lengths):
+        return None
+    return Sequences(tokens, lengths), numbers
+
+
+def _numbers(text: bytes) -> NDArray[np.float64] | None:
+    """Parse the second column; None where one is not a finite number."""
+    import polars
+
+    schema = {"sequence": polars.String, "number": polars.Float64}
+    try:
+        column = polars.read_csv(
+            text, separator="\t", has_header=False, schema=schema, columns=[1], quote_char=None
+        )["number"]
+    except polars.exceptions.PolarsError:
+        return None
+    if column.null_count() or not (column.abs() <= LARGEST).all():
+        return None
+    numbers: NDArray[np.float64] = column.to_numpy()
+    return numbers
 
 
 def read_numbers(path: Path) -> NDArray[np.float64]:
-    """Read one number a line, ``(N,)``; errors as those of :func:`read_pairs`."""
-    numbers: NDArray[np.float64] = _read_table(path, ("number",))["number"].to_numpy()
+    """Read one number a line, ``(N,)``; errors as those of :func:`pair_blocks`."""
+    import polars
+
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    try:
+        column = polars.read_csv(
+            path, separator="\t", has_header=False, schema={"number": polars.Float64}
+        )["number"]
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise BenchError(_first_fault(path, 1) or f"{path}: {_first_line(error)}") from None
+    height = len(column)
+    while len(column) and column[-1] is None:  # blank lines at the end
+        column = column.head(-1)
+    wrong = column.null_count() or not (column.abs() <= LARGEST).all()
+    if wrong or not len(column) or len(column) < height:
+        fault = _first_fault(path, 1)
+        if fault or wrong:
+            raise BenchError(fault or f"{path}: a row lacks its number.")
+    numbers: NDArray[np.float64] = column.to_numpy()
     return numbers
 
 
@@ -90,46 +179,6 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
             f"{rows:,} rows. Take both files from one release."
         )
     return positions
-
-
-def _read_table(path: Path, columns: tuple[str, ...]) -> polars.DataFrame:
-    """Read tab-separated lines whose last column is a finite number that float32 can hold."""
-    import polars
-
-    if not path.is_file():
-        raise BenchError(f"{path}: no such file.")
-    schema = {name: polars.Float64 if name == "number" else polars.String for name in columns}
-    try:
-        frame = polars.read_csv(
-            path, separator="\t", has_header=False, schema=schema, quote_char=None
-        )
-    except (polars.exceptions.PolarsError, OSError) as error:
-        fault = _first_fault(path, len(columns))
-        raise BenchError(fault or f"{path}: {_first_line(error)}") from None
-    height = frame.height
-    while frame.height and set(frame.row(-1)) == {None}:  # blank lines at the end
-        frame = frame.head(-1)
-    wrong = sum(frame.null_count().row(0)) or not (frame["number"].abs() <= LARGEST).all()
-    if wrong or not frame.height or frame.height < height:
-        fault = _first_fault(path, len(columns))
-        if fault or wrong:
-            raise BenchError(fault or f"{path}: a row lacks its {' or '.join(columns)}.")
-    return frame
-
-
-def _encode(texts: polars.Series) -> Sequences | None:
-    """Encode a string column through its joined text; None where a letter is not of ACGTN."""
-    lengths = texts.str.len_bytes().to_numpy().astype(np.int32)
-    width = int(lengths.max())
-    tokens = np.empty((len(texts), width), dtype=np.uint8)
-    for start in range(0, len(texts), _CHUNK):
-        padded = texts.slice(start, _CHUNK).str.pad_end(width, "N")
-        letters = np.frombuffer(padded.str.join("").item().encode(), dtype=np.uint8)
-        rows = tokens[start : start + _CHUNK]
-        if len(letters) != rows.size:  # a letter of several bytes
-            return None
-        rows[:] = encode_letters(letters.reshape(rows.shape))
-    return None if (tokens > 4).any() else Sequences(tokens, lengths)
 
 
 def _first_fault(path: Path, columns: int) -> str | None:
@@ -187,11 +236,16 @@ def columns_of(path: Path) -> int:
     return len(first.split(b"\t")) if first else 0
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield lines without their ends; gzip is known by its first two bytes, as polars does."""
+def _open(path: Path) -> BinaryIO:
+    """Open a file to read bytes; gzip is known by its first two, as polars does."""
     with path.open("rb") as file:
-        opener: Any = gzip.open if file.read(2) == b"\x1f\x8b" else open
-    with opener(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield lines without their ends."""
+    with _open(path) as file:
         for number, line in enumerate(file):
             if number == 0:
                 line = line.removeprefix(codecs.BOM_UTF8)

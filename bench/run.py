@@ -14,7 +14,7 @@ from bench import data, results, settings
 from bench.dataset import Dataset
 from bench.environment import describe_environment
 from bench.errors import BenchError
-from bench.model import FittedModel, Model, count_parameters
+from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
 from bench.recipe import Plan
 from bench.registry import MODELS
 from bench.report import Report, Screen
@@ -132,7 +132,7 @@ def fit(
     started = time.perf_counter()
     if plan is None:
         assert isinstance(model, FittedModel)
-        model.fit(*training.all())
+        model.fit(training.in_order(FITTED_ROWS))
         steps, best_step, seconds = 1, 1, time.perf_counter() - started
         speed = len(training) / seconds
         report.epoch(1, validate(model, validation))

@@ -7,6 +7,7 @@ nothing here loops over sequences.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,31 +21,85 @@ MASK = 5
 
 Tokens = NDArray[np.uint8]
 
+_CHUNK = 1 << 17  # rows
 _INVALID = 255
 _TOKEN_OF_BYTE = np.full(256, _INVALID, dtype=np.uint8)
 for _token, _letter in enumerate(LETTERS):
     _TOKEN_OF_BYTE[[ord(_letter), ord(_letter.lower())]] = _token
+TRANSLATION = _TOKEN_OF_BYTE.tobytes()
+"""For :meth:`bytes.translate`: letters to tokens; what is none of ACGTN or acgtn becomes 255."""
 _BYTE_OF_TOKEN = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Encoded sequences of unequal length.
+    """Encoded sequences of unequal length; some rows of a matrix that may lie on disk.
 
     Attributes:
-        tokens: ``(N, L)``, each row from the left, N after its end.
+        base: ``(M, L)``, each row from the left, N after its end.
         lengths: ``(N,)`` letters in each row, at most L.
+        rows: ``(N,)`` which rows of ``base`` these are; None for all of them.
+        base_hashes: ``(M,)`` hash of every row of ``base``, where known.
     """
 
-    tokens: Tokens
+    base: Tokens
     lengths: NDArray[np.int32]
+    rows: NDArray[np.int64] | None = None
+    base_hashes: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def take(self, rows: NDArray[np.int64]) -> Sequences:
-        """Return some rows, in the order given."""
-        return Sequences(self.tokens[rows], self.lengths[rows])
+    @property
+    def tokens(self) -> Tokens:
+        """The rows themselves, ``(N, L)``: a copy in memory if they are a choice of rows."""
+        return self.base if self.rows is None else self.base[self.rows]
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Sequences:
+        """Return some rows, in the order given, without copying letters."""
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        chosen = rows if self.rows is None else self.rows[rows]
+        return Sequences(self.base, self.lengths[rows], chosen, self.base_hashes)
+
+    def chunks(self) -> Iterator[tuple[slice, Sequences]]:
+        """Yield all rows, some 100,000 at a time: what is done to a chunk fits into memory."""
+        for start in range(0, len(self), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            if self.rows is not None:
+                yield part, self.take(part)
+            else:
+                hashes = None if self.base_hashes is None else self.base_hashes[part]
+                yield part, Sequences(self.base[part], self.lengths[part], None, hashes)
+
+    def hashes(self) -> NDArray[np.uint64]:
+        """Return a hash of each row's letters, ``(N,)``: equal for equal sequences."""
+        if self.base_hashes is not None:
+            return self.base_hashes if self.rows is None else self.base_hashes[self.rows]
+        hashes = np.empty(len(self), dtype=np.uint64)
+        for part, chunk in self.chunks():
+            hashes[part] = _hash_rows(chunk.tokens, chunk.lengths)
+        return hashes
+
+
+def _hash_rows(tokens: Tokens, lengths: NDArray[np.int32]) -> NDArray[np.uint64]:
+    """Hash rows of tokens, eight letters at a time; what follows a row's end does not count."""
+    words = -(-tokens.shape[1] // 8)
+    padded = np.full((len(tokens), words * 8), N, dtype=np.uint8)
+    padded[:, : tokens.shape[1]] = tokens
+    total = _mix(lengths.astype(np.uint64))
+    for place, word in enumerate(padded.view(np.uint64).T):
+        mixed = _mix(word + np.uint64((place + 1) * 0x9E3779B97F4A7C15 % 2**64))
+        mixed[lengths <= place * 8] = 0
+        total += mixed
+    return total
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scramble 64-bit numbers: the finalizer of SplitMix64 (Steele et al., 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,14 +204,16 @@ def lay_out(sequences: Sequences, layout: Layout, length: int, flanks: tuple[int
     """
     left, right = flanks if layout.flanks == "trim" else (0, 0)
     laid_out = np.full((len(sequences), length), N, dtype=np.uint8)
-    # Rows of one length move alike, and a task has a few dozen lengths at most.
-    for letters in np.unique(sequences.lengths):
-        rows = np.flatnonzero(sequences.lengths == letters)
-        start, stop = left, max(int(letters) - right, left)
-        surplus = max(stop - start - length, 0)
-        start += {"right": 0, "both": surplus // 2, "left": surplus}[layout.crop]
-        stop = min(start + length, stop)
-        free = length - (stop - start)
-        at = {"right": 0, "both": free // 2, "left": free}[layout.pad]
-        laid_out[rows, at : at + stop - start] = sequences.tokens[rows, start:stop]
+    for part, chunk in sequences.chunks():
+        tokens, out = chunk.tokens, laid_out[part]
+        # Rows of one length move alike, and a task has a few dozen lengths at most.
+        for letters in np.unique(chunk.lengths):
+            rows = np.flatnonzero(chunk.lengths == letters)
+            start, stop = left, max(int(letters) - right, left)
+            surplus = max(stop - start - length, 0)
+            start += {"right": 0, "both": surplus // 2, "left": surplus}[layout.crop]
+            stop = min(start + length, stop)
+            free = length - (stop - start)
+            at = {"right": 0, "both": free // 2, "left": free}[layout.pad]
+            out[rows, at : at + stop - start] = tokens[rows, start:stop]
     return laid_out

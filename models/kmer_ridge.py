@@ -7,6 +7,7 @@ output   (B,)        counts · weight + intercept
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,6 @@ from bench.cards import ModelCard, Source
 from bench.model import FittedModel
 from bench.recipe import Recipe
 from bench.settings import setting
-
-_CHUNK = 1 << 15  # rows counted at once: 128 MiB of counts at k 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,20 +58,22 @@ class KmerRidge(FittedModel):
         """Predict, ``(B, L)`` -> ``(B,)``."""
         return kmer_counts(tokens, self.config.k) @ self.weight + self.intercept
 
-    def fit(self, tokens: Tensor, target: Tensor) -> None:
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Solve for the weights from moments, in memory that does not grow with the rows."""
         from sklearn.linear_model import Ridge
 
-        size, rows = 4**self.config.k, len(target)
-        gram = torch.zeros(size, size, dtype=torch.float64, device=tokens.device)
-        sums = torch.zeros(size, dtype=torch.float64, device=tokens.device)
-        products = torch.zeros_like(sums)
-        for x, y in zip(torch.split(tokens, _CHUNK), torch.split(target, _CHUNK), strict=True):
-            counts = kmer_counts(x, self.config.k)
+        size, device = 4**self.config.k, self.weight.device
+        gram = torch.zeros(size, size, dtype=torch.float64, device=device)
+        sums = torch.zeros(size, dtype=torch.float64, device=device)
+        products, total, rows = torch.zeros_like(sums), torch.zeros_like(sums[0]), 0
+        for tokens, target in batches:
+            counts = kmer_counts(tokens, self.config.k)
             gram += counts.T @ counts  # sums of small whole numbers, exact in float32
             sums += counts.sum(dim=0)
-            products += counts.T.double() @ y.double()
-        mean, target_mean = sums / rows, target.double().mean()
+            products += counts.T.double() @ target.double()
+            total += target.double().sum()
+            rows += len(target)
+        mean, target_mean = sums / rows, total / rows
         covariance = (gram - rows * torch.outer(mean, mean)).cpu().numpy()
         moment = (products - rows * mean * target_mean).cpu().numpy()
         # A root R of the Gram matrix stands in for the data: |Rw - z|² and |Xw - y|² differ by a

@@ -54,45 +54,29 @@ def fault(path: Path, content: bytes | None = None) -> str:
 )
 def test_pairs_are_read_however_their_lines_end(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    sequences, numbers, repeats = read_pairs(path)
+    sequences, numbers = read_pairs(path)
     assert sequences.tokens.tolist() == [[0, 1, 2, 3], [2, 0, 4, 4], [1, 1, 1, 4]]
     assert sequences.lengths.tolist() == [4, 2, 3]
     assert sequences.lengths.dtype == np.int32
     assert numbers.tolist() == [1.5, -2, 0]
     assert numbers.dtype == np.float64
-    assert repeats == 0
 
 
 @pytest.mark.parametrize("name", ["pairs.txt.gz", "pairs.txt"])
 @pytest.mark.parametrize("content", [GOOD, gzip.compress(GOOD)])
 def test_a_gzip_file_is_known_by_its_content(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    sequences, numbers, _ = read_pairs(tmp_path / name)
+    sequences, numbers = read_pairs(tmp_path / name)
     assert decode(sequences.tokens) == ["ACGT", "GANN", "CCCN"]
     assert numbers.tolist() == [1.5, -2, 0]
 
 
 def test_n_is_a_letter_also_at_the_end(path: Path) -> None:
     path.write_bytes(b"NACN\t11\nnnnNN\t12.25\n")
-    sequences, numbers, _ = read_pairs(path)
+    sequences, numbers = read_pairs(path)
     assert decode(sequences.tokens) == ["NACNN", "NNNNN"]
     assert sequences.lengths.tolist() == [4, 5]
     assert numbers.tolist() == [11, 12.25]
-
-
-@pytest.mark.parametrize(
-    ("content", "repeats"),
-    [
-        (b"AC\t1\nAC\t1\n", 1),
-        (b"AC\t1\nG\t1\nAC\t2\nG\t1\nAC\t3\nACN\t1\n", 3),
-        (b"AC\t1\nac\t2\n", 1),
-    ],
-)
-def test_rows_that_repeat_a_sequence_are_counted(path: Path, content: bytes, repeats: int) -> None:
-    path.write_bytes(content)
-    sequences, _, counted = read_pairs(path)
-    assert len(sequences) == content.count(b"\n")
-    assert counted == repeats
 
 
 @hypothesis_settings(deadline=None)
@@ -119,7 +103,7 @@ def test_what_is_written_is_read(
     path = tmp_path_factory.getbasetemp() / name
     text = end.join(f"{letters}\t{number!r}" for letters, number in rows) + end * last
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    sequences, numbers, _ = read_pairs(path)
+    sequences, numbers = read_pairs(path)
     spelt = zip(decode(sequences.tokens), sequences.lengths, strict=True)
     assert [row[:length] for row, length in spelt] == [letters.upper() for letters, _ in rows]
     assert numbers.tolist() == [number for _, number in rows]
@@ -129,7 +113,7 @@ def test_what_is_written_is_read(
 def test_files_of_several_chunks_are_read_whole(
     path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr("bench.readers._CHUNK", chunk)
+    monkeypatch.setattr("bench.readers._BLOCK", chunk)
     path.write_bytes(GOOD)
     assert decode(read_pairs(path)[0].tokens) == ["ACGT", "GANN", "CCCN"]
     assert fault(path, GOOD + b"A-\t1\n").startswith(", row 4: letter '-'")

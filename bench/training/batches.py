@@ -1,63 +1,147 @@
-"""Encoded rows on the device, and batches of them in an order that only the seed decides."""
+"""Rows as batches on the device, in an order that only the seed decides.
+
+Where the rows fit, they are laid out once and kept on the device, and a batch is one gather. Where
+they do not, they stay where they are, mostly in files mapped from disk, and a thread lays out the
+next batches while the device works. Batches are the same either way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.sequences import Tokens
+from bench.sequences import Sequences, Tokens
+
+T = TypeVar("T")
+Pair = tuple[Tensor, Tensor]
 
 _COMPLEMENT = (3, 2, 1, 0, 4, 5)
+_AHEAD = 4  # batches made before they are asked for
 
 
 class Batches:
-    """Tokens ``(N, L)`` and targets ``(N,)`` on a device; a batch is one gather.
+    """Tokens ``(N, positions)`` and targets ``(N,)``, batch by batch.
 
     Args:
-        tokens: Laid out, one strand.
-        target: Standardized where the recipe says so.
+        sequences: The rows.
+        target: ``(N,)`` float32, standardized where the recipe says so.
+        lay_out: Writes some rows into one strand's positions.
         reverse_complement: Append the other strand to every batch.
-        device: Where the rows are kept and batches are made.
+        device: Where batches are made.
+        resident: Whether all rows are kept on the device.
     """
 
     def __init__(
-        self, tokens: Tokens, target: Tensor, *, reverse_complement: bool, device: torch.device
+        self,
+        sequences: Sequences,
+        target: NDArray[np.float32],
+        lay_out: Callable[[Sequences], Tokens],
+        *,
+        reverse_complement: bool,
+        device: torch.device,
+        resident: bool = True,
     ) -> None:
-        self.tokens = torch.from_numpy(tokens).to(device)
-        self.target = target.to(device)
+        self._sequences, self._lay_out, self.device = sequences, lay_out, device
+        self.target = torch.from_numpy(target).to(device)
         self._complement = None
         if reverse_complement:
             self._complement = torch.tensor(_COMPLEMENT, dtype=torch.uint8, device=device)
+        self._tokens = torch.from_numpy(lay_out(sequences)).to(device) if resident else None
 
     def __len__(self) -> int:
-        return len(self.target)
+        return len(self._sequences)
 
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return tokens ``(B, positions)`` and targets ``(B,)`` of some rows."""
-        return self._both_strands(self.tokens.index_select(0, rows)), self.target[rows]
+    def in_order(self, size: int) -> Iterator[Pair]:
+        """Yield all rows, first to last, ``size`` at a time."""
+        parts = (slice(start, start + size) for start in range(0, len(self), size))
+        return self._made(parts)
 
-    def all(self) -> tuple[Tensor, Tensor]:
-        """Return every row at once, for models that are fitted without a loop."""
-        return self._both_strands(self.tokens), self.target
+    def shuffled(self, size: int, seed: int) -> Iterator[Pair]:
+        """Yield batches for ever, pass after pass; rows that fill no batch wait for the next pass.
 
-    def in_order(self, size: int) -> Iterator[Tensor]:
-        """Yield the tokens of all rows, first to last, ``size`` at a time."""
-        for part in torch.split(self.tokens, size):
-            yield self._both_strands(part)
+        Args:
+            size: Rows a batch, at most as many as there are.
+            seed: Decides the order.
+        """
+        return self._made(
+            order[start : start + size]
+            for order in (self.order(seed, number) for number in itertools.count())
+            for start in range(0, len(self) - size + 1, size)
+        )
 
     def order(self, seed: int, number: int) -> Tensor:
         """Shuffle the rows for pass ``number``: a function of seed and pass alone.
 
         NumPy draws it on the host, so it is the same on every device and for any number of them.
         """
-        permutation = np.random.default_rng((seed, number)).permutation(len(self))
-        return torch.from_numpy(permutation).to(self.tokens.device)
+        order = torch.from_numpy(np.random.default_rng((seed, number)).permutation(len(self)))
+        return order if self._tokens is None else order.to(self.device)
+
+    def _made(self, choices: Iterator[Tensor] | Iterator[slice]) -> Iterator[Pair]:
+        made = (self._take(rows) for rows in choices)
+        return made if self._tokens is not None else prefetched(made, _AHEAD)
+
+    def _take(self, rows: Tensor | slice) -> Pair:
+        if self._tokens is not None:
+            return self._both_strands(self._tokens[rows]), self.target[rows]
+        chosen = rows if isinstance(rows, slice) else rows.numpy()
+        tokens = torch.from_numpy(self._lay_out(self._sequences.take(chosen)))
+        if self.device.type == "cuda":
+            tokens = tokens.pin_memory().to(self.device, non_blocking=True)
+            rows = rows if isinstance(rows, slice) else rows.to(self.device)
+        return self._both_strands(tokens), self.target[rows]
 
     def _both_strands(self, tokens: Tensor) -> Tensor:
         if self._complement is None:
             return tokens
         other = self._complement[tokens.long()].flip(1)
         return torch.cat([tokens, other], dim=1)
+
+
+def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
+    """Yield the same items, made by a thread that is up to ``ahead`` of them ahead.
+
+    An exception in the making is raised where the item is asked for. The thread ends with the
+    items, or when nobody asks any more.
+    """
+    made: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(ahead)
+    closed = threading.Event()
+
+    def put(entry: tuple[bool, T | BaseException | None]) -> None:
+        while not closed.is_set():
+            try:
+                made.put(entry, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for item in items:
+                put((True, item))
+                if closed.is_set():
+                    return
+            put((False, None))
+        except BaseException as error:  # whoever asks for the item is to see it
+            put((False, error))
+
+    threading.Thread(target=make, name="batches", daemon=True).start()
+    try:
+        while True:
+            more, item = made.get()
+            if more:
+                yield item  # type: ignore[misc]
+            elif item is None:
+                return
+            else:
+                raise item  # type: ignore[misc]
+    finally:
+        closed.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from bench.dataset import Dataset, Split
 from bench.errors import BenchError
 from bench.sequences import Layout, Sequences, lay_out
 from bench.training.batches import Batches
+from bench.training.device import room_for_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,22 @@ class View:
         return fitting
 
     def batches(
-        self, sequences: Sequences, target: NDArray[np.float64], device: torch.device
+        self,
+        sequences: Sequences,
+        target: NDArray[np.float64],
+        device: torch.device,
+        *,
+        resident: bool = True,
     ) -> Batches:
-        """Put sequences and their standardized targets on a device."""
+        """Make batches of sequences and their standardized targets; see :class:`Batches`."""
         length = self.layout.strand_length(self.usual_length, self.flanks)
-        standardized = ((target - self.mean) / self.deviation).astype(np.float32)
         return Batches(
-            lay_out(sequences, self.layout, length, self.flanks),
-            torch.from_numpy(standardized),
+            sequences,
+            ((target - self.mean) / self.deviation).astype(np.float32),
+            partial(lay_out, layout=self.layout, length=length, flanks=self.flanks),
             reverse_complement=self.layout.reverse_complement,
             device=device,
+            resident=resident,
         )
 
     def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -76,6 +84,7 @@ class Feed:
     Attributes:
         device: Where batches are made.
         view: The layout, with the moments of the training targets.
+        resident: Whether all rows are kept on the device.
         counts: Rows of every split, and how many are dropped or cropped for being too long.
     """
 
@@ -85,27 +94,33 @@ class Feed:
         self._dataset, self.device = dataset, device
         view = View(layout, dataset.usual_length, dataset.flanks)
         fitting = view.fits(dataset.train.sequences)
-        rows = np.flatnonzero(fitting) if layout.drop_longer else np.arange(len(fitting))
-        self._train = dataset.train.take(rows)
+        self._train, longer = dataset.train, int((~fitting).sum())
+        dropped = longer if layout.drop_longer else 0
+        if dropped:
+            self._train = dataset.train.take(np.flatnonzero(fitting))
+        rows = len(self._train)
         cropped = {
             f"cropped_{name}": int((~view.fits(split.sequences)).sum())
             for name, split in (("validation", dataset.validation), ("test", dataset.test))
         }
         self.counts = {
-            "train": len(rows),
-            "dropped_train": len(fitting) - len(rows),
-            "cropped_train": len(rows) - int(fitting[rows].sum()),
+            "train": rows,
+            "dropped_train": dropped,
+            "cropped_train": longer - dropped,
             "validation": len(dataset.validation),
             "test": len(dataset.test),
             **cropped,
         }
         target = self._train.target
-        if not len(rows) or np.ptp(target) == 0:
+        if not rows or np.ptp(target) == 0:
             raise BenchError(
-                f"{len(rows)} training rows with one target value: there is nothing to learn."
+                f"{rows} training rows with one target value: there is nothing to learn."
             )
         moments = (float(target.mean()), float(target.std())) if standardize else (0.0, 1.0)
         self.view = View(layout, dataset.usual_length, dataset.flanks, *moments)
+        length = layout.strand_length(dataset.usual_length, dataset.flanks)
+        rows_in_all = rows + len(dataset.validation) + len(dataset.test)
+        self.resident = rows_in_all * length <= room_for_rows(device)
 
     def training(self) -> Batches:
         """Put the training rows on the device."""
@@ -118,7 +133,9 @@ class Feed:
     def test(self) -> Batches:
         """Put the test sequences on the device, for a finished model; their truth stays here."""
         unknown = np.full(len(self._dataset.test), np.nan)
-        return self.view.batches(self._dataset.test.sequences, unknown, self.device)
+        return self.view.batches(
+            self._dataset.test.sequences, unknown, self.device, resident=self.resident
+        )
 
     def _batches(self, split: Split) -> Batches:
-        return self.view.batches(split.sequences, split.target, self.device)
+        return self.view.batches(split.sequences, split.target, self.device, resident=self.resident)

@@ -88,16 +88,12 @@ def train(
         loss_of = torch.compile(model.loss)
     meter = Meter(training.target.device)
     exploded = _EXPLODED * (1 + training.target.square().mean().item())
-    steps_per_pass = len(training) // recipe.batch_size
+    batches = training.shuffled(recipe.batch_size, seed)
     best, best_step, best_weights = -float("inf"), 0, clone_state(model)
     model.train()
 
     for step in range(plan.steps):
-        if step % steps_per_pass == 0:
-            order = training.order(seed, step // steps_per_pass)
-        start = step % steps_per_pass * recipe.batch_size
-        tokens, target = training.take(order[start : start + recipe.batch_size])
-
+        tokens, target = next(batches)
         rate = plan.learning_rate(step, recipe)
         set_learning_rate(optimizer, rate)
         with autocast(target.device):

@@ -21,10 +21,10 @@ def predict(model: Model, batches: Batches) -> NDArray[np.float32]:
     """
     training = model.training
     model.eval()
-    out = torch.empty(len(batches), device=batches.target.device)
+    out = torch.empty(len(batches), device=batches.device)
     start = 0
     with autocast(out.device):
-        for tokens in batches.in_order(_BATCH):
+        for tokens, _ in batches.in_order(_BATCH):
             out[start : start + len(tokens)] = model(tokens)
             start += len(tokens)
     model.train(training)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from bench.cards import Source, TaskCard
 from bench.dataset import Dataset, Split, TestSet
+from bench.encoded import open_table
 from bench.errors import BenchError
-from bench.readers import read_pairs
 from bench.settings import as_dict, setting
 from bench.task import Task
 from bench.tasks.dream import scoring
@@ -91,9 +91,9 @@ class Dream(Task):
         file = _either(directory, TEST)
         if file is None:
             raise BenchError(f"{directory}: no {TEST}. Name the folder that has it by --test-data.")
-        sequences, target, _ = read_pairs(file)
-        subsets, missing = scoring.read_subsets(directory, len(target))
-        return TestSet(sequences, target, _name(directory), subsets, missing)
+        table = open_table(file)
+        subsets, missing = scoring.read_subsets(directory, len(table.numbers))
+        return TestSet(table.sequences, table.numbers, _name(directory), subsets, missing)
 
     def read_subset(self, name: str, path: Path, rows: int) -> NDArray[np.int64]:
         """Read a subset from a file of another name, such as SNV pairs made by oneself."""
@@ -125,30 +125,34 @@ class Dream(Task):
         random = np.random.default_rng(self.options.split_seed)
         own = [_either(directory, name) for name in (OWN_TRAIN, OWN_VALIDATION)]
         if own[0] is not None and own[1] is not None:
-            sequences, target, repeats = read_pairs(own[0])
-            validation = Split(*read_pairs(own[1])[:2])
-            rows = random.permutation(len(target))
+            table, other = open_table(own[0]), open_table(own[1])
+            validation = Split(other.sequences, other.numbers)
+            rows = random.permutation(len(table.numbers))
             split = f"the organisers' {OWN_TRAIN} and {OWN_VALIDATION}"
         else:
             file = _either(directory, TRAIN)
             if file is None:
                 raise BenchError(f"{directory}: no {TRAIN}. Name another folder by --data.")
-            sequences, target, repeats = read_pairs(file)
-            rows = random.permutation(len(target))
+            table = open_table(file)
+            rows = random.permutation(len(table.numbers))
             held_out = max(1, round(len(rows) * self.options.validation))
-            validation = Split(sequences, target).take(np.sort(rows[:held_out]))
+            validation = Split(table.sequences, table.numbers).take(np.sort(rows[:held_out]))
             rows = rows[held_out:]
             split = f"{self.options.validation:.0%} of {TRAIN}, seed {self.options.split_seed}"
-        whole = target[rows] == np.rint(target[rows])
+        target = table.numbers[rows]
+        whole = target == np.rint(target)
         if self.options.singletons == "half":
             rows = rows[~whole | (random.random(len(rows)) < 0.5)]
-        rows = np.sort(rows[: max(1, round(len(rows) * self.options.fraction))])
+        rows = rows[: max(1, round(len(rows) * self.options.fraction))]
+        chosen = np.zeros(len(table.numbers), dtype=bool)  # a sort of millions takes longer
+        chosen[rows] = True
         notes = {
             "validation": split,
-            "repeated training sequences": repeats,
+            "repeated training sequences": table.repeats,
             "share of singletons": round(float(whole.mean()), 4) if len(whole) else 0.0,
         }
-        return Split(sequences, target).take(rows), validation, notes
+        train = Split(table.sequences, table.numbers).take(np.flatnonzero(chosen))
+        return train, validation, notes
 
 
 def _name(*directories: Path) -> str:

@@ -38,7 +38,7 @@ def make(name: str, seed: int = 0) -> tuple[Model, Tensor]:
 def test_predicts_one_finite_number_a_sequence_whatever_the_others_are(name: str) -> None:
     model, tokens = make(name)
     if isinstance(model, FittedModel):
-        model.fit(tokens, torch.randn(6))
+        model.fit([(tokens, torch.randn(6))])
     model.eval()
     together = model(tokens)
     assert together.shape == (6,)

@@ -30,18 +30,17 @@ def test_moments_give_the_weights_of_a_ridge_on_the_counts(rows: int) -> None:
     tokens = torch.randint(4, (rows, 40), dtype=torch.uint8)
     target = torch.randn(rows) + kmer_counts(tokens, 3)[:, 5]
     model = Ours(Ours.Config(k=3, alpha=2.0), 40)
-    model.fit(tokens, target)
+    model.fit([(tokens, target)])
     counts = kmer_counts(tokens, 3).double().numpy()
     direct = Ridge(alpha=2.0).fit(counts, target.double().numpy())
     np.testing.assert_allclose(model.weight, direct.coef_, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(model(tokens), direct.predict(counts), rtol=1e-4, atol=1e-5)
 
 
-def test_fitting_in_chunks_equals_fitting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_in_chunks_equals_fitting_at_once() -> None:
     torch.manual_seed(0)
     tokens, target = torch.randint(5, (100, 30), dtype=torch.uint8), torch.randn(100)
     whole, parts = Ours(Ours.Config(k=2), 30), Ours(Ours.Config(k=2), 30)
-    whole.fit(tokens, target)
-    monkeypatch.setattr("bench.models.kmer_ridge._CHUNK", 7)
-    parts.fit(tokens, target)
+    whole.fit([(tokens, target)])
+    parts.fit(zip(torch.split(tokens, 7), torch.split(target, 7), strict=True))
     torch.testing.assert_close(whole.weight, parts.weight)

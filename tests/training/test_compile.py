@@ -12,6 +12,7 @@ from bench.recipe import Plan, Recipe
 from bench.registry import MODELS
 from bench.training.batches import Batches
 from bench.training.loop import train
+from tests.training.test_loop import batches_of
 
 Proformer = MODELS.get("proformer")
 RECIPE = Recipe(batch_size=16, epochs=2, warmup=0, lr=0.01)  # an epoch is one update
@@ -30,8 +31,8 @@ class Losses(list[float]):
 def batches(seed: int) -> Batches:
     generator = np.random.default_rng(seed)
     tokens = generator.integers(0, 5, (16, 20), dtype=np.uint8)
-    target = torch.from_numpy(generator.normal(size=16).astype(np.float32))
-    return Batches(tokens, target, reverse_complement=True, device=torch.device("cpu"))
+    target = generator.normal(size=16).astype(np.float32)
+    return batches_of(tokens, target, reverse_complement=True)
 
 
 def losses(*, compiled: bool) -> list[float]:

@@ -6,22 +6,34 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.model import Model
 from bench.recipe import Plan, Recipe
+from bench.sequences import Sequences, Tokens
 from bench.training.batches import Batches
 from bench.training.loop import DivergedError, train
 from bench.training.predict import predict
-
-CPU = torch.device("cpu")
 
 
 def gc_content(rows: int, seed: int) -> Batches:
     tokens = np.random.default_rng(seed).integers(0, 4, (rows, 24), dtype=np.uint8)
     share = ((tokens == 1) | (tokens == 2)).mean(axis=1)
-    target = torch.from_numpy(((share - 0.5) * 10).astype(np.float32))
-    return Batches(tokens, target, reverse_complement=False, device=CPU)
+    return batches_of(tokens, ((share - 0.5) * 10).astype(np.float32))
+
+
+def batches_of(
+    tokens: Tokens, target: NDArray[np.float32], *, reverse_complement: bool = False
+) -> Batches:
+    lengths = np.full(len(tokens), tokens.shape[1], dtype=np.int32)
+    return Batches(
+        Sequences(tokens, lengths),
+        target,
+        lambda rows: rows.tokens,
+        reverse_complement=reverse_complement,
+        device=torch.device("cpu"),
+    )
 
 
 class Letters(Model):
@@ -197,17 +209,16 @@ def test_prediction_keeps_the_order_and_the_mode(monkeypatch: pytest.MonkeyPatch
     model, batches = Letters(), gc_content(50, seed=0)
     model.weights.data[:] = torch.arange(6.0)
     model.train()
-    expected = batches.tokens.sum(dim=1).float().numpy()
+    expected = np.concatenate([tokens.sum(dim=1) for tokens, _ in batches.in_order(9)])
     np.testing.assert_allclose(predict(model, batches), expected)
     assert model.training
 
 
 def test_the_other_strand_is_appended_backwards() -> None:
     tokens = np.array([[0, 0, 1, 2, 4]], dtype=np.uint8)  # AACGN
-    batches = Batches(tokens, torch.zeros(1), reverse_complement=True, device=CPU)
-    both = batches.take(torch.tensor([0]))[0][0].tolist()
+    batches = batches_of(tokens, np.zeros(1, dtype=np.float32), reverse_complement=True)
+    both = next(batches.in_order(3))[0][0].tolist()
     assert "".join("ACGTN"[t] for t in both) == "AACGNNCGTT"
-    assert torch.equal(batches.all()[0], next(batches.in_order(3)))
 
 
 def test_math_of_the_meter_survives_no_report() -> None:

@@ -1,0 +1,162 @@
+"""Batches are the same from the device and from disk, and the thread that makes them is tidy."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.dataset import Dataset, Split, TestSet
+from bench.sequences import Layout, Sequences
+from bench.training.batches import prefetched
+from bench.training.feed import Feed
+
+CPU = torch.device("cpu")
+LAYOUTS = [
+    Layout(),
+    Layout(flanks="trim", length=7, pad="both", crop="both", reverse_complement=True),
+    Layout(length=12, pad="left", crop="left"),
+]
+
+
+def split(rows: int, seed: int) -> Split:
+    random = np.random.default_rng(seed)
+    tokens = random.integers(0, 5, (rows, 14), dtype=np.uint8)
+    lengths = random.integers(5, 15, rows).astype(np.int32)
+    tokens[np.arange(14) >= lengths[:, None]] = 4
+    return Split(Sequences(tokens, lengths), random.normal(size=rows))
+
+
+def dataset() -> Dataset:
+    test = split(20, 3)
+    return Dataset(
+        name="toy",
+        version=1,
+        options={},
+        usual_length=10,
+        flanks=(2, 1),
+        train=split(150, 1).take(np.arange(149, 9, -1)),
+        validation=split(30, 2),
+        test=TestSet(test.sequences, test.target, "toy"),
+    )
+
+
+def feeds(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Feed]:
+    kept = Feed(dataset(), layout, standardize=True, device=CPU)
+    monkeypatch.setattr("bench.training.feed.room_for_rows", lambda device: 100)
+    streamed = Feed(dataset(), layout, standardize=True, device=CPU)
+    assert (kept.resident, streamed.resident) == (True, False)
+    return kept, streamed
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_kept_and_streamed_batches_are_equal(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, streamed = feeds(layout, monkeypatch)
+    ours, theirs = kept.training(), streamed.training()
+    pairs = zip(ours.shuffled(32, seed=5), theirs.shuffled(32, seed=5), strict=True)
+    for (a, x), (b, y) in islice(pairs, 11):  # beyond two passes of four
+        assert torch.equal(a, b)
+        assert torch.equal(x, y)
+    for first, second in (
+        (kept.test(), streamed.test()),
+        (kept.validation(), streamed.validation()),
+    ):
+        both = list(zip(first.in_order(7), second.in_order(7), strict=True))
+        assert sum(len(x) for (_, x), _ in both) == len(first)
+        assert all(torch.equal(a, b) for (a, _), (b, _) in both)
+
+
+def test_a_batch_is_a_slice_of_the_shuffled_rows() -> None:
+    batches = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    target, tokens = batches.target, next(batches.in_order(140))[0]
+    steps = list(islice(batches.shuffled(32, seed=1), 8))
+    for number in (0, 1):
+        order = batches.order(1, number)
+        for place in range(4):
+            rows = order[place * 32 : place * 32 + 32]
+            found = steps[number * 4 + place]
+            assert torch.equal(found[0], tokens[rows])
+            assert torch.equal(found[1], target[rows])
+
+
+def test_items_come_in_order_whoever_makes_them() -> None:
+    assert list(prefetched(iter(range(50)), 3)) == list(range(50))
+    assert list(prefetched(iter([]), 3)) == []
+
+
+def test_a_fault_in_the_making_is_raised_where_the_item_is_asked_for() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the disk is gone")
+
+    made = prefetched(items(), 4)
+    assert next(made) == 1
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(made)
+
+
+def test_the_thread_is_a_few_items_ahead_and_ends_when_nobody_asks() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(1000):
+            made.append(item)
+            yield item
+
+    before = threading.active_count()
+    stream = prefetched(items(), 4)
+    assert next(stream) == 0
+    time.sleep(0.2)
+    assert len(made) <= 6
+    stream.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+CODE = """
+import os, resource, sys
+os.environ["POLARS_MAX_THREADS"] = "1"
+from pathlib import Path
+import polars, sklearn.linear_model, torch
+from bench.cli import cli
+from bench.training import feed
+room = {"free": 1 << 40, "limited": 20 << 20, "too much": 1 << 40}[sys.argv[1]]
+feed.room_for_rows = lambda device: room
+if sys.argv[1] != "free":
+    now = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (now + (300 << 20),) * 2)
+torch.set_num_threads(1)
+cli.main(sys.argv[2:], standalone_mode=False)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_DATA is Linux'")
+def test_a_set_larger_than_the_memory_trains_to_the_same_weights(tmp_path: Path) -> None:
+    """3 million rows, 340 MB encoded, where a process may claim 300 MB more than it starts with."""
+    from bench.data import write_simulation
+    from bench.registry import TASKS
+
+    write_simulation(TASKS.get("dream"), tmp_path / "data", rows=3_000_000, seed=0)
+    weights, finished = [], []
+    for kind in ("free", "limited", "too much"):
+        command = [
+            *("run", "--model", "kmer-ridge", "--task", "dream", "--set", "model.k=4"),
+            *("--data", str(tmp_path / "data"), "--home", str(tmp_path / kind), "--no-tracking"),
+        ]
+        done = subprocess.run([sys.executable, "-c", CODE, kind, *command], check=False)
+        finished.append(done.returncode == 0)
+        weights += [path.read_bytes() for path in (tmp_path / kind).glob("*/model.safetensors")]
+    assert finished == [True, True, False]  # what is kept whole does not fit
+    assert len(weights) == 2
+    assert weights[0] == weights[1]
