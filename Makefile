@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmark-score
+.PHONY: demo test check benchmark-score benchmark-data
 demo: .venv/ready
 	$(BIN)/bench demo
 
@@ -16,6 +16,9 @@ check: .venv/ready
 
 benchmark-score: .venv/ready
 	$(BIN)/python -m tests.benchmarks.scoring $(DATA) $(SNVS)
+
+benchmark-data: .venv/ready
+	$(BIN)/python -m tests.benchmarks.encoding $(ROWS)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

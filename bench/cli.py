@@ -79,6 +79,7 @@ home_option = click.option(
 )
 @click.option("--data", type=Folder, help="Folder of the data.  [BENCH_DATA/TASK, else the cache]")
 @click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--download", is_flag=True, help="Fetch first what is missing of the data.")
 @click.option("--simulate", is_flag=True, help="Train and test on a simulated assay.")
 @click.option("--rows", type=click.IntRange(1000), help="Simulated rows.  [100000]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -264,17 +265,78 @@ def data() -> None:
 
 @data.command()
 @click.argument("task")
+@click.option("--mirror", metavar="URL", help="Fetch URL/NAME in place of the published address.")
+@click.option("--from", "source", type=Folder, help="Copy from a folder that has the files.")
 @plugins
-def get(*, task: str) -> None:
-    """Say where a task's data is published and where to put it."""
-    from bench.data import cache_home
+def get(*, task: str, mirror: str | None, source: Path | None) -> None:
+    """Fetch a task's published files into the cache; goes on where it stopped."""
+    from bench.data import fetch
+    from bench.registry import TASKS
+    from bench.report import Screen
+
+    folder = fetch(TASKS.get(task), task, Screen(), mirror=mirror, source=source)
+    click.echo(f"{folder}: complete. `bench run --task {task}` finds it there.")
+
+
+@data.command("list")
+@plugins
+@as_json
+def list_data(*, as_json: bool) -> None:
+    """Show what data is here, where, how large, and how far it was checked."""
+    from bench import stock, tables
+
+    rows = stock.listed()
+    _print_json(rows) if as_json else tables.stock_table(rows)
+
+
+@data.command()
+@click.argument("task", required=False)
+@plugins
+@as_json
+def verify(*, task: str | None, as_json: bool) -> None:
+    """Read every fetched file again and hold it against its hash, published or recorded."""
+    from bench import stock, tables
+
+    rows = stock.verified(task)
+    _print_json(rows) if as_json else tables.checked_table(rows)
+    wrong = sum(row["fault"] is not None for row in rows)
+    if wrong:
+        raise BenchError(f"{wrong} of {len(rows)} files are not what they should be.")
+
+
+@data.command()
+@click.argument("task")
+@click.option("--data", "directory", type=Folder, help="Folder of the data.  [as for `bench run`]")
+@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--set", "assignments", multiple=True, metavar="task.FIELD=VALUE")
+@click.option("--out", type=Folder, help="Write a page with pictures to this file.")
+@plugins
+@as_json
+def describe(
+    *,
+    task: str,
+    directory: Path | None,
+    test_data: Path | None,
+    assignments: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
+    from bench import description, settings
+    from bench.data import find, load
     from bench.registry import TASKS
 
-    source = TASKS.get(task).card.source
-    raise BenchError(
-        f"fetching is not built yet. Download {source.url} into {cache_home() / task}, "
-        "or name the folder you have by --data."
-    )
+    values = settings.split_assignments(assignments)["task"]
+    task_class = TASKS.get(task)
+    instance = task_class(settings.override(task_class.Options(), values, section="task"))
+    found = description.describe(load(instance, task, find(task, directory), test_data), instance)
+    if out is not None:
+        description.write_page(found, out)
+        click.echo(f"{out}: open it in a browser.", err=True)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        description.print_description(found)
 
 
 @data.command()

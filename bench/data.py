@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench import download
 from bench.dataset import Dataset, TestSet
 from bench.errors import BenchError
+from bench.report import Screen
 from bench.settings import as_dict
 from bench.task import Task
 
@@ -43,9 +45,32 @@ def find(task_name: str, given: Path | None) -> Path:
             return folder
     raise BenchError(
         f"no data for task '{task_name}' in {' or '.join(map(str, candidates))}. "
-        f"`bench data get {task_name}` says how to get it, --data names a folder that has it, "
-        "--simulate makes a simulated assay."
+        f"`bench data get {task_name}` fetches it (so does --download), --data names a folder that "
+        "has it, --simulate makes a simulated assay."
     )
+
+
+def fetch(
+    task: type[Task],
+    task_name: str,
+    screen: Screen,
+    *,
+    mirror: str | None = None,
+    source: Path | None = None,
+) -> Path:
+    """Bring a task's published files into the cache; see :func:`bench.download.fetch_all`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BenchError: The task has no published files, or they cannot be had.
+    """
+    if not task.files:
+        raise BenchError(f"task '{task_name}' names no files to fetch. Give a folder by --data.")
+    folder = cache_home() / task_name
+    download.fetch_all(task.files, folder, screen, mirror=mirror, source=source)
+    return folder
 
 
 def simulated(task: type[Task], task_name: str, *, rows: int, seed: int) -> Path:

@@ -12,6 +12,7 @@ from bench.errors import BenchError
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
 from bench.registry import MODELS, TASKS
+from bench.report import Screen
 from bench.task import Task
 
 
@@ -22,6 +23,7 @@ class Request:
     Attributes:
         overrides: Values of ``--set``, by section (model, task, recipe) and field.
         simulate_rows: Train on a simulated assay of so many rows, in place of real data.
+        download: Fetch what is missing of the published files.
     """
 
     model: str
@@ -39,6 +41,7 @@ class Request:
     max_steps: int | None = None
     max_seconds: float | None = None
     home: Path | None = None
+    download: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,15 @@ def named_recipe(
     raise BenchError(f"no recipe is called '{name}'. There are: standard, paper.")
 
 
-def data_folder(request: Request, task: type[Task]) -> Path:
-    """Return the folder of the rows a request names, simulating them first where it asks for that.
+def data_folder(request: Request, task: type[Task], screen: Screen) -> Path:
+    """Return the folder of the rows a request names, made or fetched first where it asks for that.
 
     Raises:
         BenchError: There is none.
     """
     if request.simulate_rows is None:
+        if request.download and request.data is None:
+            return data.fetch(task, request.task, screen)
         return data.find(request.task, request.data)
     if request.data is not None:
         raise BenchError("--simulate and --data exclude each other: give one of them.")

@@ -44,7 +44,7 @@ def execute(request: Request, screen: Screen, *, tracked: bool) -> dict[str, Any
     """
     prepared, device = prepare(request), choose_device(request.device)
     screen.say(f"reading the {request.task} data")
-    folder = data_folder(request, type(prepared.task))
+    folder = data_folder(request, type(prepared.task), screen)
     dataset = data.load(prepared.task, request.task, folder, request.test_data)
     layout = prepared.model_class.layout(prepared.config)
     feed = Feed(dataset, layout, standardize=prepared.recipe.standardize, device=device)

@@ -116,3 +116,50 @@ def _speed(manifest: Mapping[str, Any]) -> str:
 def figure(value: float | None) -> str:
     """Format a correlation; a figure that does not exist is a dash."""
     return "-" if value is None or value != value else f"{value:.4f}"
+
+
+def stock_table(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print data files, one a row: whose, what was checked, how large, where."""
+    columns = ["task", "file", "state", "size", "where"]
+    print_table(
+        columns,
+        [
+            [
+                row["task"],
+                row["name"],
+                row["kind"],
+                _bytes(row["size"]) if row["size"] else "-",
+                "-" if row["kind"] == "missing" else row["path"],
+            ]
+            for row in rows
+        ],
+        numbers=["size"],
+    )
+
+
+def checked_table(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print checked files, one a row: what they were held against, and what came of it."""
+    columns = ["task", "file", "size", "sha256", "held against", "found"]
+    print_table(
+        columns,
+        [
+            [
+                row["task"],
+                row["name"],
+                "-" if row["size"] is None else _bytes(row["size"]),
+                (row["sha256"] or "-")[:12],
+                row["against"],
+                row["fault"] or "as it should be",
+            ]
+            for row in rows
+        ],
+        numbers=["size"],
+    )
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"

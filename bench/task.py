@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.cards import TaskCard
 from bench.dataset import Dataset, TestSet
+from bench.download import RemoteFile
 from bench.errors import BenchError
 
 
@@ -26,6 +27,8 @@ class Task(ABC):
 
     card: ClassVar[TaskCard]
     Options: ClassVar[type[Any]]
+    files: ClassVar[tuple[RemoteFile, ...]] = ()
+    """Where the data is published; what `bench data get` fetches."""
     ranked_rows: ClassVar[str] = "all"
     """The part of the test rows that results rank on, one of :meth:`row_sets`."""
     subsets: ClassVar[tuple[str, ...]] = ()

@@ -133,7 +133,8 @@ def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
         except BaseException as error:  # whoever asks for the item is to see it
             put((False, error))
 
-    threading.Thread(target=make, name="batches", daemon=True).start()
+    thread = threading.Thread(target=make, name="batches", daemon=True)
+    thread.start()
     try:
         while True:
             more, item = made.get()
@@ -145,3 +146,4 @@ def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
                 raise item  # type: ignore[misc]
     finally:
         closed.set()
+        thread.join()  # torch must not be at work when the interpreter ends

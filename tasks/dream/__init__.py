@@ -23,9 +23,10 @@ from bench.errors import BenchError
 from bench.settings import as_dict, setting
 from bench.task import Task
 from bench.tasks.dream import scoring
+from bench.tasks.dream.files import OWN_TRAIN, OWN_VALIDATION, REMOTE, TEST, TRAIN
 
-TRAIN, TEST = "train_sequences.txt", "filtered_test_data_with_MAUDE_expression.txt"
-OWN_TRAIN, OWN_VALIDATION = "train.txt", "val.txt"
+
+_HELP = "`bench data get dream` fetches it;"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +68,7 @@ class Dream(Task):
     options: DreamOptions
     ranked_rows = "private"
     subsets = tuple(scoring.FILES)
+    files = REMOTE
 
     def read(self, directory: Path, test_directory: Path) -> Dataset:
         """Read the release's files; see :meth:`bench.task.Task.read`."""
@@ -90,7 +92,7 @@ class Dream(Task):
         """Read the test file, the subsets and the public lists."""
         file = _either(directory, TEST)
         if file is None:
-            raise BenchError(f"{directory}: no {TEST}. Name the folder that has it by --test-data.")
+            raise BenchError(f"{directory}: no {TEST}. {_HELP} --test-data names another folder.")
         table = open_table(file)
         subsets, missing = scoring.read_subsets(directory, len(table.numbers))
         return TestSet(table.sequences, table.numbers, _name(directory), subsets, missing)
@@ -132,7 +134,7 @@ class Dream(Task):
         else:
             file = _either(directory, TRAIN)
             if file is None:
-                raise BenchError(f"{directory}: no {TRAIN}. Name another folder by --data.")
+                raise BenchError(f"{directory}: no {TRAIN}. {_HELP} --data names another folder.")
             table = open_table(file)
             rows = random.permutation(len(table.numbers))
             held_out = max(1, round(len(rows) * self.options.validation))
