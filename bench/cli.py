@@ -162,11 +162,13 @@ def score(
     from bench import rescore, tables
 
     folder = test_data or data
-    if reference is not None and predictions is None and task is None and not log:
+    if log != (name is not None):
+        raise BenchError("--log and --name NAME go together: an external result has a name.")
+    if log and scope["rows"] is not None:
+        raise BenchError("--log records the rows that rank: leave out --rows.")
+    if reference is not None and (predictions, task, name) == (None, None, None):
         scored = rescore.score_run(reference, folder=folder, home=home, **scope)
     elif predictions is not None and task is not None and reference is None:
-        if log != (name is not None):
-            raise BenchError("--log and --name NAME go together: an external result has a name.")
         scored = rescore.score_file(predictions, task, folder=folder, **scope)
     else:
         raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
@@ -306,41 +308,6 @@ def verify(*, task: str | None, as_json: bool) -> None:
 
 @data.command()
 @click.argument("task")
-@click.option("--data", "directory", type=Folder, help="Folder of the data.  [as for `bench run`]")
-@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
-@click.option("--set", "assignments", multiple=True, metavar="task.FIELD=VALUE")
-@click.option("--out", type=Folder, help="Write a page with pictures to this file.")
-@plugins
-@as_json
-def describe(
-    *,
-    task: str,
-    directory: Path | None,
-    test_data: Path | None,
-    assignments: tuple[str, ...],
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
-    from bench import description, settings
-    from bench.data import find, load
-    from bench.registry import TASKS
-
-    values = settings.split_assignments(assignments)["task"]
-    task_class = TASKS.get(task)
-    instance = task_class(settings.override(task_class.Options(), values, section="task"))
-    found = description.describe(load(instance, task, find(task, directory), test_data), instance)
-    if out is not None:
-        description.write_page(found, out)
-        click.echo(f"{out}: open it in a browser.", err=True)
-    if as_json:
-        _print_json(found.as_json())
-    else:
-        description.print_description(found)
-
-
-@data.command()
-@click.argument("task")
 @click.option("--rows", type=click.IntRange(1000), default=100_000, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=Folder, required=True, help="A new folder.")
@@ -432,6 +399,9 @@ def main() -> NoReturn:
     except BrokenPipeError:  # `bench … | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # a full disk, a folder one may not read: not ours to trace
+        click.echo(f"bench: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        sys.exit(2)
     sys.exit(status if isinstance(status, int) else 0)
 
 

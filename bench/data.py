@@ -111,14 +111,14 @@ def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) ->
     return facts
 
 
-def load_test(task: Task, directory: Path) -> TestSet:
+def load_test(task: Task, task_name: str, directory: Path) -> TestSet:
     """Read only what scoring needs, from raw files or from what ``bench data encode`` wrote.
 
     Raises:
         BenchError: Files are missing or wrong.
     """
     if Dataset.is_saved(directory):
-        return Dataset.open(directory).test
+        return _open_saved(task, task_name, directory).test
     return task.read_test(directory)
 
 
@@ -145,7 +145,7 @@ def load(task: Task, task_name: str, directory: Path, test_directory: Path | Non
         return task.read(directory, test_directory or directory)
     if test_directory is not None:
         raise BenchError(f"--test-data: {directory} is encoded and holds its test rows already.")
-    dataset = Dataset.open(directory)
+    dataset = _open_saved(task, task_name, directory)
     wanted = as_dict(task.options)
     for name, value in wanted.items():
         if dataset.options.get(name) != value:
@@ -153,6 +153,13 @@ def load(task: Task, task_name: str, directory: Path, test_directory: Path | Non
                 f"{directory} was encoded with task.{name}={dataset.options.get(name)}, "
                 f"not {value}. Encode it again, or --set task.{name}={dataset.options.get(name)}."
             )
+    return dataset
+
+
+def _open_saved(task: Task, task_name: str, directory: Path) -> Dataset:
+    dataset = Dataset.open(directory)
+    if dataset.name.removesuffix("-simulated") != task_name:
+        raise BenchError(f"{directory} holds data of '{dataset.name}', not of '{task_name}'.")
     if dataset.version != task.card.version:
         raise BenchError(
             f"{directory} was encoded for version {dataset.version} of the task; "

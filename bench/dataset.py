@@ -110,8 +110,9 @@ class Dataset:
 
     def _checksum(self) -> str:
         """Hash what the fingerprint leaves out: what trims sequences and picks test rows."""
-        rest = f"{self.usual_length} {self.flanks} {self.test.name} {self.test.subsets_fingerprint}"
-        return hashlib.blake2b(rest.encode(), digest_size=8).hexdigest()
+        test = self.test
+        rest = (self.usual_length, self.flanks, test.name, test.missing, test.subsets_fingerprint)
+        return hashlib.blake2b(repr(rest).encode(), digest_size=8).hexdigest()
 
     def save(self, directory: Path) -> None:
         """Write the data set as ``.npy`` files and a JSON header, the header last.
@@ -177,7 +178,7 @@ class Dataset:
                 notes=header["notes"],
             )
             written = header["fingerprint"], header["checksum"]
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise BenchError(f"{directory / _HEADER}: {error!r}. Encode it again.") from None
         if (dataset.fingerprint, dataset._checksum()) != written:
             raise BenchError(f"{directory}: its content has changed. Encode it again.")

@@ -11,8 +11,11 @@ from bench import results
 from bench.cards import TaskCard
 from bench.dataset import TestSet
 from bench.environment import describe_environment
+from bench.errors import BenchError
 from bench.predictions import Predictions
 from bench.scoring import Scores
+
+_LONGEST = 80
 
 
 def record(
@@ -35,7 +38,12 @@ def record(
 
     Returns:
         The folder, finished.
+
+    Raises:
+        BenchError: The name is none, or the folder cannot be written.
     """
+    if not name.isprintable() or not name.strip() or len(name) > _LONGEST:
+        raise BenchError(f"--name takes 1 to {_LONGEST} printable letters.")
     run = results.RunFolder.create(results.home(home), f"{name}-{test.name}-external")
     np.save(run.path / results.PREDICTIONS, predictions)
     described: dict[str, Any] = {

@@ -6,6 +6,8 @@ model cannot take gets an empty value in its place; none is dropped.
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +57,8 @@ class Predictor:
         """
         manifest = results.read_manifest(run)
         weights = run / results.WEIGHTS
+        if manifest["status"] != "finished":
+            raise BenchError(f"{run} is {manifest['status']}: only a finished run predicts.")
         if not weights.is_file():
             raise BenchError(f"{run}: no {results.WEIGHTS}, so there is nothing to predict with.")
         model_class = MODELS.get(manifest["model"]["name"])
@@ -89,7 +93,7 @@ class Predictor:
         longest = self.view.longest
         sequences, known = encode_lines(texts, width=longest)
         rows = np.flatnonzero(known & (sequences.lengths > 0) & (sequences.lengths <= longest))
-        faults = {}
+        faults: dict[int, str] = {}
         for row in np.setdiff1d(np.arange(len(texts)), rows).tolist():
             faults[row] = _fault(texts[row], longest)
         predictions = np.full(len(texts), np.nan, dtype=np.float32)
@@ -97,6 +101,9 @@ class Predictor:
             unknown = np.full(len(rows), np.nan)
             batches = self.view.batches(sequences.take(rows), unknown, self.device)
             predictions[rows] = self.view.in_units(predict(self.model, batches))
+            for row in rows[~np.isfinite(predictions[rows])].tolist():
+                predictions[row] = np.nan
+                faults[row] = "the model's prediction is not a finite number"
         return predictions, faults
 
 
@@ -128,11 +135,14 @@ def predict_file(
     """
     predictor = Predictor.load(run, choose_device(device))
     told = 0
-    with open_sequences(sequences) as source, open_whole(out) as file:
-        for row, reason in write_predictions(predictor, source, file, submission=submission):
-            told += 1
-            if told <= _TOLD:
-                screen.warn(f"row {row:,}: {reason}")
+    try:
+        with open_sequences(sequences) as source, open_whole(out) as file:
+            for row, reason in write_predictions(predictor, source, file, submission=submission):
+                told += 1
+                if told <= _TOLD:
+                    screen.warn(f"row {row:,}: {reason}")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BenchError(f"--sequences {sequences}: cut short or damaged: {error}") from None
     if told > _TOLD:
         screen.warn(f"{told - _TOLD:,} more rows got no value")
 

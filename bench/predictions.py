@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.dataset import TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 from bench.readers import LARGEST, columns_of, read_numbers, read_pairs
 from bench.sequences import Sequences, decode
 
@@ -52,9 +52,10 @@ def read_predictions(path: Path, test: TestSet) -> Predictions:
 
 def _read_vector(path: Path) -> Predictions:
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise BenchError(f"{path}: not a NumPy array file: {_first_line(error)}") from None
+        with path.open("rb") as file:
+            values = np.load(file, allow_pickle=False)
+    except Exception as error:  # a damaged header raises whatever its parser stumbled over
+        raise BenchError(f"{path}: not a NumPy array file: {first_line(error)}") from None
     if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "fiu":
         found = f"{values.dtype} of shape {values.shape}" if hasattr(values, "dtype") else "several"
         raise BenchError(f"{path}: needs one vector of numbers, found {found}.")
@@ -136,7 +137,3 @@ def _match(path: Path, given: Sequences, wanted: Sequences) -> None:
 def _spell(sequences: Sequences) -> list[str]:
     letters = decode(sequences.tokens)
     return [text[:length] for text, length in zip(letters, sequences.lengths, strict=True)]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

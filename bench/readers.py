@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 from bench.sequences import LETTERS, TRANSLATION, N, Sequences
 
 _BLOCK = 1 << 22  # bytes read at once: bounds the memory
@@ -67,7 +67,7 @@ def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
                 empty = False
                 yield block
     except (OSError, EOFError, zlib.error) as error:
-        raise BenchError(_first_fault(path, 2) or f"{path}: {_first_line(error)}") from None
+        raise BenchError(_first_fault(path, 2) or f"{path}: {first_line(error)}") from None
     if empty:
         raise BenchError(_first_fault(path, 2) or f"{path} is empty.")
 
@@ -135,7 +135,7 @@ def read_numbers(path: Path) -> NDArray[np.float64]:
             path, separator="\t", has_header=False, schema={"number": polars.Float64}
         )["number"]
     except (polars.exceptions.PolarsError, OSError) as error:
-        raise BenchError(_first_fault(path, 1) or f"{path}: {_first_line(error)}") from None
+        raise BenchError(_first_fault(path, 1) or f"{path}: {first_line(error)}") from None
     height = len(column)
     while len(column) and column[-1] is None:  # blank lines at the end
         column = column.head(-1)
@@ -168,7 +168,7 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
         frame = polars.read_csv(path, columns=list(columns), infer_schema=False)
     except (polars.exceptions.PolarsError, OSError) as error:
         raise BenchError(
-            f"{path}: needs the columns {', '.join(columns)}: {_first_line(error)}"
+            f"{path}: needs the columns {', '.join(columns)}: {first_line(error)}"
         ) from None
     numbers = frame.select(polars.all().str.strip_chars().cast(polars.Int64, strict=False))
     positions: NDArray[np.int64] = numbers.fill_null(-1).to_numpy()
@@ -257,7 +257,3 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _shorten(text: str) -> str:
     text = text.encode("unicode_escape").decode()
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench import data, external, results, tracking
 from bench.dataset import TestSet
 from bench.errors import BenchError
@@ -39,8 +37,12 @@ class Scored:
             self.scores,
             home=home,
         )
-        tracking.sync(run.path, results.home(home))
-        return f"{run.path}: recorded as '{name}', unverified"
+        told = f"{run.path}: recorded as '{name}', unverified"
+        try:
+            tracking.sync(run.path, results.home(home))
+        except BenchError as error:
+            return f"{told}. {error} `bench sync` sends it later."
+        return told
 
 
 def score_run(
@@ -61,16 +63,20 @@ def score_run(
     run = results.find_run(reference, results.home(home))
     manifest = results.read_manifest(run)
     stored = run / results.PREDICTIONS
-    if "scored" not in manifest or not stored.is_file():
-        raise BenchError(f"{run} is not finished: it has no predictions to score.")
-    task_name = manifest["task"]["name"]
-    task, test = _open(task_name, folder or _folder_of(manifest))
-    if test.fingerprint != manifest["scored"]["test"]:
+    try:
+        task_name, scored_on = manifest["task"]["name"], manifest["scored"]["test"]
+        folder = folder or _folder_of(manifest)
+    except (KeyError, TypeError):
+        raise BenchError(
+            f"{run} is {manifest['status']}: it has no predictions to score."
+        ) from None
+    task, test = _open(task_name, folder)
+    if test.fingerprint != scored_on:
         raise BenchError(
             f"{run} was scored on other test rows than these. Name the folder that has them by "
             "--data."
         )
-    return _score(task_name, task, test, np.load(stored), rows, snvs)
+    return _score(task_name, task, test, read_predictions(stored, test), rows, snvs)
 
 
 def score_file(
@@ -88,7 +94,7 @@ def score_file(
 def _open(task_name: str, folder: Path) -> tuple[Task, TestSet]:
     task_class = TASKS.get(task_name)
     task = task_class(task_class.Options())
-    return task, data.load_test(task, folder)
+    return task, data.load_test(task, task_name, folder)
 
 
 def _folder_of(manifest: Mapping[str, Any]) -> Path:

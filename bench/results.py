@@ -96,8 +96,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BenchError(f"{path} is not a run folder: {error}") from None
+    if not isinstance(manifest, dict) or not {"id", "status", "created"} <= set(manifest):
+        raise BenchError(f"{path / MANIFEST} is not a run's manifest.")
     return manifest
 
 
@@ -115,9 +117,10 @@ def find_run(reference: str, directory: Path) -> Path:
     """
     if (Path(reference) / MANIFEST).is_file():
         return Path(reference)
+    reference = reference.rstrip("/")
     names = [path.parent.name for path in directory.glob(f"*/{MANIFEST}")]
     found = [name for name in names if name == reference] or [
-        name for name in names if name.startswith(reference)
+        name for name in names if reference and name.startswith(reference)
     ]
     if len(found) != 1:
         known = f"{len(found)} runs in {directory} are called so" if found else "no such run"

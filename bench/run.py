@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -169,4 +170,5 @@ def score_test_rows(
         raise DivergedError("predictions of the test rows are not all finite.")
     np.save(run.path / results.PREDICTIONS, predictions)
     save_model(model, str(run.path / results.WEIGHTS))
+    shutil.copymode(run.path / results.PREDICTIONS, run.path / results.WEIGHTS)  # it is private
     return score(prepared.task, dataset.test, predictions).outcome(dataset.test)

@@ -105,15 +105,18 @@ def score(
     Raises:
         BenchError: No such part, or its list of rows is missing.
     """
-    available, problems = task.row_sets(test), []
-    lacking = next(iter(test.missing.values()), None)
-    if rows is None and task.ranked_rows not in available:
+    ranked, problems = task.row_sets[0], []
+    available = [part for part in task.row_sets if task.lacking(test, part) is None]
+    if rows is None and ranked not in available:
         rows = available[0]
-        problems.append(f"{lacking} is missing: scored on {rows} rows, not {task.ranked_rows} ones")
-    rows = rows or task.ranked_rows
+        problems.append(
+            f"{task.lacking(test, ranked)} is missing: scored on {rows} rows, not {ranked} ones"
+        )
+    rows = rows or ranked
     if rows not in available:
+        lacking = task.lacking(test, rows) if rows in task.row_sets else None
         reason = f"{lacking} is missing; " if lacking else ""
-        raise BenchError(f"--rows {rows}: {reason}there are: {', '.join(available)}.")
+        raise BenchError(f"--rows {rows!r}: {reason}there are: {', '.join(available)}.")
     units, truth, guess = task.units(test, rows), test.target, predictions.astype(np.float64)
     subsets = {
         name: _correlate(guess, truth, units[name]) if name in units else None

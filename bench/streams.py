@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import itertools
+import os
+import shutil
 import sys
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -18,6 +19,7 @@ Record = tuple[bytes, bytes]
 """Name and sequence."""
 
 _END = b">"  # closes the last FASTA record
+_LETTERS = 1 << 26  # in memory at once
 
 
 @contextmanager
@@ -31,23 +33,21 @@ def open_sequences(name: str) -> Iterator[Iterable[bytes]]:
         raise BenchError(f"--sequences {name}: no such file.")
     with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as raw:
         file: Any = raw  # both are buffered readers, which can look ahead
-        try:
-            yield gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BenchError(f"--sequences {name}: cut short or damaged: {error}") from None
+        yield gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
 
 
 def records(source: Iterable[bytes]) -> Iterator[Record]:
-    """Yield name and sequence of every record; the first byte tells FASTA from lines."""
+    """Yield name and sequence of every record; the first letter tells FASTA from lines."""
     lines = (line.rstrip(b"\r\n") for line in source)
-    first = next(lines, None)
-    if first is None:
+    head: list[bytes] = []
+    for line in lines:
+        head.append(line.removeprefix(codecs.BOM_UTF8))
+        if head[-1]:
+            break
+    if head and head[-1].startswith(b">"):
+        yield from _fasta(head[-1], lines)
         return
-    first = first.removeprefix(codecs.BOM_UTF8)
-    if first.startswith(b">"):
-        yield from _fasta(first, lines)
-        return
-    for line in itertools.chain([first], lines):
+    for line in itertools.chain(head, lines):
         sequence = line.partition(b"\t")[0]
         yield sequence, sequence
 
@@ -63,25 +63,42 @@ def _fasta(first: bytes, lines: Iterator[bytes]) -> Iterator[Record]:
 
 
 def chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
-    """Gather records, ``size`` at a time."""
-    while chunk := list(itertools.islice(records, size)):
+    """Gather records, ``size`` at a time, or fewer where they are very long."""
+    chunk: list[Record] = []
+    letters = 0
+    for record in records:
+        chunk.append(record)
+        letters += len(record[1])
+        if len(chunk) == size or letters > _LETTERS:
+            yield chunk
+            chunk, letters = [], 0
+    if chunk:
         yield chunk
 
 
 @contextmanager
 def open_whole(out: Path | None) -> Iterator[IO[bytes]]:
-    """Open a file that appears only once it is complete, or standard output."""
+    """Open a file that appears only once it is complete; a device or a pipe is written as it is.
+
+    Raises:
+        BenchError: It is a folder.
+    """
     if out is None:
         yield sys.stdout.buffer
         return
-    fresh = out.with_name(f".{out.name}.new")
-    try:
-        file = fresh.open("wb")
-    except OSError as error:
-        raise BenchError(f"--out {out}: {error.strerror}.") from None
-    try:
-        with file:
+    target = out.resolve()
+    if target.is_dir():
+        raise BenchError(f"--out {out}: is a folder. Name a file in it.")
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
             yield file
-        fresh.replace(out)
+        return
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        with fresh.open("wb") as file:
+            yield file
+        if target.exists():
+            shutil.copymode(target, fresh)
+        fresh.replace(target)
     finally:
         fresh.unlink(missing_ok=True)

@@ -29,8 +29,8 @@ class Task(ABC):
     Options: ClassVar[type[Any]]
     files: ClassVar[tuple[RemoteFile, ...]] = ()
     """Where the data is published; what `bench data get` fetches."""
-    ranked_rows: ClassVar[str] = "all"
-    """The part of the test rows that results rank on, one of :meth:`row_sets`."""
+    row_sets: ClassVar[tuple[str, ...]] = ("all",)
+    """Parts of the test rows that can be scored; results rank on the first."""
     subsets: ClassVar[tuple[str, ...]] = ()
     """Subsets of a complete test set, in the order of a table; "all" goes without saying."""
 
@@ -66,16 +66,16 @@ class Task(ABC):
         """
         raise BenchError(f"this task has no subset '{name}'.")
 
-    def row_sets(self, test: TestSet) -> tuple[str, ...]:
-        """Name the parts of these test rows that can be scored."""
-        return ("all",)
+    def lacking(self, test: TestSet, rows: str) -> str | None:
+        """Name a missing file without which a part of the rows cannot be told from the others."""
+        return None
 
     def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
         """Say over what figures are taken: "all" first, then subsets.
 
         Args:
             test: The test set.
-            rows: One of :meth:`row_sets`.
+            rows: One of ``row_sets``, of which nothing is lacking.
 
         Returns:
             By subset, test rows ``(M,)`` or pairs ``(M, 2)`` whose differences are correlated.

@@ -65,6 +65,27 @@ def test_a_sequence_that_is_twice_in_the_test_file_may_be_twice_in_the_predictio
     assert read_predictions(tmp_path / "p.tsv", test).tolist() == [1, 2, 3]
 
 
+def test_rows_that_repeat_are_told_apart_by_their_number(tmp_path: Path) -> None:
+    test = TestSet(encode(["ACG", "TTT", "ACG", "CCC"]), np.arange(4.0), "toy")
+    path = tmp_path / "p.tsv"
+    path.write_bytes(table([("ACG", 1), ("ACG", 2), ("TTT", 3), ("CCC", 4)]))
+    with pytest.raises(BenchError, match=r"row 2: the sequence is row 1 of the test file\."):
+        read_predictions(path, test)
+    path.write_bytes(table([("ACG", 1), ("TTT", 2), ("CCC", 4)]))
+    with pytest.raises(BenchError, match=r"3 predictions for 4 test rows; row 1 of the test file"):
+        read_predictions(path, test)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x93NUMPY\x01\x00v\x00{'descr'", b"PK\x03\x04garbage", b"\x93NUMPY"]
+)
+def test_a_damaged_array_file_is_one_line(content: bytes, test: TestSet, tmp_path: Path) -> None:
+    (tmp_path / "p.npy").write_bytes(content)
+    with pytest.raises(BenchError, match=r"p\.npy: not a NumPy array file: ") as raised:
+        read_predictions(tmp_path / "p.npy", test)
+    assert "\n" not in str(raised.value)
+
+
 A, B, C, D = PAIRS
 BAD: dict[str, tuple[str, bytes | str, str]] = {
     "shuffled": ("p.tsv", table([A, C, B, D]), ", row 2: the sequence is row 3 of the test file."),
@@ -112,6 +133,8 @@ BAD: dict[str, tuple[str, bytes | str, str]] = {
     "json null": ("p.json", '{"0": 1, "1": null, "2": 3, "3": 4}', ": index '1': 'None' is not a"),
     "json true": ("p.json", '{"0": 1, "1": true, "2": 3, "3": 4}', ": index '1': 'True' is not a"),
     "json text": ("p.json", '{"0": 1, "1": "2", "2": 3, "3": 4}', ": index '1': '2' is not a fini"),
+    "json very deep": ("p.json", "[" * 200_000, ": not JSON: "),
+    "same letters but an N": ("p.tsv", table([A, ("ACGN", 1), C, D]), ", row 2: not a sequence of"),
     "json deep": ("p.json", '{"0": {"1": 2}}', ": 1 predictions for 4 test rows"),
     "json huge": ("p.json", '{"0": 1, "1": 1e39, "2": 3, "3": 4}', ": index '1': '1e+39' is not a"),
 }

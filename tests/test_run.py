@@ -39,7 +39,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("BENCH_DATA", raising=False)
     monkeypatch.delenv("BENCH_HOME", raising=False)
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("BENCH_CACHE", f"{tmp_path}-cache")
 
 
 def bench(*arguments: str) -> Any:
@@ -170,7 +170,7 @@ RUN = ("run", "--model", "kmer-ridge", "--task", "dream")
         ((*RUN, "--device", "tpu9"), "Try auto, cpu, cuda or cuda:1."),
         ((*RUN, "--plugin", "none.py"), "--plugin none.py: no such file."),
         ((*RUN, "--data", "nowhere"), "--data nowhere: no such folder."),
-        (RUN, "`bench data get dream` says how to get it"),
+        (RUN, "`bench data get dream` fetches it (so does --download)"),
         ((*RUN, "--rows", "5000"), "--rows goes with --simulate."),
         (("run", "--task", "dream"), "Missing option '--model'"),
         (("runs",), "Try `bench demo`."),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from bench.cli import cli
 from bench.data import write_simulation
 from bench.registry import TASKS
 from bench.sequences import decode, encode
+from bench.streams import chunks
 from tests.test_run import bench, elsewhere, fails, only_run
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
@@ -141,6 +143,10 @@ def test_an_external_result_is_recorded_unverified(
     assert manifest["verified"] is False
     assert manifest["model"]["name"] == "LegNet, their own"
     assert manifest["metrics"]["test/pearson_score"] > 0
+    assert manifest["task"] == {"name": "dream", "version": TASKS.get("dream").card.version}
+    assert manifest["data"]["rows"] == {"test": len(np.load(file))}
+    run_of_ridge = json.loads((ridge / "manifest.json").read_text())
+    assert manifest["scored"] == run_of_ridge["scored"]
     np.testing.assert_array_equal(np.load(folder / "predictions.npy"), np.load(file))
     client = mlflow.MlflowClient(f"sqlite:///{Path('runs').absolute() / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("dream-simulated")
@@ -173,6 +179,14 @@ def test_an_external_result_is_recorded_unverified(
         (("--task", "dream", "--predictions", "p.npy", "--name", "a"), "--log and --name NAME go"),
         (("--task", "dream", "--predictions", "p.npy", "--rows", "publik"), "private, public, all"),
         (("--task", "dream", "--predictions", "p.npy", "--snvs", "x"), "x: no such file."),
+        (("--run", "x", "--name", "a"), "--log and --name NAME go together"),
+        (("--task", "dream", "--predictions", "p.npy", "--log", "--name", "a\nb"), "printable"),
+        (("--task", "dream", "--predictions", "p.npy", "--log", "--name", " "), "printable"),
+        (("--task", "dream", "--predictions", "p.npy", "--log", "--name", "\ud800"), "printable"),
+        (
+            ("--task", "dream", "--predictions", "p.npy", "--log", "--name", "a", "--rows", "all"),
+            "leave out --rows",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_writes_nothing(
@@ -186,6 +200,77 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     folder = ["--data", str(assay)] if "--predictions" in arguments else []
     assert expected in fails(capsys, "score", *arguments, *folder)
     assert [path.name for path in Path().iterdir()] == ["p.npy"]
+
+
+def test_stored_predictions_are_checked_like_any_others(
+    assay: Path, ridge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(ridge, tmp_path / "run")
+    values = np.load(run / "predictions.npy")
+    for wrong, expected in [
+        (np.append(values, 1), "predictions for"),
+        (values.astype(complex), "needs one vector of numbers"),
+        (np.where(values > 0, np.nan, values), "is not a finite number"),
+    ]:
+        np.save(run / "predictions.npy", wrong)
+        assert expected in fails(capsys, "score", "--run", str(run))
+    (run / "predictions.npy").write_bytes(b"")
+    assert "not a NumPy array file" in fails(capsys, "score", "--run", str(run))
+    (run / "predictions.npy").unlink()
+    assert "predictions.npy: no such file." in fails(capsys, "score", "--run", str(run))
+    manifest = json.loads((run / "manifest.json").read_text())
+    del manifest["scored"]
+    (run / "manifest.json").write_text(json.dumps({**manifest, "status": "failed"}))
+    assert "is failed: it has no predictions to score." in fails(capsys, "score", "--run", str(run))
+    predict = ("predict", "--run", str(run), "--sequences", str(assay / TEST))
+    assert "is failed: only a finished run predicts" in fails(capsys, *predict)
+    for text in ("[]", "{}", "\udcff", "[" * 100_000):
+        (run / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
+        assert "is not a run" in fails(capsys, "score", "--run", str(run))
+
+
+def test_a_server_that_is_away_costs_an_external_result_nothing(
+    assay: Path,
+    ridge: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    file = str(ridge / "predictions.npy")
+    bench(
+        "score",
+        "--task",
+        "dream",
+        "--data",
+        str(assay),
+        "--predictions",
+        file,
+        "--log",
+        "--name",
+        "x",
+    )
+    output = capsys.readouterr()
+    assert "Pearson Score" in output.out
+    assert "`bench sync` sends it later" in output.err
+
+
+def test_encoded_data_of_another_task_is_not_scored(
+    assay: Path, ridge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench("data", "encode", "dream", "--data", str(assay), "--out", "encoded")
+    score = ["score", "--task", "dream", "--data", "encoded", "--predictions"]
+    found = report(capsys, *score, str(ridge / "predictions.npy"))
+    assert found == report(capsys, "score", "--run", str(ridge))
+    header = json.loads(Path("encoded/dataset.json").read_text())
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"name": "other"}, "holds data of 'other', not of 'dream'"),
+        ({"version": 1}, "was encoded for version 1 of the task"),
+        ({"test": {**header["test"], "missing": {"public.low": "x"}}}, "content has changed"),
+    ]
+    for change, expected in changes:
+        Path("encoded/dataset.json").write_text(json.dumps({**header, **change}))
+        assert expected in fails(capsys, *score, str(ridge / "predictions.npy"))
 
 
 def stored(ridge: Path) -> list[float]:
@@ -294,12 +379,88 @@ def test_a_reader_that_stops_early_is_no_fault(assay: Path, ridge: Path) -> None
     assert "BrokenPipe" not in done.stderr
 
 
+def test_rows_are_numbered_through_all_chunks(
+    assay: Path,
+    ridge: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("bench.inference._CHUNK", 2)
+    good = sequences(assay, 5)
+    Path("s").write_text("\n".join([*good[:3], "X", good[3], "", good[4]]))
+    rows = predicted(capsys, "--run", str(ridge), "--sequences", "s")
+    assert [bool(row[1]) for row in rows] == [True, True, True, False, True, False, True]
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1] for line in told] == [" row 4", " row 6"]
+    bench("predict", "--run", str(ridge), "--sequences", "s", "--submission", "--out", "p.json")
+    submission = json.loads(Path("p.json").read_text())
+    assert list(submission) == [str(row) for row in range(7)]
+    assert [row for row, value in submission.items() if value is None] == ["3", "5"]
+
+
+def test_twenty_bad_rows_are_told_and_no_more_is_said(
+    ridge: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("s").write_text("X\n" * 20)
+    predicted(capsys, "--run", str(ridge), "--sequences", "s")
+    assert len(capsys.readouterr().err.splitlines()) == 20
+
+
+def test_a_prediction_that_is_no_number_is_told_and_left_out(
+    ridge: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(ridge, tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["target"]["deviation"] = 1e39  # beyond float32: predictions overflow
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    Path("s").write_text("ACGT\n")
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        rows = predicted(capsys, "--run", str(run), "--sequences", "s")
+    assert rows == [["ACGT", ""]]
+    assert "row 1: the model's prediction is not a finite number" in capsys.readouterr().err
+
+
+def test_a_few_very_long_sequences_are_a_chunk_of_their_own() -> None:
+    records = ((b"name", b"A" * 40_000_000) for _ in range(5))
+    assert [len(chunk) for chunk in chunks(records, 16_384)] == [2, 2, 1]
+
+
+def test_blank_lines_before_fasta_are_no_records(
+    ridge: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("s").write_text("\n\n>a\nACGT\n")
+    assert [r[0] for r in predicted(capsys, "--run", str(ridge), "--sequences", "s")] == ["a"]
+    Path("s").write_text("\n\nACGT\n")
+    rows = predicted(capsys, "--run", str(ridge), "--sequences", "s")
+    assert [row[0] for row in rows] == ["", "", "ACGT"]
+
+
+def test_what_out_names_is_written_and_not_replaced(assay: Path, ridge: Path) -> None:
+    Path("s").write_text("ACGT\n")
+    Path("private").write_text("")
+    Path("private").chmod(0o600)
+    Path("link").symlink_to("private")
+    predict = ["predict", "--run", str(ridge), "--sequences", "s", "--out"]
+    bench(*predict, "link")
+    assert Path("link").is_symlink()
+    assert Path("private").read_text().startswith("ACGT\t")
+    assert Path("private").stat().st_mode & 0o777 == 0o600
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE) as reader:
+        bench(*predict, "pipe")
+        assert reader.communicate()[0].startswith(b"ACGT\t")
+    assert Path("pipe").is_fifo()
+    assert sorted(path.name for path in Path().iterdir()) == ["link", "pipe", "private", "s"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        (("--sequences", "s", "--out", "."), "--out .: is a folder."),
+        (("--sequences", "s" * 300), "File name too long"),
         (("--sequences", "gone"), "--sequences gone: no such file."),
         (("--sequences", "cut.gz"), "--sequences cut.gz: cut short or damaged"),
-        (("--sequences", "s", "--out", "no/where"), "--out no/where: No such file or directory."),
+        (("--sequences", "s", "--out", "no/where"), "No such file or directory"),
         (("--sequences", "s", "--device", "tpu9"), "Try auto, cpu, cuda or cuda:1."),
     ],
 )

@@ -25,7 +25,6 @@ from bench.task import Task
 from bench.tasks.dream import scoring
 from bench.tasks.dream.files import OWN_TRAIN, OWN_VALIDATION, REMOTE, TEST, TRAIN
 
-
 _HELP = "`bench data get dream` fetches it;"
 
 
@@ -66,7 +65,7 @@ class Dream(Task):
     )
 
     options: DreamOptions
-    ranked_rows = "private"
+    row_sets = ("private", "public", "all")
     subsets = tuple(scoring.FILES)
     files = REMOTE
 
@@ -103,9 +102,11 @@ class Dream(Task):
             raise BenchError(f"dream has no subset '{name}'. It has: {', '.join(scoring.FILES)}.")
         return scoring.read_subset(name, path, rows)
 
-    def row_sets(self, test: TestSet) -> tuple[str, ...]:
-        """All rows and, where every public list is there, private and public ones."""
-        return ("all",) if set(scoring.PUBLIC) & set(test.missing) else ("private", "public", "all")
+    def lacking(self, test: TestSet, rows: str) -> str | None:
+        """Private and public rows need every public list."""
+        if rows == "all":
+            return None
+        return next((test.missing[name] for name in scoring.PUBLIC if name in test.missing), None)
 
     def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
         """Rows and pairs of each subset; see :func:`bench.tasks.dream.scoring.units`."""

@@ -139,10 +139,11 @@ def overall(figures: Mapping[str, float]) -> dict[str, float]:
 def _read_public(path: Path, members: int, rows: int) -> Units:
     """Read the keys of a public list: {"17": ...} or {"17,4": ...}."""
     try:
-        keys = list(json.loads(path.read_bytes()))
+        keys = list(json.loads(path.read_bytes()).keys())
         listed = np.array([key.split(",") for key in keys], dtype=np.int64).reshape(-1, members)
-    except (ValueError, OverflowError, AttributeError) as error:
-        raise BenchError(f"{path}: not a list of the public test rows: {error}") from None
+    except (ValueError, OverflowError, AttributeError, RecursionError):
+        form = '{"17": …}' if members == 1 else '{"17,4": …}'
+        raise BenchError(f"{path}: no list of public test rows, such as {form}.") from None
     if not len(keys) or len(listed) != len(keys) or listed.min() < 0 or listed.max() >= rows:
         raise BenchError(
             f"{path}: names other rows than those of a test file of {rows:,}. "

@@ -29,7 +29,7 @@ def main() -> None:
     task_class = TASKS.get("dream")
     task = task_class(task_class.Options())
     started = time.perf_counter()
-    test = load_test(task, folder)
+    test = load_test(task, "dream", folder)
     if snvs is not None:
         test = with_subset(task, test, "SNVs", snvs)
     print(f"load       {time.perf_counter() - started:8.3f} s, {len(test):,} rows")

@@ -98,7 +98,7 @@ def agree(scores: Scores, wanted: tuple[float, float, reference.Figures]) -> Non
 
 
 def test_every_figure_agrees_with_lists_and_scipy(assay: Path) -> None:
-    test = load_test(dream(), assay)
+    test = load_test(dream(), "dream", assay)
     guess = guesses(test)
     units, public = reference.read_units(assay), reference.read_public(assay)
     wanted = reference.score_private(
@@ -109,7 +109,7 @@ def test_every_figure_agrees_with_lists_and_scipy(assay: Path) -> None:
 
 def measured(real_data: Path) -> TestSet:
     folder = real_data / "dream"
-    test = load_test(dream(), folder)
+    test = load_test(dream(), "dream", folder)
     return with_subset(dream(), test, "SNVs", folder / "all_SNVs_seqs.derived.csv")
 
 
@@ -210,7 +210,7 @@ def test_repeats_in_a_subset_file_count_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_takes_its_figures_and_the_scores_and_nothing_else(assay: Path) -> None:
-    whole = load_test(dream(), assay)
+    whole = load_test(dream(), "dream", assay)
     subsets = {name: rows for name, rows in whole.subsets.items() if name != "low"}
     test = TestSet(
         whole.sequences, whole.target, whole.name, subsets, {"low": "test_subset_ids/low.csv"}
@@ -219,14 +219,16 @@ def test_a_missing_file_takes_its_figures_and_the_scores_and_nothing_else(assay:
     report = partial.as_json()
     assert (report["pearson_score"], report["spearman_score"]) == (None, None)
     assert report["subsets"]["low"] == {"n": None, "pearson": None, "spearman": None}
-    assert "test_subset_ids/low.csv is missing" in report["problems"][0]
+    assert report["problems"] == [
+        "test_subset_ids/low.csv is missing: no figures for low, and no score"
+    ]
     for name, found in complete.as_json()["subsets"].items():
         if name != "low":
             assert report["subsets"][name] == found
 
 
 def test_constant_predictions_have_no_figures_and_say_so(assay: Path) -> None:
-    test = load_test(dream(), assay)
+    test = load_test(dream(), "dream", assay)
     report = score(dream(), test, np.full(len(test), 3.5)).as_json()
     assert report["pearson_score"] is None
     assert report["subsets"]["all"]["pearson"] is None
@@ -235,7 +237,7 @@ def test_constant_predictions_have_no_figures_and_say_so(assay: Path) -> None:
 
 
 def test_predictions_constant_in_one_subset_cost_both_scores(assay: Path) -> None:
-    test = load_test(dream(), assay)
+    test = load_test(dream(), "dream", assay)
     guess = guesses(test)
     guess[test.subsets["yeast"]] = 1
     report = score(dream(), test, guess).as_json()
@@ -252,11 +254,12 @@ def test_without_public_lists_all_rows_are_scored_and_it_is_said(tmp_path: Path)
     (tmp_path / "filtered_test_data_with_MAUDE_expression.txt").write_text(
         "".join(f"ACG{letter}\t{value}\n" for value, letter in enumerate("ACGT"))
     )
-    test = load_test(dream(), tmp_path)
+    test = load_test(dream(), "dream", tmp_path)
     scores = score(dream(), test, np.array([0.0, 1, 2, 4]))
     assert scores.rows == "all"
-    assert "scored on all rows, not private ones" in scores.problems[0]
-    with pytest.raises(BenchError, match=r"--rows private: .* is missing; there are: all\."):
+    lists = "public_leaderboard_ids/high_exp_indices.json is missing"
+    assert scores.problems[0] == f"{lists}: scored on all rows, not private ones"
+    with pytest.raises(BenchError, match=rf"--rows 'private': {lists}; there are: all\."):
         score(dream(), test, np.array([0.0, 1, 2, 4]), "private")
 
 
@@ -272,6 +275,10 @@ def test_without_public_lists_all_rows_are_scored_and_it_is_said(tmp_path: Path)
         ('{"-1": 0}', 1),
         ('{"a": 0}', 1),
         ('{"1": 0, "2,3": 0}', 1),
+        ("12", 1),
+        ("null", 1),
+        ('"12"', 1),
+        ("[" * 100_000, 1),
     ],
 )
 def test_a_public_list_that_is_none_is_named(
@@ -284,6 +291,26 @@ def test_a_public_list_that_is_none_is_named(
     with pytest.raises(BenchError, match=f"{name}_exp_indices.json: ") as raised:
         scoring.read_subsets(tmp_path, 8)
     assert "\n" not in str(raised.value)
+
+
+def test_a_missing_list_is_named_and_not_a_missing_subset(assay: Path) -> None:
+    whole = load_test(dream(), "dream", assay)
+    missing = {"SNVs": "snvs.csv", "public.yeast": "yeast.json"}
+    subsets = {name: rows for name, rows in whole.subsets.items() if name not in missing}
+    test = TestSet(whole.sequences, whole.target, whole.name, subsets, missing)
+    assert score(dream(), test, guesses(whole)).problems == (
+        "yeast.json is missing: scored on all rows, not private ones",
+        "snvs.csv is missing: no figures for SNVs, and no score",
+    )
+    with pytest.raises(BenchError, match=r"'public': yeast\.json is missing; there are: all\."):
+        score(dream(), test, guesses(whole), "public")
+    with pytest.raises(BenchError, match=r"^--rows 'publik': there are: all\.$"):
+        score(dream(), test, guesses(whole), "publik")
+
+
+def test_a_subset_of_one_pair_has_no_correlation_and_the_reason_is_given() -> None:
+    scores = score(dream(), toy({"SNVs": [[0, 1]]}), np.arange(8.0), "all")
+    assert "SNVs: no correlation, fewer than two of them" in scores.problems
 
 
 def test_another_file_can_stand_in_for_a_subset_of_the_task_only(tmp_path: Path) -> None:
