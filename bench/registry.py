@@ -188,8 +188,7 @@ def load_plugin_file(path: Path) -> None:
     name = path.stem
     if not path.is_file():
         raise BenchError(f"--plugin {path}: no such file.")
-    taken = not name.isidentifier() or name in sys.modules or importlib.util.find_spec(name)
-    if path.suffix != ".py" or taken:
+    if path.suffix != ".py" or not name.isidentifier() or _is_taken(name, path):
         raise BenchError(f"--plugin {path}: name the file NAME.py, like no installed module.")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -214,6 +213,14 @@ def load_plugin_file(path: Path) -> None:
     for registry, place in claims:  # one file may define both a model and its task
         if place is not None:
             registry.add(place)
+
+
+def _is_taken(name: str, path: Path) -> bool:
+    """Say whether a module of this name is another one than the file."""
+    if name in sys.modules:
+        return True
+    found = importlib.util.find_spec(name)  # `python -m bench` finds the current folder's own
+    return found is not None and (found.origin is None or Path(found.origin) != path.resolve())
 
 
 def _describe(error: BaseException) -> str:
