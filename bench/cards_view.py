@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from bench.errors import BenchError
-from bench.registry import MODELS, TASKS
+from bench.registry import MODELS, TASKS, get_task
 from bench.settings import as_dict, describe
 from bench.tables import print_table
 
@@ -93,7 +93,7 @@ def model_card(name: str) -> dict[str, Any]:
 
 def task_card(name: str) -> dict[str, Any]:
     """Collect a task's card: rows, target, source, options, published results."""
-    task_class = TASKS.get(name)
+    task_class = get_task(name)
     return {
         "task": name,
         **dataclasses.asdict(task_class.card),

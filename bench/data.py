@@ -27,7 +27,7 @@ def cache_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dream-bench"
 
 
-def find(task_name: str, given: Path | None) -> Path:
+def find(task: type[Task], task_name: str, given: Path | None) -> Path:
     """Return the folder of a task's files: the given one, else BENCH_DATA's, else the cache's.
 
     Raises:
@@ -37,6 +37,8 @@ def find(task_name: str, given: Path | None) -> Path:
         if not given.is_dir():
             raise BenchError(f"--data {given}: no such folder.")
         return given
+    if task.home is not None:
+        return task.home
     candidates = [cache_home() / task_name]
     if root := os.environ.get("BENCH_DATA"):
         candidates.insert(0, Path(root) / task_name)

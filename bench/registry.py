@@ -179,6 +179,17 @@ MODELS: Registry[Model] = Registry("model", "bench.models", "bench.model:Model")
 TASKS: Registry[Task] = Registry("task", "bench.tasks", "bench.task:Task")
 
 
+def get_task(name: str) -> type[Task]:
+    """Return the task called ``name``, or the one that a table or TOML file of that path makes.
+
+    Raises:
+        BenchError: There is none, or the file is wrong.
+    """
+    from bench.table import SUFFIXES, table_task
+
+    return table_task(Path(name)) if name.endswith(SUFFIXES) else TASKS.get(name)
+
+
 def load_plugin_file(path: Path) -> None:
     """Import a user's file and register the model and the task it defines, named as the file.
 

@@ -11,7 +11,7 @@ from bench import data, settings
 from bench.errors import BenchError
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
-from bench.registry import MODELS, TASKS
+from bench.registry import MODELS, get_task
 from bench.report import Screen
 from bench.task import Task
 
@@ -61,7 +61,7 @@ def prepare(request: Request) -> Prepared:
     Raises:
         BenchError: A name or a value is wrong.
     """
-    model_class, task_class = MODELS.get(request.model), TASKS.get(request.task)
+    model_class, task_class = MODELS.get(request.model), get_task(request.task)
     preset = named_preset(request.preset, request.model, model_class)
     for_model = {**preset.model, **request.overrides.get("model", {})}
     config = settings.override(model_class.Config(), for_model, section="model")
@@ -106,7 +106,7 @@ def data_folder(request: Request, task: type[Task], screen: Screen) -> Path:
     if request.simulate_rows is None:
         if request.download and request.data is None:
             return data.fetch(task, request.task, screen)
-        return data.find(request.task, request.data)
+        return data.find(task, request.task, request.data)
     if request.data is not None:
         raise BenchError("--simulate and --data exclude each other: give one of them.")
     return data.simulated(task, request.task, rows=request.simulate_rows, seed=0)

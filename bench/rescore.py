@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import data, external, results, tracking
+from bench import data, external, results, settings, tracking
 from bench.dataset import TestSet
 from bench.errors import BenchError
 from bench.predictions import Predictions, read_predictions
-from bench.registry import TASKS
+from bench.registry import get_task
 from bench.scoring import Scores, score
 from bench.task import Task
 
@@ -65,12 +65,13 @@ def score_run(
     stored = run / results.PREDICTIONS
     try:
         task_name, scored_on = manifest["task"]["name"], manifest["scored"]["test"]
+        options = manifest["data"]["options"]
         folder = folder or _folder_of(manifest)
     except (KeyError, TypeError):
         raise BenchError(
             f"{run} is {manifest['status']}: it has no predictions to score."
         ) from None
-    task, test = _open(task_name, folder)
+    task, test = _open(task_name, folder, options)
     if test.fingerprint != scored_on:
         raise BenchError(
             f"{run} was scored on other test rows than these. Name the folder that has them by "
@@ -87,20 +88,22 @@ def score_file(
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
-    task, test = _open(task_name, data.find(task_name, folder))
+    task, test = _open(task_name, folder)
     return _score(task_name, task, test, read_predictions(predictions, test), rows, snvs)
 
 
-def _open(task_name: str, folder: Path) -> tuple[Task, TestSet]:
-    task_class = TASKS.get(task_name)
-    task = task_class(task_class.Options())
-    return task, data.load_test(task, task_name, folder)
+def _open(
+    task_name: str, folder: Path | None, options: Mapping[str, Any] | None = None
+) -> tuple[Task, TestSet]:
+    task_class = get_task(task_name)
+    task = task_class(settings.override(task_class.Options(), options or {}, section="task"))
+    return task, data.load_test(task, task_name, data.find(task_class, task_name, folder))
 
 
-def _folder_of(manifest: Mapping[str, Any]) -> Path:
+def _folder_of(manifest: Mapping[str, Any]) -> Path | None:
     recorded = manifest["data"].get("test_folder")
     if recorded is None or not Path(recorded).is_dir():
-        return data.find(manifest["task"]["name"], None)
+        return None
     return Path(recorded)
 
 

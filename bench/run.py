@@ -97,7 +97,7 @@ def describe(
             "parameters": count_parameters(model),
             "trained_parameters": sum(parameter.numel() for parameter in trained),
         },
-        "task": {"name": request.task, "version": prepared.task.card.version},
+        "task": {"name": _task_name(request, prepared), "version": prepared.task.card.version},
         "data": {
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
@@ -118,6 +118,13 @@ def describe(
         "environment": describe_environment(),
         "target": {"mean": feed.view.mean, "deviation": feed.view.deviation},
     }
+
+
+def _task_name(request: Request, prepared: Prepared) -> str:
+    """Name the task so that it is found from anywhere: a table by its whole path."""
+    if prepared.task.home is None:
+        return request.task
+    return str(Path(request.task).absolute())
 
 
 def fit(

@@ -29,6 +29,8 @@ class Task(ABC):
     Options: ClassVar[type[Any]]
     files: ClassVar[tuple[RemoteFile, ...]] = ()
     """Where the data is published; what `bench data get` fetches."""
+    home: ClassVar[Path | None] = None
+    """Where the data lies, if the task itself knows."""
     row_sets: ClassVar[tuple[str, ...]] = ("all",)
     """Parts of the test rows that can be scored; results rank on the first."""
     subsets: ClassVar[tuple[str, ...]] = ()

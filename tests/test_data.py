@@ -47,9 +47,9 @@ def test_bench_data_comes_before_the_cache(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / root / "dream").mkdir(parents=True)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
-    assert find("dream", None) == tmp_path / "data" / "dream"
+    assert find(Dream, "dream", None) == tmp_path / "data" / "dream"
     monkeypatch.delenv("BENCH_DATA")
-    assert find("dream", None) == tmp_path / "cache" / "dream"
-    assert find("dream", tmp_path) == tmp_path
+    assert find(Dream, "dream", None) == tmp_path / "cache" / "dream"
+    assert find(Dream, "dream", tmp_path) == tmp_path
     with pytest.raises(BenchError, match="--simulate makes a simulated assay"):
-        find("gone", None)
+        find(Dream, "gone", None)

@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from bench import download
-from bench.download import Checked, RemoteFile, State, fetch_all, state, verify
+from bench.download import Checked, RemoteFile, State, fetch_all, limits, state, verify
 from bench.errors import BenchError
 from bench.report import Screen
 from tests.fault_server import Answer, FaultServer
@@ -40,8 +39,8 @@ PARTLY = [".lock", "data.txt.part", "data.txt.part.json"]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.001)
-    monkeypatch.setattr(download, "STALL_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(limits, "STALL_SECONDS", 0.2)
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -425,7 +424,7 @@ def test_waits_grow_until_something_comes(
 ) -> None:
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    monkeypatch.setattr(download, "BACKOFF_SECONDS", 1.0)
+    monkeypatch.setattr(limits, "BACKOFF_SECONDS", 1.0)
     lost = Answer(status=503)
     fetch_all([remote(server, lost, lost, lost, TAGGED_CUT, lost, TAGGED)], folder, Screen())
     waits = [wait for wait in waits if wait]
@@ -710,7 +709,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(download, "PLAIN_SECONDS", 0.04)
+    monkeypatch.setattr(limits, "PLAIN_SECONDS", 0.04)
     body = BODY * 4
     fetch_all([remote(server, Answer(body=body, slow=0.02))], folder, Screen())
     *lines, last = capsys.readouterr().err.splitlines()

@@ -1,0 +1,145 @@
+"""Commands about data: fetch, check, describe, simulate, encode."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bench.cli.options import Commands, Folder, as_json, plugins, print_json
+from bench.errors import BenchError
+
+
+@click.group(cls=Commands)
+def data() -> None:
+    """Get, simulate and encode data."""
+
+
+@data.command()
+@click.argument("task")
+@click.option("--mirror", metavar="URL", help="Fetch URL/NAME in place of the published address.")
+@click.option("--from", "source", type=Folder, help="Copy from a folder that has the files.")
+@plugins
+def get(*, task: str, mirror: str | None, source: Path | None) -> None:
+    """Fetch a task's published files into the cache; goes on where it stopped."""
+    from bench.data import fetch
+    from bench.registry import get_task
+    from bench.report import Screen
+
+    folder = fetch(get_task(task), task, Screen(), mirror=mirror, source=source)
+    click.echo(f"{folder}: complete. `bench run --task {task}` finds it there.")
+
+
+@data.command("list")
+@plugins
+@as_json
+def list_data(*, as_json: bool) -> None:
+    """Show what data is here, where, how large, and how far it was checked."""
+    from bench import stock, tables
+
+    rows = stock.listed()
+    print_json(rows) if as_json else tables.stock_table(rows)
+
+
+@data.command()
+@click.argument("task", required=False)
+@plugins
+@as_json
+def verify(*, task: str | None, as_json: bool) -> None:
+    """Read every fetched file again and hold it against its hash, published or recorded."""
+    from bench import stock, tables
+
+    rows = stock.verified(task)
+    print_json(rows) if as_json else tables.checked_table(rows)
+    wrong = sum(row["fault"] is not None for row in rows)
+    if wrong:
+        raise BenchError(f"{wrong} of {len(rows)} files are not what they should be.")
+
+
+@data.command()
+@click.argument("task")
+@click.option("--data", "directory", type=Folder, help="Folder of the data.  [as for `bench run`]")
+@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--set", "assignments", multiple=True, metavar="task.FIELD=VALUE")
+@click.option("--out", type=Folder, help="Write a page with pictures to this file.")
+@plugins
+@as_json
+def describe(
+    *,
+    task: str,
+    directory: Path | None,
+    test_data: Path | None,
+    assignments: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
+    from bench import description, settings
+    from bench.data import find, load
+    from bench.registry import get_task
+
+    values = settings.split_assignments(assignments)["task"]
+    task_class = get_task(task)
+    instance = task_class(settings.override(task_class.Options(), values, section="task"))
+    found = description.describe(
+        load(instance, task, find(task_class, task, directory), test_data), instance
+    )
+    if out is not None:
+        description.write_page(found, out)
+        click.echo(f"{out}: open it in a browser.", err=True)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        description.print_description(found)
+
+
+@data.command()
+@click.argument("task")
+@click.option("--rows", type=click.IntRange(1000), default=100_000, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--out", type=Folder, required=True, help="A new folder.")
+@plugins
+@as_json
+def simulate(*, task: str, rows: int, seed: int, out: Path, as_json: bool) -> None:
+    """Write simulated raw files in a task's own layout."""
+    from bench.data import write_simulation
+    from bench.registry import get_task
+
+    facts = write_simulation(get_task(task), out, rows=rows, seed=seed)
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(f"{out}: SIMULATED {task}")
+        for fact, value in facts.items():
+            click.echo(f"  {fact.replace('_', ' ')}: {value}")
+
+
+@data.command()
+@click.argument("task")
+@click.option("--data", "directory", type=Folder, help="Folder of the raw files.")
+@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--set", "assignments", multiple=True, metavar="task.FIELD=VALUE")
+@click.option("--out", type=Folder, required=True, help="A new folder.")
+@plugins
+def encode(
+    *,
+    task: str,
+    directory: Path | None,
+    test_data: Path | None,
+    assignments: tuple[str, ...],
+    out: Path,
+) -> None:
+    """Encode raw files for machines that have neither polars nor the files."""
+    from bench import settings
+    from bench.data import find, load
+    from bench.registry import get_task
+
+    if out.exists():
+        raise BenchError(f"--out {out} exists. Name a new folder.")
+    values = settings.split_assignments(assignments)["task"]
+    task_class = get_task(task)
+    options = settings.override(task_class.Options(), values, section="task")
+    dataset = load(task_class(options), task, find(task_class, task, directory), test_data)
+    dataset.save(out)
+    click.echo(f"{out}: {dataset.name}, fingerprint {dataset.fingerprint}. Use it by --data {out}.")

@@ -1,0 +1,73 @@
+"""Commands that show what there is, here and in MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.cli.options import as_json, home_option, plugins, print_json
+from bench.errors import BenchError
+
+
+@click.command()
+@click.option("--task", help="Only runs on this data, such as dream or dream-simulated.")
+@home_option
+@as_json
+def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
+    """List the runs in the run folder."""
+    from bench import results, tables
+
+    manifests = [results.read_manifest(path) for path in results.find_runs(results.home(home))]
+    shown = [m for m in manifests if task is None or m.get("data", {}).get("name") == task]
+    if as_json:
+        print_json(shown)
+    elif shown:
+        tables.runs_table(shown)
+    else:
+        raise BenchError(f"no runs in {results.home(home)}. Try `bench demo`.")
+
+
+@click.command()
+@click.argument("name", required=False)
+@plugins
+@as_json
+def models(*, name: str | None, as_json: bool) -> None:
+    """List the models, or print one's card: settings, recipe, published results."""
+    from bench import cards_view
+
+    card = cards_view.all_models() if name is None else cards_view.model_card(name)
+    print_json(card) if as_json else cards_view.show(card)
+
+
+@click.command()
+@click.argument("name", required=False)
+@plugins
+@as_json
+def tasks(*, name: str | None, as_json: bool) -> None:
+    """List the tasks, or print one's card."""
+    from bench import cards_view
+
+    card = cards_view.all_tasks() if name is None else cards_view.task_card(name)
+    print_json(card) if as_json else cards_view.show(card)
+
+
+@click.command()
+@home_option
+def sync(*, home: Path | None) -> None:
+    """Send to MLflow what it has not got of the runs in the run folder."""
+    from bench import results, tracking
+
+    directory = results.home(home)
+    sent = [path for path in results.find_runs(directory) if tracking.sync(path, directory)]
+    click.echo(f"{len(sent)} runs sent to {tracking.tracking_uri(directory)}")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@home_option
+def ui(*, port: int, home: Path | None) -> None:
+    """Open MLflow's pages on the store of the runs; Ctrl-C ends them."""
+    from bench import results, tracking
+
+    tracking.serve(results.home(home), port=port)

@@ -1,0 +1,169 @@
+"""Commands that train, score and predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.options import Folder, as_json, home_option, plugins, print_json
+from bench.errors import BenchError
+
+
+@click.command()
+@click.option("--model", required=True, help="A name from `bench models`.")
+@click.option("--task", required=True, help="A name from `bench tasks`.")
+@click.option("--recipe", default="standard", show_default=True, help="standard or paper.")
+@click.option(
+    "--preset",
+    default="paper",
+    show_default=True,
+    help="Size and budget: smoke (a minute on two cores), quick, or the paper's.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.FIELD=VALUE",
+    help="Change a field of model, recipe or task; may be repeated.",
+)
+@click.option("--data", type=Folder, help="Folder of the data.  [BENCH_DATA/TASK, else the cache]")
+@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--download", is_flag=True, help="Fetch first what is missing of the data.")
+@click.option("--simulate", is_flag=True, help="Train and test on a simulated assay.")
+@click.option("--rows", type=click.IntRange(1000), help="Simulated rows.  [100000]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="Short for --set recipe.epochs=N.")
+@click.option("--max-steps", type=click.IntRange(1), help="Plan for so many updates at most.")
+@click.option("--max-time", type=click.FloatRange(0), metavar="MINUTES", help="Stop training then.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@click.option("--compile", "compiled", is_flag=True, help="Trace the model with torch.compile.")
+@click.option("--no-tracking", is_flag=True, help="Write the run's folder only, not to MLflow.")
+@home_option
+@plugins
+@as_json
+def run(
+    *,
+    assignments: tuple[str, ...],
+    simulate: bool,
+    rows: int | None,
+    max_time: float | None,
+    no_tracking: bool,
+    as_json: bool,
+    **request: Any,
+) -> None:
+    """Train a model on a task, score it on the test rows, record the result."""
+    from bench.report import Screen
+    from bench.request import Request
+    from bench.run import execute
+    from bench.settings import split_assignments
+
+    if rows is not None and not simulate:
+        raise BenchError("--rows goes with --simulate. For a part of real data: task.fraction.")
+    manifest = execute(
+        Request(
+            overrides=split_assignments(assignments),
+            simulate_rows=(rows or 100_000) if simulate else None,
+            max_seconds=None if max_time is None else max_time * 60,
+            **request,
+        ),
+        Screen(quiet=as_json),
+        tracked=not no_tracking,
+    )
+    if as_json:
+        print_json(manifest)
+    else:
+        from bench.tables import figures_table
+
+        figures_table(manifest)
+
+
+@click.command()
+@click.option("--run", "reference", metavar="RUN", help="Score a run again: its folder or name.")
+@click.option("--task", help="Whose test rows; not needed with --run.")
+@click.option(
+    "--predictions",
+    type=Folder,
+    help="Made elsewhere: sequence and value, a value a line, .npy, or the challenge's .json.",
+)
+@click.option("--rows", metavar="PART", help="Part of the test rows.  [the part that ranks]")
+@click.option("--data", type=Folder, help="Folder of the data.  [as for `bench run`]")
+@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--snvs", type=Folder, help="A file in place of the SNVs subset.")
+@click.option("--log", is_flag=True, help="Record as an external result, marked unverified.")
+@click.option("--name", help="What to call the external result.")
+@home_option
+@plugins
+@as_json
+def score(
+    *,
+    reference: str | None,
+    task: str | None,
+    predictions: Path | None,
+    data: Path | None,
+    test_data: Path | None,
+    log: bool,
+    name: str | None,
+    home: Path | None,
+    as_json: bool,
+    **scope: Any,
+) -> None:
+    """Score predictions of the test rows, a run's or those of another program."""
+    from bench import rescore, tables
+
+    folder = test_data or data
+    if log != (name is not None):
+        raise BenchError("--log and --name NAME go together: an external result has a name.")
+    if log and scope["rows"] is not None:
+        raise BenchError("--log records the rows that rank: leave out --rows.")
+    if reference is not None and (predictions, task, name) == (None, None, None):
+        scored = rescore.score_run(reference, folder=folder, home=home, **scope)
+    elif predictions is not None and task is not None and reference is None:
+        scored = rescore.score_file(predictions, task, folder=folder, **scope)
+    else:
+        raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
+    if name is not None:
+        click.echo(scored.log(name, home), err=True)
+    if as_json:
+        print_json(scored.scores.as_json())
+    else:
+        tables.scores_table(scored.test.name, scored.scores)
+
+
+@click.command()
+@click.option("--run", "reference", metavar="RUN", required=True, help="Its folder or name.")
+@click.option(
+    "--sequences", required=True, help="Lines, tab-separated lines or FASTA; - is standard input."
+)
+@click.option("--out", type=Folder, help="A file.  [standard output]")
+@click.option("--submission", is_flag=True, help='Write the challenge\'s JSON: {"0": value, …}.')
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@home_option
+@plugins
+def predict(
+    *,
+    reference: str,
+    sequences: str,
+    out: Path | None,
+    submission: bool,
+    device: str,
+    home: Path | None,
+) -> None:
+    """Predict sequences with the model of a run, in the unit it was trained on."""
+    from bench import results
+    from bench.inference import predict_file
+    from bench.report import Screen
+
+    run = results.find_run(reference, results.home(home))
+    predict_file(run, sequences, out, Screen(), submission=submission, device=device)
+
+
+@click.command()
+@click.option("--rows", type=click.IntRange(1000), default=40_000, show_default=True)
+@home_option
+def demo(*, rows: int, home: Path | None) -> None:
+    """Compare two models on a simulated assay, in two minutes on two cores."""
+    from bench.demo import compare
+
+    compare(rows=rows, home=home)

@@ -1,0 +1,196 @@
+"""A user's own table as a task: what is read, how it is split, and what is said about it."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.dataset import Dataset, Split
+from bench.errors import BenchError
+from bench.registry import get_task
+from bench.sequences import decode
+from bench.table import TableOptions
+from tests.test_run import bench, elsewhere, fails, only_run
+
+__all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
+
+HEADER = "sequence\ttarget\tsplit\n"
+ROWS = "ACGT\t1.5\ttrain\nGGC\t-2\ttrain\nTTTTT\t0.25\tvalid\nacgtn\t3\tTEST\n"
+
+
+def read(path: str = "t.tsv", **options: float) -> Dataset:
+    task = get_task(path)
+    return task(TableOptions(**options)).read(Path(), Path())  # type: ignore[arg-type]
+
+
+def spelt(split: Split) -> list[tuple[str, float]]:
+    letters = decode(split.sequences.tokens)
+    rows = zip(letters, split.sequences.lengths, split.target, strict=True)
+    return [(text[:length], target) for text, length, target in rows]
+
+
+def test_rows_go_where_the_table_says() -> None:
+    Path("t.tsv").write_text(HEADER + ROWS)
+    dataset = read()
+    assert spelt(dataset.train) == [("ACGT", 1.5), ("GGC", -2)]
+    assert spelt(dataset.validation) == [("TTTTT", 0.25)]
+    assert spelt(dataset.test) == [("ACGTN", 3)]
+    assert (dataset.name, dataset.usual_length, dataset.flanks) == ("t", 5, (0, 0))
+    assert dataset.notes["lengths"] == "3 to 5, median 4.5"
+
+
+@pytest.mark.parametrize("form", ["gzip", "windows", "order", "other columns"])
+def test_the_form_of_the_table_does_not_matter(form: str) -> None:
+    Path("t.tsv").write_text(HEADER + ROWS)
+    plain, path = read().fingerprint, Path("u.tsv.gz" if form == "gzip" else "u.tsv")
+    text = HEADER + ROWS
+    if form == "windows":
+        text = text.replace("\n", "\r\n")
+    elif form == "order":
+        cells = [line.split("\t") for line in text.splitlines()]
+        text = "".join(f"{c[2]}\t{c[0]}\t{c[1]}\n" for c in cells)
+    elif form == "other columns":
+        text = "".join(f"x\t{line}\ty z\n" for line in text.splitlines())
+        text = text.replace("x\tsequence", "id\tsequence", 1).replace(
+            "split\ty z", "split\tnote", 1
+        )
+    path.write_bytes(gzip.compress(text.encode()) if form == "gzip" else text.encode())
+    assert read(str(path)).fingerprint == plain
+
+
+def random_table(rows: int) -> list[str]:
+    letters = np.random.default_rng(0).choice(list("ACGT"), (rows, 12))
+    return ["".join(row) for row in letters]
+
+
+def test_without_a_split_repeats_of_a_sequence_stay_together() -> None:
+    texts = random_table(400)
+    lines = [f"{text}\t{row}\n" for row, text in enumerate([*texts, *texts])]
+    Path("t.tsv").write_text("sequence\ttarget\n" + "".join(lines))
+    dataset = read()
+    parts = [
+        {text for text, _ in spelt(s)} for s in (dataset.train, dataset.validation, dataset.test)
+    ]
+    assert sum(map(len, parts)) == 400
+    assert 0.12 * 800 < len(dataset.test) < 0.28 * 800
+    assert 0 < len(dataset.validation) < 0.1 * 800
+    assert dataset.notes["repeated sequences"] == 400
+    assert dataset.notes["repeated sequences with different targets"] == 400
+    assert dataset.notes["repeated in training: test rows"] == 0
+    assert read().fingerprint == dataset.fingerprint
+    assert read(split_seed=1).fingerprint != dataset.fingerprint
+
+
+def test_what_a_split_of_the_table_leaks_is_counted() -> None:
+    lines = "ACGT\t1\ttrain\nACGT\t2\ttest\nGG\t3\ttest\nGG\t3\tvalidation\nCC\t4\ttrain\n"
+    Path("t.tsv").write_text(HEADER + lines)
+    notes = read().notes
+    assert notes["repeated in training: test rows"] == 1
+    assert notes["repeated in training: validation rows"] == 0
+    assert notes["repeated sequences with different targets"] == 1
+
+
+def test_validation_is_drawn_from_training_where_the_table_has_none() -> None:
+    texts = random_table(300)
+    lines = [f"{t}\t{i}\t{'test' if i % 3 == 0 else 'train'}\n" for i, t in enumerate(texts)]
+    Path("t.tsv").write_text(HEADER + "".join(lines))
+    dataset = read()
+    assert len(dataset.test) == 100
+    assert len(dataset.train) + len(dataset.validation) == 200
+    assert 0 < len(dataset.validation) < 30
+
+
+def test_rows_without_a_target_are_left_out_and_counted() -> None:
+    Path("t.tsv").write_text(HEADER + ROWS + "AA\t\ttrain\nCC\tNA\ttrain\nXX\tnan\ttest\n")
+    dataset = read()
+    assert len(dataset.train) == 2
+    assert dataset.notes["rows without a target, left out"] == 3
+
+
+def test_a_toml_file_names_columns_and_flanks() -> None:
+    Path("t.tsv").write_text("seq\texpression\tfold\n" + ROWS)
+    Path("t.toml").write_text(
+        'table = "t.tsv"\nsequence = "seq"\ntarget = "expression"\nsplit = "fold"\n'
+        'summary = "a test"\nunit = "log2"\nflanks = [1, 2]\n'
+    )
+    dataset = read("t.toml")
+    assert spelt(dataset.train)[0] == ("ACGT", 1.5)
+    assert dataset.flanks == (1, 2)
+    card = get_task("t.toml").card
+    assert (card.summary, card.target, card.primary) == ("a test", "log2", "all/pearson")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (HEADER, "t.tsv: no row has a target."),
+        ("", "t.tsv: "),
+        ("seq\ttarget\nA\t1\n", "no column 'sequence'. The header has: seq, target."),
+        (HEADER + "AC\thigh\ttrain\n", "row 2: target 'high' is not a finite number."),
+        (HEADER + ROWS + "AC\tinf\ttrain\n", "row 6: target 'inf' is not a finite number."),
+        (HEADER + ROWS + "AC\t1\tfold3\n", "row 6: split 'fold3' is not one of train, validation"),
+        (HEADER + ROWS + "AC\t1\t\n", "row 6: split '' is not one of"),
+        (HEADER + ROWS + "AXC\t1\ttrain\n", "row 6: letter 'X' is not one of ACGTN: 'AXC'"),
+        (HEADER + ROWS + "\t1\ttrain\n", "row 6: no sequence: ''"),
+        (HEADER + "A\tNA\ttrain\nAU\t1\ttrain\n", "row 3: letter 'U'"),
+        (HEADER + "AC\t1\ttrain\nAG\t2\tvalid\n", "no test rows. Rows that scores are taken on"),
+        (HEADER + "AC\t1\ttest\nAG\t2\tvalid\n", "no train rows."),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_one_line(
+    content: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("t.tsv").write_text(content)
+    run = ("run", "--model", "kmer-ridge", "--task", "t.tsv")
+    assert expected in fails(capsys, *run)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("table = t.tsv", "t.toml: "),
+        ("", 'table = "FILE.tsv" is missing'),
+        ('table = "t.tsv"\ncolumn = "x"', "'column' is unknown. It takes: flanks, sequence"),
+        ('table = "gone.tsv"', "no such table: gone.tsv"),
+        ('table = "t.tsv"\nflanks = 3', "flanks are two numbers"),
+        ('table = "t.tsv"\nflanks = [1.5, 2]', "flanks are two numbers"),
+        ('table = "t.tsv"\ntarget = 3', "target is a text in quotes"),
+    ],
+)
+def test_what_is_wrong_with_a_toml_file_is_one_line(content: str, expected: str) -> None:
+    Path("t.tsv").write_text(HEADER + ROWS)
+    Path("t.toml").write_text(content)
+    with pytest.raises(BenchError) as raised:
+        get_task("t.toml")
+    assert expected in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_table_trains_scores_and_scores_again(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = random_table(900)
+    lines = [f"{text}\t{text.count('G') + text.count('C')}\n" for text in texts]
+    Path("gc.tsv").write_text("sequence\ttarget\n" + "".join(lines))
+    run_on = ("run", "--task", "gc.tsv", "--no-tracking", "--model")
+    bench(*run_on, "kmer-ridge", "--set", "task.test=0.3", "--set", "model.alpha=0.1")
+    run, manifest = only_run()
+    assert manifest["metrics"]["test/all/pearson"] > 0.95
+    assert manifest["data"]["name"] == "gc"
+    capsys.readouterr()
+    bench("score", "--run", str(run), "--json")
+    again = json.loads(capsys.readouterr().out)
+    assert again["subsets"]["all"]["pearson"] == manifest["metrics"]["test/all/pearson"]
+    small = ["--set", "model.dim=16", "--set", "model.blocks=1", "--set", "recipe.batch_size=64"]
+    bench(*run_on, "proformer", *small, "--max-steps", "3")
+
+
+def test_the_measured_windows_are_a_task(real_data: Path) -> None:
+    """Chromosome blocks apart, a ridge is much worse than on windows drawn from among its own."""
+    text = gzip.decompress((real_data / "gm12878" / "windows.tsv.gz").read_bytes()).decode()
+    Path("w.tsv").write_text(text.replace("\tvalid\n", "\ttest\n"))
+    Path("w.toml").write_text('table = "w.tsv"\ntarget = "gm12878"\n')
+    bench("run", "--model", "kmer-ridge", "--task", "w.toml", "--no-tracking")
+    metrics = only_run()[1]["metrics"]
+    assert 0.38 < metrics["test/all/pearson"] < 0.5
+    assert metrics["validation/pearson"] > metrics["test/all/pearson"] + 0.1
