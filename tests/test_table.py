@@ -173,7 +173,7 @@ def test_a_table_trains_scores_and_scores_again(capsys: pytest.CaptureFixture[st
     lines = [f"{text}\t{text.count('G') + text.count('C')}\n" for text in texts]
     Path("gc.tsv").write_text("sequence\ttarget\n" + "".join(lines))
     run_on = ("run", "--task", "gc.tsv", "--no-tracking", "--model")
-    bench(*run_on, "kmer-ridge", "--set", "task.test=0.3", "--set", "model.alpha=0.1")
+    bench(*run_on, "kmer-ridge", "--set", "task.test=0.3", "--set", "model.k=1")
     run, manifest = only_run()
     assert manifest["metrics"]["test/all/pearson"] > 0.95
     assert manifest["data"]["name"] == "gc"
