@@ -10,8 +10,8 @@ does not repeat, at the best ungapped shift, on either strand; constant flanks a
     training  ACGATGCA         TTACGTTGCAGG      GTTGCA
               1: a substitution   0: contained    2: two letters have no partner
 
-N repeats nothing, not even N. An insertion or deletion is no substitution, so a row that has one
-in its middle is far away.
+N repeats nothing, not even N, unless whole rows are equal. An insertion or deletion is no
+substitution, so a row that has one in its middle is far away.
 
 Candidates come from pigeonhole seeds: a test row is cut into b blocks of k letters, and b - 1
 substitutions leave one of them whole, so every training row that near repeats a block. All
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -89,10 +90,11 @@ def nearest(
             near = distance <= within
             key = distance[near] * len(train) + rows[row[near]]
             np.minimum.at(best, query[near], key)
-    best = np.minimum(best, copies.rows()).reshape(2, -1).min(axis=0)  # (strands, N) -> (N,)
+    best = np.minimum(best, copies.rows())  # at distance 0 the number is the row
+    best = best.reshape(2, len(test)).min(axis=0)  # (strands, N) -> (N,)
     found = best < _NONE
     distance, row = np.divmod(np.where(found, best, 0), max(len(train), 1))
-    complete = np.minimum(table.complete().reshape(2, -1).min(axis=0), within)
+    complete = np.minimum(table.complete().reshape(2, len(test)).min(axis=0), within)
     return Neighbours(np.where(found, distance, -1), np.where(found, row, -1), complete, within)
 
 
@@ -140,7 +142,7 @@ class _Table:
         query, block = np.nonzero(np.arange(windows.shape[1]) < self.blocks[:, None])
         known = (windows[query, block] < N).all(axis=1)  # an N is one of the substitutions
         query, block = query[known], block[known]
-        codes = _codes(windows[query, block].ravel(), k)[::k]
+        codes = windows[query, block] @ (4 ** np.arange(k)[::-1]).astype(np.uint32)
         order = np.argsort(codes, kind="stable")
         self.codes, self.starts, self.counts = np.unique(
             codes[order], return_index=True, return_counts=True
@@ -155,13 +157,12 @@ class _Table:
         row, place, slot = self._hits(train)
         pairs = self.counts[slot]
         ends = np.cumsum(pairs)
-        total = int(ends[-1]) if len(ends) else 0
-        cuts = np.searchsorted(ends, np.arange(0, total, _PAIRS))
-        for start, stop in zip(cuts, [*cuts[1:], len(pairs)], strict=True):
-            if start == stop:  # the one before it alone was more than asked for
-                continue
+        total = int(pairs.sum())
+        cuts = np.unique(np.searchsorted(ends, np.arange(0, total, _PAIRS)))
+        for start, stop in pairwise([*cuts, len(pairs)]):
             hit = np.repeat(np.arange(start, stop), pairs[start:stop])
-            nth = np.arange(len(hit)) - (ends - pairs)[hit] + (ends - pairs)[start]
+            first = ends[hit] - pairs[hit]
+            nth = np.arange(len(hit)) + first[0] - first
             entry = self.starts[slot[hit]] + nth
             query, shift = self.query[entry], place[hit] - self.offset[entry]
             over = self.queries.lengths[query] + shift - train.lengths[row[hit]]
@@ -182,10 +183,9 @@ class _Table:
         inside = place + self.k <= train.lengths[row]
         row, place = row[inside], place[inside]
         slot = np.searchsorted(self.codes, codes[at[inside]])
-        self.spent += np.bincount(slot, minlength=len(self.codes)) * self.counts
-        given_up = self.spent > _MOST_PAIRS
-        self.present[self.codes[given_up]] = False
-        kept = ~given_up[slot]
+        np.add.at(self.spent, slot, self.counts[slot])
+        kept = self.spent[slot] <= _MOST_PAIRS
+        self.present[self.codes[slot[~kept]]] = False
         return row[kept], place[kept], slot[kept]
 
 
@@ -200,8 +200,8 @@ class _Copies:
     def look_up(self, train: Sequences, rows: Integers) -> None:
         """Note the first of these training rows that equals a query."""
         hashes = train.hashes()
-        slot = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        equal = self.hashes[slot] == hashes if len(self.hashes) else np.zeros(0, dtype=bool)
+        slot = np.searchsorted(self.hashes, hashes)
+        equal = np.searchsorted(self.hashes, hashes, side="right") > slot
         np.minimum.at(self.first, slot[equal], rows[equal])
 
     def rows(self) -> Integers:

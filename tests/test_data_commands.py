@@ -206,3 +206,25 @@ def test_a_killed_download_goes_on_in_the_next_command(
     assert (folder / TRAIN).read_bytes() == body
     asked = [request for request in server.asked if request.path == f"/{TRAIN}"]
     assert asked[-1].range == f"bytes={len(body) // 2}-"
+
+
+def test_the_description_is_printed_written_and_json(
+    assay: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    describe = ("data", "describe", "dream", "--data", str(assay))
+    bench(*describe, "--out", "page.html")
+    printed = capsys.readouterr()
+    assert "SIMULATED" in printed.out
+    assert "page.html: open it in a browser." in printed.err
+    assert Path("page.html").read_text().startswith("<!doctype html>")
+    bench(*describe, "--json", "--set", "task.fraction=0.5")
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "dream-simulated"
+    assert found["splits"]["train"]["rows"] == 712
+
+
+def test_a_table_of_ones_own_is_described(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["ACGTACGTAACC\t1\ttrain", "ACGTACGTAACG\t2\ttest", "GGGGTTTTCCAA\t3\tvalidation"]
+    Path("t.tsv").write_text("sequence\ttarget\tsplit\n" + "\n".join(rows) + "\n")
+    bench("data", "describe", "t.tsv")
+    assert "test rows, in train" in capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -89,7 +88,7 @@ def describe(
         description.write_page(found, out)
         click.echo(f"{out}: open it in a browser.", err=True)
     if as_json:
-        print_json(asdict(found))
+        click.echo(description.as_json(found))
     else:
         description.print_description(found)
 
