@@ -87,6 +87,7 @@ def _encode(path: Path, folder: Path, current: Path) -> None:
                 if _stamp(path) != current.name:
                     raise BenchError(f"{path} has changed while it was read. Try again.")
                 fresh.rename(current)
+                _forget_lost_files(folder.parent)
             except BaseException:
                 shutil.rmtree(fresh, ignore_errors=True)
                 raise
@@ -95,6 +96,13 @@ def _encode(path: Path, folder: Path, current: Path) -> None:
             f"cannot write the encoding of {path} to {folder}: {error.strerror}. "
             "Name another folder by BENCH_CACHE."
         ) from None
+
+
+def _forget_lost_files(encodings: Path) -> None:
+    """Remove the encodings of files that are no longer there."""
+    for meta in encodings.glob(f"*/*/{_META}"):
+        if not Path(json.loads(meta.read_text())["path"]).exists():
+            shutil.rmtree(meta.parents[1], ignore_errors=True)
 
 
 def _write(path: Path, folder: Path) -> None:
@@ -119,7 +127,13 @@ def _write(path: Path, folder: Path) -> None:
     hashes = np.sort(np.fromfile(folder / "hashes", dtype=np.uint64))
     repeats = int((hashes[1:] == hashes[:-1]).sum())  # by chance, one in a million data sets
     longest = int(np.fromfile(folder / "lengths", dtype=np.int32).max())
-    meta = {"rows": rows, "width": width, "longest": longest, "repeats": repeats}
+    meta = {
+        "path": str(path.resolve()),
+        "rows": rows,
+        "width": width,
+        "longest": longest,
+        "repeats": repeats,
+    }
     (folder / _META).write_text(json.dumps(meta))
 
 

@@ -84,6 +84,20 @@ def test_a_changed_file_is_encoded_anew_and_the_old_encoding_leaves(
     assert len(list(cache.glob("*/*/meta.json"))) == 1
 
 
+def test_the_encoding_of_a_file_that_is_gone_leaves_with_the_next_one(
+    path: Path, tmp_path: Path, cache: Path
+) -> None:
+    lost = write(tmp_path / "lost.txt", ROWS)
+    table = open_table(lost)
+    open_table(path)
+    assert len(list(cache.iterdir())) == 2
+    lost.unlink()
+    open_table(write(tmp_path / "new.txt", ROWS))
+    names = sorted(folder.name.rpartition("-")[0] for folder in cache.iterdir())
+    assert names == ["new.txt", "pairs.txt"]
+    assert table.numbers.tolist() == [number for _, number in ROWS]  # still mapped
+
+
 def test_a_wrong_file_is_named_and_leaves_nothing(path: Path, cache: Path) -> None:
     path.write_text("ACGT\t1\nACXT\t2\n")
     with pytest.raises(BenchError, match=r"pairs\.txt, row 2: letter 'X'"):
