@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -25,12 +26,12 @@ def test_every_command_of_the_readme_parses(arguments: list[str], tmp_path: Path
     """Options and choices are right; what would take long or needs data stops at a bad folder."""
     replaced = [str(tmp_path / "absent") if a == "FOLDER" else a for a in arguments]
     assert cli.commands  # the group is loaded
-    name = replaced[0]
+    name, *rest = replaced
     command = cli.commands[name]
-    if name == "data":
-        command = command.commands[replaced[1]]  # type: ignore[attr-defined]
-        replaced = replaced[1:]
-    context = command.make_context(name, replaced[1:])
+    while isinstance(command, click.Group):
+        name, *rest = rest
+        command = command.commands[name]
+    context = command.make_context(name, rest)
     assert context.params
 
 

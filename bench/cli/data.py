@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -91,6 +92,72 @@ def describe(
         click.echo(description.as_json(found))
     else:
         description.print_description(found)
+
+
+@data.group(cls=Commands)
+def build() -> None:
+    """Build a data set from raw genomic files."""
+
+
+@build.command()
+@click.option("--signal", type=Folder, required=True, help="A bigWig.")
+@click.option("--peaks", type=Folder, required=True, help="BED or narrowPeak; summits count.")
+@click.option("--genome", type=Folder, required=True, help="FASTA, plain or gzipped; no index.")
+@click.option("--blacklist", type=Folder, help="BED of places to avoid.")
+@click.option("--out", type=Folder, required=True, help="A new folder.")
+@click.option("--windows", type=click.IntRange(1), default=100_000, show_default=True)
+@click.option("--width", type=click.IntRange(1), default=100, show_default=True, help="Letters.")
+@click.option(
+    "--center",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Letters in the middle of a window whose mean signal is the target.",
+)
+@click.option(
+    "--flank",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Letters on each side of a summit where windows lie.",
+)
+@click.option(
+    "--background",
+    type=click.FloatRange(0, 0.9),
+    default=0.0,
+    show_default=True,
+    help="Share of windows away from all peaks.",
+)
+@click.option(
+    "--transform", type=click.Choice(["none", "log1p", "asinh"]), default="none", show_default=True
+)
+@click.option(
+    "--split",
+    type=click.Choice(["chromosome", "paper"]),
+    default="chromosome",
+    show_default=True,
+    help="Whole chromosomes or blocks held out, or 20% at random, which leaks.",
+)
+@click.option(
+    "--chromosomes",
+    type=click.Choice(["as-is", "add-chr", "drop-chr"]),
+    default="as-is",
+    show_default=True,
+    help="How names in the peaks are changed.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@as_json
+def atac(*, out: Path, as_json: bool, **options: Any) -> None:
+    """Draw windows around peaks; the target is the mean signal of their central letters."""
+    from bench.report import Screen
+    from bench.windows import BuildOptions
+    from bench.windows import build as build_windows
+
+    manifest = build_windows(BuildOptions(**options), out, Screen(quiet=as_json))
+    if as_json:
+        print_json(manifest)
+    else:
+        click.echo(f"{out}: {manifest['windows']['written']:,} windows. Use it by --data {out}.")
 
 
 @data.command()

@@ -1,0 +1,188 @@
+"""GM12878 ATAC-seq: how open the chromatin of a lymphoblastoid line is at 100-nt windows.
+
+100,000 windows of 100 nt are drawn from the 1,000 bp around ATAC-seq summits; the target is the
+mean signal of a window's central 20 bp. Windows of one peak overlap, so the talk's random split
+tests on letters that were trained on. The split that ranks holds whole chromosomes out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.cards import Source, TaskCard
+from bench.dataset import Dataset, TestSet
+from bench.download import RemoteFile
+from bench.errors import BenchError
+from bench.leaderboards.published import talk_ablation
+from bench.report import Screen
+from bench.settings import as_dict, setting
+from bench.task import Task
+from bench.windows import MANIFEST, MARK, WINDOWS, BuildOptions, build, read_windows, take_split
+from bench.windows.intervals import merged, overlapping
+from bench.windows.simulate import SIMULATED, simulate_genome
+
+if TYPE_CHECKING:
+    import polars
+
+_ENCODE = "https://www.encodeproject.org/files/{0}/@@download/{0}.{1}"
+SIGNAL, PEAKS, GENOME = "ENCFF667MDI.bigWig", "ENCFF748UZH.bed.gz", "hg38.fa.gz"
+"""Signal p-value and peaks of experiment ENCSR637XSC, and the assembly they are mapped to."""
+Split = Literal["chromosome", "paper"]
+SPLITS: tuple[Split, ...] = ("chromosome", "paper")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gm12878Options:
+    """Which windows are tested on."""
+
+    split: Literal["chromosome", "paper"] = setting(
+        "chromosome", "test chr8 and chr9, validation chr10; paper: 20% at random, which leaks"
+    )
+
+
+class Gm12878Atac(Task):
+    """See the module docstring."""
+
+    Options = Gm12878Options
+    card = TaskCard(
+        summary="chromatin accessibility of 100-nt windows in GM12878",
+        version=1,
+        row="one window of 100 nt within 500 bp of an ATAC-seq summit",
+        target="mean signal (-log10 p) of the central 20 bp",
+        primary="all/pearson",
+        source=Source(
+            citation="ENCODE ENCSR637XSC, GM12878 ATAC-seq, GRCh38; UCSC hg38",
+            url="https://www.encodeproject.org/experiments/ENCSR637XSC/",
+            license="ENCODE data use policy: free with citation",
+        ),
+        published=talk_ablation("gm12878-atac"),
+    )
+    files = (
+        RemoteFile(name=SIGNAL, url=_ENCODE.format("ENCFF667MDI", "bigWig")),
+        RemoteFile(name=PEAKS, url=_ENCODE.format("ENCFF748UZH", "bed.gz")),
+        RemoteFile(
+            name=GENOME, url="https://hgdownload.soe.ucsc.edu/goldenPath/hg38/bigZips/hg38.fa.gz"
+        ),
+    )
+    subsets = ("apart", "overlapping")
+    options: Gm12878Options
+
+    def read(self, directory: Path, test_directory: Path) -> Dataset:
+        """Read windows, building them first from the published files where there are none yet."""
+        folder = self._windows(directory)
+        table = read_windows(folder)
+        train = take_split(table, "train")
+        return Dataset(
+            name=_name(folder),
+            version=self.card.version,
+            options=as_dict(self.options),
+            usual_length=int(train.sequences.lengths.max()),
+            flanks=(0, 0),
+            train=train,
+            validation=take_split(table, "validation"),
+            test=_test_set(folder, table),
+            notes=_notes(folder),
+        )
+
+    def read_test(self, directory: Path) -> TestSet:
+        """Read the test windows; those that overlap a training window are a subset."""
+        folder = self._windows(directory)
+        return _test_set(folder, read_windows(folder))
+
+    @classmethod
+    def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
+        """Write a made-up genome, signal and peaks, for the same path as the real files."""
+        facts = simulate_genome(directory, rows=rows, seed=seed)
+        paths = {kind: directory / file for kind, file in SIMULATED.items()}
+        for split in SPLITS:
+            _build(directory, split, Screen(quiet=True), paths, windows=rows, seed=seed)
+        return facts
+
+    def _windows(self, directory: Path) -> Path:
+        """Find the folder of the windows of this split, or build it from the published files."""
+        split = self.options.split
+        for folder in (directory, directory / f"windows-{split}"):
+            if (folder / WINDOWS).is_file():
+                built = _manifest(folder)["options"]["split"]
+                if built != split:
+                    raise BenchError(
+                        f"{folder} was built with --split {built}. "
+                        f"Try --set task.split={built}, or build it again."
+                    )
+                return folder
+        paths = {"signal": SIGNAL, "peaks": PEAKS, "genome": GENOME}
+        raw = {kind: directory / file for kind, file in paths.items()}
+        missing = [path.name for path in raw.values() if not path.is_file()]
+        if missing:
+            raise BenchError(
+                f"{directory}: no {WINDOWS}, and no {missing[0]} to build it from. "
+                "`bench data get gm12878-atac` fetches it; `bench data build atac` builds from "
+                "files of your own."
+            )
+        return _build(directory, split, Screen(), raw)
+
+
+def _build(
+    directory: Path,
+    split: Split,
+    screen: Screen,
+    paths: Mapping[str, Path],
+    *,
+    windows: int = 100_000,
+    seed: int = 0,
+) -> Path:
+    """Build the windows of one split beside the raw files."""
+    out = directory / f"windows-{split}"
+    signal, peaks, genome = (paths[kind] for kind in ("signal", "peaks", "genome"))
+    options = BuildOptions(
+        signal=signal, peaks=peaks, genome=genome, split=split, windows=windows, seed=seed
+    )
+    build(options, out, screen)
+    return out
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return content
+
+
+def _name(folder: Path) -> str:
+    simulated = _manifest(folder)["simulated"] or (folder.parent / MARK).is_file()
+    return "gm12878-atac-simulated" if simulated else "gm12878-atac"
+
+
+def _notes(folder: Path) -> dict[str, Any]:
+    manifest = _manifest(folder)
+    return {"dropped windows": sum(manifest["dropped"].values()), **manifest["leak"]}
+
+
+def _test_set(folder: Path, table: polars.DataFrame) -> TestSet:
+    test = take_split(table, "test")
+    leaking = _overlaps_training(table)
+    subsets = {"apart": np.flatnonzero(~leaking), "overlapping": np.flatnonzero(leaking)}
+    kept = {name: rows for name, rows in subsets.items() if len(rows)}
+    return TestSet(test.sequences, test.target, _name(folder), kept)
+
+
+def _overlaps_training(table: polars.DataFrame) -> NDArray[np.bool_]:
+    """Say of every test window whether it shares letters with a training window."""
+    import polars as pl
+
+    test = table.filter(pl.col("split") == "test")
+    found = np.zeros(len(test), dtype=bool)
+    for chrom in test["chrom"].unique():
+        rows = np.flatnonzero((test["chrom"] == chrom).to_numpy())
+        train = table.filter((pl.col("chrom") == chrom) & (pl.col("split") == "train"))
+        spans = merged(train.select("start", "end").to_numpy().astype(np.int64))
+        starts, ends = (
+            test[column].to_numpy()[rows].astype(np.int64) for column in ("start", "end")
+        )
+        found[rows] = overlapping(starts, ends, spans)
+    return found
