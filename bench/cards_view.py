@@ -97,6 +97,7 @@ def task_card(name: str) -> dict[str, Any]:
     return {
         "task": name,
         **dataclasses.asdict(task_class.card),
+        "files": [{"name": file.name, "url": file.url} for file in task_class.files],
         "settings": describe(task_class.Options),
     }
 

@@ -56,8 +56,10 @@ class Screen:
                 verb, _, split = name.partition("_")
                 self.say(f"  {count:,} {split} rows {verb}: longer than the model's input")
         for name, note in data["notes"].items():
-            if note and name.startswith("repeated"):
+            if note and name.startswith(("repeated", "rows without")):
                 self.say(f"  {name}: {note:,}")
+            elif note and name.startswith("share of test"):
+                self.say(f"  {name}: {note:.1%}")
         missing = data["notes"].get("missing files", [])
         if missing:
             more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""

@@ -20,6 +20,7 @@ from bench.cards import Source, TaskCard
 from bench.dataset import Dataset, TestSet
 from bench.download import RemoteFile
 from bench.errors import BenchError
+from bench.homology import nearest
 from bench.leaderboards.published import talk_ablation
 from bench.report import Screen
 from bench.settings import as_dict, setting
@@ -71,7 +72,7 @@ class Gm12878Atac(Task):
             name=GENOME, url="https://hgdownload.soe.ucsc.edu/goldenPath/hg38/bigZips/hg38.fa.gz"
         ),
     )
-    subsets = ("apart", "overlapping")
+    subsets = ("apart", "similar", "overlapping")
     options: Gm12878Options
 
     def read(self, directory: Path, test_directory: Path) -> Dataset:
@@ -92,7 +93,7 @@ class Gm12878Atac(Task):
         )
 
     def read_test(self, directory: Path) -> TestSet:
-        """Read the test windows; those that overlap a training window are a subset."""
+        """Read the test windows, with strata of what training has seen of them."""
         folder = self._windows(directory)
         return _test_set(folder, read_windows(folder))
 
@@ -164,10 +165,16 @@ def _notes(folder: Path) -> dict[str, Any]:
 
 
 def _test_set(folder: Path, table: polars.DataFrame) -> TestSet:
-    test = take_split(table, "test")
-    leaking = _overlaps_training(table)
-    subsets = {"apart": np.flatnonzero(~leaking), "overlapping": np.flatnonzero(leaking)}
-    kept = {name: rows for name, rows in subsets.items() if len(rows)}
+    """Tell test windows apart by what training has seen of them; empty strata are left out."""
+    test, train = take_split(table, "test"), take_split(table, "train")
+    shared = _overlaps_training(table)
+    near = nearest(test.sequences, train.sequences, (0, 0)).distance >= 0
+    strata = {
+        "apart": ~shared & ~near,
+        "similar": ~shared & near,  # repeats of the genome
+        "overlapping": shared,
+    }
+    kept = {name: np.flatnonzero(rows) for name, rows in strata.items() if rows.any()}
     return TestSet(test.sequences, test.target, _name(folder), kept)
 
 

@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from bench.dataset import Dataset
 from bench.errors import BenchError
 from bench.registry import TASKS
 from bench.sequences import decode
+from bench.windows import read_windows
 from tests.test_run import bench, elsewhere, fails, only_run
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
@@ -45,6 +47,27 @@ def test_whole_chromosomes_are_held_out_and_share_nothing_with_training(simulate
     assert len(test.subsets["apart"]) == len(test)
 
 
+def test_windows_that_resemble_training_from_elsewhere_are_a_stratum(
+    simulated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third test window becomes a copy, two letters changed, of a training window."""
+    table = read_windows(simulated / "windows-chromosome")
+    rows = table.with_row_index("row")
+    planted = rows.filter(pl.col("split") == "test")["row"].to_list()[::3]
+    letters = table["sequence"].to_list()
+    source = table.filter(pl.col("split") == "train")["sequence"].to_list()
+    for place, row in enumerate(planted):
+        text = source[place]
+        other = {"A": "C"}
+        letters[row] = "".join(
+            other.get(letter, "A") if at in (3, 90) else letter for at, letter in enumerate(text)
+        )
+    changed = table.with_columns(pl.Series("sequence", letters))
+    monkeypatch.setattr("bench.tasks.gm12878_atac.read_windows", lambda folder: changed)
+    subsets = read(simulated).test.subsets
+    assert subsets["similar"].tolist() == list(range(len(subsets["apart"]) + len(planted)))[::3]
+
+
 def test_the_papers_split_tells_windows_that_overlap_training_from_others(
     simulated: Path,
 ) -> None:
@@ -52,6 +75,7 @@ def test_the_papers_split_tells_windows_that_overlap_training_from_others(
     dataset = read(simulated, "paper")
     subsets = dataset.test.subsets
     assert sorted(np.concatenate(list(subsets.values())).tolist()) == list(range(600))
+    assert set(subsets) >= {"apart", "overlapping"}
     assert len(subsets["overlapping"]) > 400
     seen: set[str] = set()
     for text in decode(dataset.train.sequences.tokens):
