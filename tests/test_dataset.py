@@ -99,17 +99,19 @@ def mixed(x: int) -> int:
     return x ^ (x >> 31)
 
 
+def row_hash(letters: str) -> int:
+    total = mixed(len(letters))
+    for place, start in enumerate(range(0, len(letters), 8), start=1):
+        word = bytes("ACGTN".index(letter) for letter in letters[start : start + 8].ljust(8, "N"))
+        number = int.from_bytes(word, "little") + place * 0x9E3779B97F4A7C15
+        total += mixed(number % 2**64)
+    return total % 2**64
+
+
 def hashed(rows: Rows) -> str:
     digest = hashlib.blake2b(str(len(rows)).encode(), digest_size=8)
     for letters, _ in rows:
-        total = mixed(len(letters))
-        for place, start in enumerate(range(0, len(letters), 8), start=1):
-            word = bytes(
-                "ACGTN".index(letter) for letter in letters[start : start + 8].ljust(8, "N")
-            )
-            number = int.from_bytes(word, "little") + place * 0x9E3779B97F4A7C15
-            total += mixed(number % 2**64)
-        digest.update(struct.pack("<Q", total % 2**64))
+        digest.update(struct.pack("<Q", row_hash(letters)))
     for _, target in rows:
         digest.update(struct.pack("<d", target))
     return digest.hexdigest()
@@ -282,3 +284,49 @@ def test_a_split_may_be_empty(tmp_path: Path) -> None:
     )
     replace(dataset(), validation=nothing).save(tmp_path)
     assert len(Dataset.open(tmp_path).validation) == 0
+
+
+def test_rows_of_several_chunks_are_saved_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A choice of rows, as a task makes it of a larger table."""
+    monkeypatch.setattr("bench.sequences._CHUNK", 2)
+    rows: Rows = [(f"{'ACGT'[row % 4]}GT{'A' * (row % 3)}", row / 4) for row in range(9)]
+    places = [8, 1, 1, 6, 0, 3, 5]
+    chosen = split(rows).take(np.array(places))
+    replace(dataset(), train=chosen).save(tmp_path)
+    opened = Dataset.open(tmp_path).train
+    wanted = split([rows[place] for place in places])
+    np.testing.assert_array_equal(opened.sequences.tokens, wanted.sequences.tokens)
+    assert opened.target.tolist() == wanted.target.tolist()
+    assert opened.fingerprint == wanted.fingerprint == chosen.fingerprint
+    assert len(np.load(tmp_path / "train.tokens.npy")) == 7
+
+
+def test_what_test_rows_are_called_and_lack_has_to_be_what_was_written(tmp_path: Path) -> None:
+    test: dict[str, Any] = {"name": "toy test", "subsets": ["snv", "odd"], "missing": {"rare": "rare.csv"}}
+    for number, change in enumerate(({"name": "dream"}, {"missing": {}}, {"subsets": ["snv"]})):
+        tamper = header(test={**test, **change})
+        assert opening_fails(tmp_path / str(number), tamper) == CHANGED
+    assert opening_fails(tmp_path / "usual", header(usual_length=6)) == CHANGED
+
+
+def test_the_subsets_fingerprint_is_of_names_shapes_types_and_rows_in_any_order() -> None:
+    part = split(TEST)
+
+    def found(**subsets: list[Any] | Any) -> str:
+        arrays = {name: np.asarray(rows) for name, rows in subsets.items()}
+        return TestSet(part.sequences, part.target, "toy", arrays).subsets_fingerprint
+
+    assert found(a=[0, 1], b=[2]) == found(b=[2], a=[0, 1])
+    others = [
+        found(a=[0, 1], b=[2]),
+        found(a=[0, 1], c=[2]),
+        found(a=[0, 2], b=[2]),
+        found(a=[[0, 1]], b=[2]),
+        found(a=[[0], [1]], b=[2]),
+        found(a=np.array([0, 1], dtype=np.uint64), b=[2]),
+        found(a=[0, 1]),
+        found(),
+    ]
+    assert len(set(others)) == len(others)

@@ -51,6 +51,7 @@ def test_a_table_comes_back_from_disk_as_it_was(
     assert table.numbers.tolist() == [number for _, number in ROWS]
     assert isinstance(table.sequences.base, np.memmap)
     assert table.repeats == 1
+    assert decode(table.sequences.base) == [letters.ljust(14, "N") for letters, _ in ROWS]
     np.testing.assert_array_equal(table.sequences.hashes(), encode([s for s, _ in ROWS]).hashes())
 
 
@@ -96,6 +97,62 @@ def test_the_encoding_of_a_file_that_is_gone_leaves_with_the_next_one(
     names = sorted(folder.name.rpartition("-")[0] for folder in cache.iterdir())
     assert names == ["new.txt", "pairs.txt"]
     assert table.numbers.tolist() == [number for _, number in ROWS]  # still mapped
+
+
+def test_files_of_one_name_do_not_replace_each_other(
+    path: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = write(tmp_path / "other" / path.name, [("TTT", 8.0)])
+    assert [len(open_table(each).numbers) for each in (path, other)] == [5, 1]
+    monkeypatch.setattr(encoded, "pair_blocks", None)  # whoever reads now fails
+    assert [len(open_table(each).numbers) for each in (path, other)] == [5, 1]
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_file_has_one_encoding_however_its_path_is_typed(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_table(path)
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setattr(encoded, "pair_blocks", None)
+    assert len(open_table(Path(path.name)).numbers) == 5
+    assert len(open_table(Path("..") / path.parent.name / path.name).numbers) == 5
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_arrays_of_another_meaning_are_not_taken_for_todays(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_table(path)
+    (before,) = cache.glob("*/*/meta.json")
+    monkeypatch.setattr(encoded, "_VERSION", encoded._VERSION + 1)
+    open_table(path)
+    (after,) = cache.glob("*/*/meta.json")
+    assert before != after
+
+
+def test_hashes_are_read_and_nobody_can_write_to_an_encoding(path: Path) -> None:
+    table = open_table(path)
+    arrays = (
+        table.sequences.base,
+        table.sequences.lengths,
+        table.sequences.base_hashes,
+        table.numbers,
+    )
+    for array in arrays:
+        assert isinstance(array, np.memmap)
+        assert not array.flags.writeable
+
+
+@pytest.mark.parametrize("name", ["absent.txt", "folder"])
+def test_what_is_no_file_is_named_and_leaves_nothing(
+    tmp_path: Path, cache: Path, name: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BenchError, match=rf"{name}: no such file\."):
+        open_table(tmp_path / name)
+    assert not cache.exists()
 
 
 def test_a_wrong_file_is_named_and_leaves_nothing(path: Path, cache: Path) -> None:

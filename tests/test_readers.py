@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.readers import read_pairs, read_positions
+from bench.readers import pair_blocks, read_numbers, read_pairs, read_positions
 from bench.sequences import decode
 
 GOOD = b"ACGT\t1.5\nGA\t-2\nCCC\t0\n"
@@ -119,6 +119,29 @@ def test_files_of_several_chunks_are_read_whole(
     assert fault(path, GOOD + b"A-\t1\n").startswith(", row 4: letter '-'")
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("block", range(1, 12))
+def test_blocks_are_cut_between_lines_wherever_a_read_ends(
+    path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: bytes
+) -> None:
+    """A byte order mark, ends of two bytes and blank lines at the end fall into any block."""
+    monkeypatch.setattr("bench.readers._BLOCK", block)
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace(b"\n", end) + end * 5)
+    blocks = list(pair_blocks(path))
+    assert min(len(numbers) for _, numbers in blocks) > 0
+    spelt = [letters.rstrip("N") for sequences, _ in blocks for letters in decode(sequences.tokens)]
+    assert spelt == ["ACGT", "GA", "CCC"]
+    assert [number for _, numbers in blocks for number in numbers] == [1.5, -2, 0]
+
+
+@pytest.mark.parametrize("block", range(1, 8))
+def test_a_blank_line_between_rows_is_found_wherever_a_read_ends(
+    path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr("bench.readers._BLOCK", block)
+    assert fault(path, b"AC\t1\n\n\nAC\t2\n") == ", row 2 is empty. Remove the line."
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -141,6 +164,7 @@ def test_files_of_several_chunks_are_read_whole(
             r", row 1: letter 'e' is not one of ACGTN: 'seq\texpr'",
         ),
         (b"AC\t1\nAC\t\nAC\t1\n", f", row 2: '' {NO_NUMBER}"),
+        (b'AC\t1\nAC\t"2"\n', f""", row 2: '"2"' {NO_NUMBER}"""),
         (b"AC\t1\nAC\tnan\n", f", row 2: 'nan' {NOT_FINITE}"),
         (b"AC\t1\nAC\tNaN\n", f", row 2: 'NaN' {NOT_FINITE}"),
         (b"AC\t1\nAC\tinf\n", f", row 2: 'inf' {NOT_FINITE}"),
@@ -204,6 +228,13 @@ def test_a_gzip_file_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     content = bytearray(gzip.compress(GOOD))
     content[-8] ^= 1
     expected = " is cut short or damaged after row 3. Fetch it again."
+    assert fault(tmp_path / "pairs.txt.gz", bytes(content)) == expected
+
+
+def test_a_gzip_file_whose_middle_is_damaged_is_refused(tmp_path: Path) -> None:
+    content = bytearray(gzip.compress(GOOD, mtime=0))
+    content[10] = 0xFF  # a deflate block of a kind there is not
+    expected = " is cut short or damaged after row 0. Fetch it again."
     assert fault(tmp_path / "pairs.txt.gz", bytes(content)) == expected
 
 
@@ -323,3 +354,42 @@ def test_other_columns_than_those_needed_are_refused(path: Path, content: bytes)
 def test_a_missing_file_of_positions_is_named(path: Path) -> None:
     with pytest.raises(BenchError, match="No such file"):
         read_positions(path, ("alt", "ref"), rows=5)
+
+
+def numbers_fault(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    with pytest.raises(BenchError) as raised:
+        read_numbers(path)
+    message = str(raised.value)
+    assert message.isprintable()
+    assert message.startswith(str(path))
+    return message.removeprefix(str(path))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", [0, 1, 2, 5])
+def test_numbers_are_read_with_any_blank_lines_after_them(
+    path: Path, end: bytes, last: int
+) -> None:
+    path.write_bytes(end.join([b"1.5", b"-2e0", b"+.25"]) + end * last)
+    numbers = read_numbers(path)
+    assert numbers.tolist() == [1.5, -2, 0.25]
+    assert numbers.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", f" {EMPTY}"),
+        (b"\n\n", f" {EMPTY}"),
+        (b"1\n\n2\n", ", row 2 is empty. Remove the line."),
+        (b"1\nx\n", f", row 2: 'x' {NO_NUMBER}"),
+        (b'1\n""\n', f""", row 2: '""' {NO_NUMBER}"""),
+        (b"1\nnan\n", f", row 2: 'nan' {NOT_FINITE}"),
+        (b"1\n-inf\n", f", row 2: '-inf' {NOT_FINITE}"),
+        (b"1\n-3.5e38\n2\n", f", row 2: '-3.5e38' {NOT_FINITE}"),
+        (b"1\n2\t3\n", r", row 2: 2 columns, needs one number: '2\t3'"),
+    ],
+)
+def test_the_first_wrong_number_is_named(path: Path, content: bytes, expected: str) -> None:
+    assert numbers_fault(path, content) == expected

@@ -16,9 +16,11 @@ from bench.sequences import (
     decode,
     encode,
     encode_letters,
+    encode_lines,
     lay_out,
     reverse_complement,
 )
+from tests.test_dataset import row_hash
 
 Side = Literal["left", "right", "both"]
 Flanks = Literal["keep", "trim"]
@@ -225,3 +227,87 @@ def test_the_length_alone_says_where_a_row_ends() -> None:
     """A row may end in N of its own, which are letters, and the matrix may be wider."""
     wider = Sequences(encode(["ACNNN"]).tokens, np.array([3], dtype=np.int32))
     assert decode(lay_out(wider, Layout(pad="left"), 5, (0, 0))) == ["NNACN"]
+
+
+MANY = ["ACGT", "GGACGTACGTC", "T", "TACG", "CATCATC", "", "GGACGTACG", "ACGTACGT", "NAN", "C"]
+CHOICE = [7, 1, 1, 8, 0, 5, 9, 3, 2, 6, 4]
+
+
+def some(choice: bool) -> tuple[Sequences, list[str]]:
+    """All rows, or some of them in another order, with what they spell."""
+    if not choice:
+        return encode(MANY), MANY
+    return encode(MANY).take(np.array(CHOICE)), [MANY[row] for row in CHOICE]
+
+
+def spelt(sequences: Sequences) -> list[str]:
+    letters = decode(sequences.tokens)
+    return [text[:length] for text, length in zip(letters, sequences.lengths, strict=True)]
+
+
+@pytest.mark.parametrize("choice", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 5, 10, 11, 50])
+def test_chunks_are_all_rows_once_and_in_order(
+    rows: int, choice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.sequences._CHUNK", rows)
+    sequences, texts = some(choice)
+    chunks = list(sequences.chunks())
+    assert [text for _, chunk in chunks for text in spelt(chunk)] == texts
+    assert all(spelt(chunk) == texts[part] for part, chunk in chunks)
+    assert max(len(chunk) for _, chunk in chunks) == min(rows, len(texts))
+
+
+@pytest.mark.parametrize("choice", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 10])
+def test_chunks_do_not_change_how_rows_are_laid_out(
+    rows: int, choice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequences, texts = some(choice)
+    layout = Layout(flanks="trim", pad="both", crop="left")
+    monkeypatch.setattr("bench.sequences._CHUNK", rows)
+    expected = [one_by_one(text, layout, 5, (2, 1)) for text in texts]
+    assert decode(lay_out(sequences, layout, 5, (2, 1))) == expected
+
+
+@pytest.mark.parametrize("choice", [False, True])
+@pytest.mark.parametrize("rows", [1, 3, 10])
+def test_a_row_has_one_hash_in_any_chunk_choice_or_width(
+    rows: int, choice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.sequences._CHUNK", rows)
+    sequences, texts = some(choice)
+    assert sequences.hashes().tolist() == [row_hash(text) for text in texts]
+    alone = [int(encode([text]).hashes()[0]) for text in texts]
+    assert sequences.hashes().tolist() == alone
+
+
+def test_hashes_that_are_known_go_with_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hashed the file has told what they are, and nobody reads the letters again."""
+    monkeypatch.setattr("bench.sequences._CHUNK", 3)
+    letters = encode(MANY)
+    known = np.arange(100, 110, dtype=np.uint64)
+    sequences = Sequences(letters.base, letters.lengths, None, known)
+    assert sequences.hashes().tolist() == known.tolist()
+    chosen = sequences.take(np.array([9, 2, 2, 5]))
+    assert chosen.hashes().tolist() == [109, 102, 102, 105]
+    assert chosen.take(np.array([3, 0])).hashes().tolist() == [105, 109]
+    for rows in (sequences, chosen):
+        chunks = [int(value) for _, chunk in rows.chunks() for value in chunk.hashes()]
+        assert chunks == rows.hashes().tolist()
+
+
+def test_rows_are_taken_from_taken_rows_by_number_or_slice() -> None:
+    sequences, texts = some(choice=True)
+    for rows in (slice(2, 7), slice(None), slice(-3, None), slice(4, 999), slice(None, None, -2)):
+        assert spelt(sequences.take(rows)) == texts[rows]
+        assert spelt(encode(MANY).take(rows)) == MANY[rows]
+    assert spelt(sequences.take(np.array([10, 0, 0]))) == [texts[10], texts[0], texts[0]]
+    assert sequences.take(slice(2, 4)).base is sequences.base  # no letter is copied
+
+
+def test_lines_are_cut_to_a_width_that_their_lengths_and_faults_beyond_survive() -> None:
+    sequences, good = encode_lines([b"ACGTX", b"NNa", b"AX", b"", b"acgtn\0"], width=4)
+    assert decode(sequences.tokens[good]) == ["ACGT", "NNAN", "NNNN", "ACGT"]
+    assert sequences.lengths.tolist() == [5, 3, 2, 0, 6]
+    assert good.tolist() == [True, True, False, True, True]

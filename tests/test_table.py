@@ -102,6 +102,64 @@ def test_validation_is_drawn_from_training_where_the_table_has_none() -> None:
     assert 0 < len(dataset.validation) < 30
 
 
+@pytest.mark.parametrize("name", ["validation", "val", "valid", "dev", "VALIDATION", "Dev"])
+def test_validation_has_four_names_in_any_case(name: str) -> None:
+    Path("t.tsv").write_text(f"{HEADER}AC\t1\tTrain\nGG\t2\t{name}\nTT\t3\tTest\n")
+    dataset = read()
+    assert spelt(dataset.train) == [("AC", 1)]
+    assert spelt(dataset.validation) == [("GG", 2)]
+    assert spelt(dataset.test) == [("TT", 3)]
+
+
+@pytest.mark.parametrize("options", [{"test": 0.0}, {"test": 1.0}, {"validation": 0.0}])
+def test_no_split_may_be_asked_to_be_empty(options: dict[str, float]) -> None:
+    with pytest.raises(BenchError, match=r"task\.test is between 0 and 1"):
+        TableOptions(**options)  # type: ignore[arg-type]
+
+
+def test_shares_are_of_the_sequences_and_of_those_not_tested_on() -> None:
+    lines = [f"{text}\t{row}\n" for row, text in enumerate(random_table(2000))]
+    Path("t.tsv").write_text("sequence\ttarget\n" + "".join(lines))
+    dataset = read(test=0.6, validation=0.5)
+    assert len(dataset.test) == pytest.approx(1200, abs=110)  # five standard deviations
+    assert len(dataset.validation) == pytest.approx(400, abs=90)
+    assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 2000
+
+
+def test_the_split_seed_draws_validation_from_a_tables_training_rows() -> None:
+    texts = random_table(300)
+    lines = [f"{t}\t{i}\t{'test' if i % 3 == 0 else 'train'}\n" for i, t in enumerate(texts)]
+    Path("t.tsv").write_text(HEADER + "".join(lines))
+    one, other = read(), read(split_seed=1)
+    assert one.test.fingerprint == other.test.fingerprint
+    assert one.validation.fingerprint != other.validation.fingerprint
+
+
+def test_spaces_around_a_target_do_not_matter_and_four_words_are_none() -> None:
+    none = "".join(f"AC\t{word}\ttrain\n" for word in ("", " ", "NA", "na", "NaN", "null", " NA "))
+    Path("t.tsv").write_text(HEADER + ROWS + none + "GG\t 2.5 \ttrain\n")
+    dataset = read()
+    assert spelt(dataset.train)[-1] == ("GG", 2.5)
+    assert dataset.notes["rows without a target, left out"] == 7
+
+
+def test_sequences_repeated_with_one_target_do_not_differ() -> None:
+    lines = "AC\t2\ttrain\nAC\t2\ttrain\nGG\t-3\ttrain\nTT\t1\tval\nTT\t1\ttest\nCC\t1\ttest\n"
+    Path("t.tsv").write_text(HEADER + lines)
+    notes = read().notes
+    assert notes["repeated sequences"] == 2
+    assert notes["repeated sequences with different targets"] == 0
+    assert notes["repeated in training: test rows"] == 0  # TT is in validation alone
+    assert notes["split"] == "the table's"
+
+
+def test_a_table_lies_beside_its_toml_file_and_results_have_its_name() -> None:
+    Path("deep").mkdir()
+    Path("deep/u.tsv.gz").write_bytes(gzip.compress((HEADER + ROWS).encode()))
+    Path("deep/t.toml").write_text('table = "u.tsv.gz"\n')
+    assert read("deep/t.toml").name == "u"
+
+
 def test_rows_without_a_target_are_left_out_and_counted() -> None:
     Path("t.tsv").write_text(HEADER + ROWS + "AA\t\ttrain\nCC\tNA\ttrain\nXX\tnan\ttest\n")
     dataset = read()
@@ -134,6 +192,15 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
         (HEADER + ROWS + "AC\t1\t\n", "row 6: split '' is not one of"),
         (HEADER + ROWS + "AXC\t1\ttrain\n", "row 6: letter 'X' is not one of ACGTN: 'AXC'"),
         (HEADER + ROWS + "\t1\ttrain\n", "row 6: no sequence: ''"),
+        (HEADER + ROWS + "AC\t-1e39\ttrain\n", "row 6: target '-1e39' is not a finite number."),
+        (HEADER + "AC\t" + "x" * 99 + "\ttrain\n", f"row 2: target '{'x' * 40}' is not a finite"),
+        (HEADER + "AC\t1\t" + "x" * 99 + "\n", f"row 2: split '{'x' * 40}' is not one of"),
+        (
+            HEADER + "X" * 99 + "\t1\ttrain\n",
+            f"row 2: letter 'X' is not one of ACGTN: '{'X' * 40}'",
+        ),
+        (HEADER + '"AC"\t1\ttrain\n', "row 2: letter '\"' is not one of"),
+        (HEADER + 'AC\t"1"\ttrain\n', "row 2: target '\"1\"' is not a finite number."),
         (HEADER + "A\tNA\ttrain\nAU\t1\ttrain\n", "row 3: letter 'U'"),
         (HEADER + "AC\t1\ttrain\nAG\t2\tvalid\n", "no test rows. Rows that scores are taken on"),
         (HEADER + "AC\t1\ttest\nAG\t2\tvalid\n", "no train rows."),
@@ -156,6 +223,9 @@ def test_what_is_wrong_with_a_table_is_one_line(
         ('table = "gone.tsv"', "no such table: gone.tsv"),
         ('table = "t.tsv"\nflanks = 3', "flanks are two numbers"),
         ('table = "t.tsv"\nflanks = [1.5, 2]', "flanks are two numbers"),
+        ('table = "t.tsv"\nflanks = [-1, 2]', "flanks are two numbers"),
+        ('table = "t.tsv"\nflanks = [true, false]', "flanks are two numbers"),
+        ('table = "t.tsv"\nflanks = [1, 2, 3]', "flanks are two numbers"),
         ('table = "t.tsv"\ntarget = 3', "target is a text in quotes"),
     ],
 )
@@ -166,6 +236,12 @@ def test_what_is_wrong_with_a_toml_file_is_one_line(content: str, expected: str)
         get_task("t.toml")
     assert expected in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_toml_file_that_is_no_text_is_one_line() -> None:
+    Path("t.toml").write_bytes(b'table = "\xff.tsv"\n')
+    with pytest.raises(BenchError, match=r"^t\.toml: "):
+        get_task("t.toml")
 
 
 def test_a_table_trains_scores_and_scores_again(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,8 @@ def check_assembly(signal: Signal, genome: Genome) -> None:
         if genome.sizes[name] != signal.sizes[name]:
             raise BenchError(
                 f"{genome.path} is of another assembly than {signal.path}: {name} has "
-                f"{genome.sizes[name]:,} letters in the first, {signal.sizes[name]:,} in the second."
+                f"{genome.sizes[name]:,} letters in the first, "
+                f"{signal.sizes[name]:,} in the second."
             )
     if not both:
         first, other = next(iter(genome.sizes)), next(iter(signal.sizes), "none")

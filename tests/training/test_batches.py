@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from bench.dataset import Dataset, Split, TestSet
-from bench.sequences import Layout, Sequences
-from bench.training.batches import prefetched
+from bench.sequences import Layout, Sequences, Tokens, encode
+from bench.training.batches import Batches, prefetched
 from bench.training.feed import Feed
 
 CPU = torch.device("cpu")
@@ -85,6 +85,107 @@ def test_a_batch_is_a_slice_of_the_shuffled_rows() -> None:
             found = steps[number * 4 + place]
             assert torch.equal(found[0], tokens[rows])
             assert torch.equal(found[1], target[rows])
+
+
+TEXTS = ["ACGTN", "AACCC", "GGGGT", "TTATN", "CAGAG", "NNNNA"]
+
+
+def whole(sequences: Sequences) -> Tokens:
+    return np.array(sequences.tokens)
+
+
+def toy(
+    lay_out: Callable[[Sequences], Tokens] = whole, *, both: bool = False, resident: bool = True
+) -> Batches:
+    return Batches(
+        encode(TEXTS),
+        np.arange(len(TEXTS), dtype=np.float32),
+        lay_out,
+        reverse_complement=both,
+        device=CPU,
+        resident=resident,
+    )
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_other_strand_follows_the_first(resident: bool) -> None:
+    tokens = torch.cat([x for x, _ in toy(both=True, resident=resident).in_order(4)])
+    spelt = ["".join("ACGTN"[token] for token in row) for row in tokens]
+    assert spelt == [text + text.translate(str.maketrans("ACGT", "TGCA"))[::-1] for text in TEXTS]
+
+
+def test_a_hidden_letter_is_hidden_on_the_other_strand_too() -> None:
+    batches = toy(lambda rows: np.full((len(rows), 2), 5, dtype=np.uint8), both=True)
+    assert next(batches.in_order(1))[0].tolist() == [[5, 5, 5, 5]]
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+def test_a_size_that_divides_the_rows_leaves_none_out_of_a_pass(size: int, resident: bool) -> None:
+    steps = toy(resident=resident).shuffled(size, seed=0)
+    for _ in range(3):
+        rows = [int(row) for _, target in islice(steps, 6 // size) for row in target]
+        assert sorted(rows) == list(range(6))
+
+
+def test_seed_and_pass_each_decide_the_order() -> None:
+    batches = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    orders = [batches.order(seed, number).tolist() for seed in (0, 1, 2) for number in (0, 1, 2)]
+    assert all(sorted(order) == list(range(140)) for order in orders)
+    assert len(set(map(tuple, orders))) == 9
+    again = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    assert again.order(2, 1).tolist() == orders[7]
+
+
+def test_rows_that_are_not_kept_are_laid_out_by_a_thread_a_few_batches_ahead() -> None:
+    threads: list[str] = []
+
+    def noted(sequences: Sequences) -> Tokens:
+        threads.append(threading.current_thread().name)
+        return whole(sequences)
+
+    steps = toy(noted, resident=False).shuffled(2, seed=0)
+    next(steps)
+    time.sleep(0.3)
+    assert set(threads) == {"batches"}
+    assert 2 <= len(threads) <= 6
+    steps.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("room", "resident"), [(140 * 7 + 30 * 7 + 20 * 7, True), (190 * 7 - 1, False)]
+)
+def test_rows_are_kept_while_the_positions_of_all_splits_fit(
+    room: int, resident: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.training.feed.room_for_rows", lambda device: room)
+    feed = Feed(dataset(), LAYOUTS[1], standardize=True, device=CPU)
+    assert feed.resident is resident
+    for made in (feed.training(), feed.validation(), feed.test()):
+        assert (made._tokens is not None) is resident
+
+
+def test_the_thread_has_ended_when_the_stream_is_closed() -> None:
+    """It may be in the middle of an item then; the interpreter must not end before it has."""
+
+    def items() -> Iterator[int]:
+        while True:
+            time.sleep(0.3)
+            yield 1
+
+    stream = prefetched(items(), 4)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert "batches" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_program_ends_although_a_stream_is_open() -> None:
+    code = (
+        "import itertools; from bench.training.batches import prefetched\n"
+        "stream = prefetched(itertools.count(), 4); next(stream)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+    assert done.stderr == b""
 
 
 def test_items_come_in_order_whoever_makes_them() -> None:
