@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from bench.tracking import Follower
+
+Watch = Callable[[int, Mapping[str, float]], None]
+"""Called after every validation with the updates made and the figures."""
 
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal to redraw
 
@@ -83,12 +86,19 @@ class Report:
         screen: Where people watch.
         plan: For a bar and the time left; None for a model fitted at once.
         follower: Told whenever the folder has something new.
+        watch: Called after every validation; it may raise to end the run.
     """
 
     def __init__(
-        self, run: RunFolder, screen: Screen, plan: Plan | None, follower: Follower | None
+        self,
+        run: RunFolder,
+        screen: Screen,
+        plan: Plan | None,
+        follower: Follower | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._run, self._screen, self._plan, self._follower = run, screen, plan, follower
+        self._watch = watch
         self._history: dict[int, dict[str, float]] = {}
         self._started = self._spoken = time.perf_counter()
         self._bar: Progress | None = None
@@ -143,6 +153,8 @@ class Report:
         else:
             self._screen.say(text)
             self._spoken = time.perf_counter()
+        if self._watch is not None:
+            self._watch(step, figures)
 
     def at(self, step: int) -> dict[str, float]:
         """Return the validation figures of an epoch that ended at ``step``."""

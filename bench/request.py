@@ -24,6 +24,7 @@ class Request:
         overrides: Values of ``--set``, by section (model, task, recipe) and field.
         simulate_rows: Train on a simulated assay of so many rows, in place of real data.
         download: Fetch what is missing of the published files.
+        tested: Score the test rows with the chosen weights. A search leaves them alone.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Request:
     max_seconds: float | None = None
     home: Path | None = None
     download: bool = False
+    tested: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
 from bench.recipe import Plan
 from bench.registry import MODELS
-from bench.report import Report, Screen
+from bench.report import Report, Screen, Watch
 from bench.request import Prepared, Request, data_folder, prepare
 from bench.scoring import score
 from bench.tracking import Follower
@@ -28,13 +28,16 @@ from bench.training.loop import DivergedError, train, validate
 from bench.training.predict import predict
 
 
-def execute(request: Request, screen: Screen, *, tracked: bool) -> dict[str, Any]:
+def execute(
+    request: Request, screen: Screen, *, tracked: bool, watch: Watch | None = None
+) -> dict[str, Any]:
     """Train, score and record.
 
     Args:
         request: What to run.
         screen: Where to tell of it.
         tracked: Also send the run to MLflow.
+        watch: Told every validation's figures; what it raises ends the run as failed.
 
     Returns:
         The run's manifest.
@@ -61,10 +64,12 @@ def execute(request: Request, screen: Screen, *, tracked: bool) -> dict[str, Any
     screen.start(run.path, run.manifest)
     follower = Follower(run.path, results.home(request.home)) if tracked else None
     try:
-        with Report(run, screen, plan, follower) as report:
+        with Report(run, screen, plan, follower, watch) as report:
             outcome = fit(request, prepared, feed, model, plan, report)
-        outcome |= score_test_rows(prepared, dataset, feed, model, run)
-        outcome["metrics"] = {**report.at(outcome["best_step"]), **outcome["metrics"]}
+        outcome["metrics"] = report.at(outcome["best_step"])
+        if request.tested:
+            scored = score_test_rows(prepared, dataset, feed, model, run)
+            outcome |= {**scored, "metrics": {**outcome["metrics"], **scored["metrics"]}}
         run.finish("finished", **outcome)
     except BaseException as error:
         run.finish("failed", error=str(error) or type(error).__name__)

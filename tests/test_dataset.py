@@ -304,7 +304,11 @@ def test_rows_of_several_chunks_are_saved_in_their_order(
 
 
 def test_what_test_rows_are_called_and_lack_has_to_be_what_was_written(tmp_path: Path) -> None:
-    test: dict[str, Any] = {"name": "toy test", "subsets": ["snv", "odd"], "missing": {"rare": "rare.csv"}}
+    test: dict[str, Any] = {
+        "name": "toy test",
+        "subsets": ["snv", "odd"],
+        "missing": {"rare": "rare.csv"},
+    }
     for number, change in enumerate(({"name": "dream"}, {"missing": {}}, {"subsets": ["snv"]})):
         tamper = header(test={**test, **change})
         assert opening_fails(tmp_path / str(number), tamper) == CHANGED
