@@ -309,7 +309,8 @@ def test_what_test_rows_are_called_and_lack_has_to_be_what_was_written(tmp_path:
         "subsets": ["snv", "odd"],
         "missing": {"rare": "rare.csv"},
     }
-    for number, change in enumerate(({"name": "dream"}, {"missing": {}}, {"subsets": ["snv"]})):
+    changes: list[dict[str, Any]] = [{"name": "dream"}, {"missing": {}}, {"subsets": ["snv"]}]
+    for number, change in enumerate(changes):
         tamper = header(test={**test, **change})
         assert opening_fails(tmp_path / str(number), tamper) == CHANGED
     assert opening_fails(tmp_path / "usual", header(usual_length=6)) == CHANGED
