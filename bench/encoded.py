@@ -99,9 +99,10 @@ def _encode(path: Path, folder: Path, current: Path) -> None:
 
 
 def _forget_lost_files(encodings: Path) -> None:
-    """Remove the encodings of files that are no longer there."""
+    """Remove the encodings of files that are no longer there, and those of earlier versions."""
     for meta in encodings.glob(f"*/*/{_META}"):
-        if not Path(json.loads(meta.read_text())["path"]).exists():
+        path = json.loads(meta.read_text()).get("path")
+        if path is None or not Path(path).exists():
             shutil.rmtree(meta.parents[1], ignore_errors=True)
 
 

@@ -99,6 +99,15 @@ def test_the_encoding_of_a_file_that_is_gone_leaves_with_the_next_one(
     assert table.numbers.tolist() == [number for _, number in ROWS]  # still mapped
 
 
+def test_an_encoding_of_an_earlier_version_leaves_with_the_next_one(
+    path: Path, cache: Path
+) -> None:
+    (cache / "old.txt-0a" / "state").mkdir(parents=True)
+    (cache / "old.txt-0a" / "state" / "meta.json").write_text('{"rows": 5}')
+    open_table(path)
+    assert [folder.name.rpartition("-")[0] for folder in cache.iterdir()] == ["pairs.txt"]
+
+
 def test_files_of_one_name_do_not_replace_each_other(
     path: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

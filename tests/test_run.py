@@ -1,7 +1,6 @@
 """Whole runs through the command line, as a user types them."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -25,12 +24,9 @@ TINY = [
 @pytest.fixture(scope="session")
 def assay(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated assay of 2,000 promoters."""
-    folder = tmp_path_factory.mktemp("cache")
-    os.environ["BENCH_CACHE"] = str(folder)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         return simulated(TASKS.get("dream"), "dream", rows=2000, seed=0)
-    finally:
-        del os.environ["BENCH_CACHE"]
 
 
 @pytest.fixture(autouse=True)
