@@ -144,6 +144,8 @@ def load(task: Task, task_name: str, directory: Path, test_directory: Path | Non
         BenchError: Files are missing or wrong, or were encoded with other options.
     """
     if not Dataset.is_saved(directory):
+        if task.home not in (None, directory):
+            raise BenchError(f"--data {directory}: {task_name} is its own data. Leave out --data.")
         return task.read(directory, test_directory or directory)
     if test_directory is not None:
         raise BenchError(f"--test-data: {directory} is encoded and holds its test rows already.")
@@ -160,8 +162,9 @@ def load(task: Task, task_name: str, directory: Path, test_directory: Path | Non
 
 def _open_saved(task: Task, task_name: str, directory: Path) -> Dataset:
     dataset = Dataset.open(directory)
-    if dataset.name.removesuffix("-simulated") != task_name:
-        raise BenchError(f"{directory} holds data of '{dataset.name}', not of '{task_name}'.")
+    wanted = task.filed_as(task_name)
+    if dataset.name.removesuffix("-simulated") != wanted:
+        raise BenchError(f"{directory} holds data of '{dataset.name}', not of '{wanted}'.")
     if dataset.version != task.card.version:
         raise BenchError(
             f"{directory} was encoded for version {dataset.version} of the task; "

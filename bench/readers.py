@@ -132,7 +132,7 @@ def read_numbers(path: Path) -> NDArray[np.float64]:
         raise BenchError(f"{path}: no such file.")
     try:
         column = polars.read_csv(
-            path, separator="\t", has_header=False, schema={"number": polars.Float64}
+            path, separator="\t", has_header=False, schema={"number": polars.Float64}, glob=False
         )["number"]
     except (polars.exceptions.PolarsError, OSError) as error:
         raise BenchError(_first_fault(path, 1) or f"{path}: {first_line(error)}") from None
@@ -165,7 +165,7 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
     import polars
 
     try:
-        frame = polars.read_csv(path, columns=list(columns), infer_schema=False)
+        frame = polars.read_csv(path, columns=list(columns), infer_schema=False, glob=False)
     except (polars.exceptions.PolarsError, OSError) as error:
         raise BenchError(
             f"{path}: needs the columns {', '.join(columns)}: {first_line(error)}"
@@ -175,7 +175,7 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
     wrong = ((positions < 0) | (positions >= rows)).any(axis=1)
     if wrong.any():
         first = int(np.argmax(wrong))
-        shown = _shorten(",".join(map(str, frame.row(first))))
+        shown = shorten(",".join(map(str, frame.row(first))))
         raise BenchError(
             f"{path}, row {first + 2}: '{shown}' is no position in a test file of "
             f"{rows:,} rows. Take both files from one release."
@@ -188,7 +188,7 @@ def _first_fault(path: Path, columns: int) -> str | None:
     blank: int | None = None
     number, empty = 0, True
     try:
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(lines(path), start=1):
             if not line:
                 blank = blank or number
             elif blank is not None:
@@ -209,19 +209,19 @@ def _line_fault(line: bytes, columns: int) -> str | None:
     try:
         text = line.decode()
     except UnicodeDecodeError:
-        return f"not plain text: '{_shorten(line.decode('latin-1'))}'. Is it compressed?"
+        return f"not plain text: '{shorten(line.decode('latin-1'))}'. Is it compressed?"
     cells = text.split("\t")
     if len(cells) != columns:
         found = "column" if len(cells) == 1 else "columns"
         needed = "a sequence, a tab and a number" if columns == 2 else "one number"
-        return f"{len(cells)} {found}, needs {needed}: '{_shorten(text)}'"
+        return f"{len(cells)} {found}, needs {needed}: '{shorten(text)}'"
     *sequence, number = cells
     for letters in sequence:
         wrong = sorted(set(letters) - _LETTERS)
         if wrong or not letters:
             what = f"letter {wrong[0]!r} is not one of {LETTERS}" if wrong else "no sequence"
-            return f"{what}: '{_shorten(text)}'"
-    shown = _shorten(number)
+            return f"{what}: '{shorten(text)}'"
+    shown = shorten(number)
     if not _NUMBER.fullmatch(number) and not _NOT_FINITE.fullmatch(number.strip()):
         return f"'{shown}' is not a number. A header line has to go."
     if _NOT_FINITE.fullmatch(number.strip()) or abs(float(number)) > LARGEST:
@@ -232,7 +232,7 @@ def _line_fault(line: bytes, columns: int) -> str | None:
 def columns_of(path: Path) -> int:
     """Count the tab-separated cells of a file's first line; 0 for none that can be read."""
     try:
-        first = next(_lines(path), b"")
+        first = next(lines(path), b"")
     except (OSError, EOFError, zlib.error):
         return 0
     return len(first.split(b"\t")) if first else 0
@@ -245,8 +245,8 @@ def _open(path: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield lines without their ends."""
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield a file's lines without their ends; gzip is unpacked on the way."""
     with _open(path) as file:
         for number, line in enumerate(file):
             if number == 0:
@@ -254,6 +254,7 @@ def _lines(path: Path) -> Iterator[bytes]:
             yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str, letters: int = 40) -> str:
+    """Return the start of a text as it can be shown on one line, control characters escaped."""
     text = text.encode("unicode_escape").decode()
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= letters else f"{text[: letters - 3]}..."

@@ -39,6 +39,11 @@ class Task(ABC):
     def __init__(self, options: Any) -> None:
         self.options = options
 
+    @classmethod
+    def filed_as(cls, name: str) -> str:
+        """Return what results are filed under when a user types ``name``."""
+        return name
+
     @abstractmethod
     def read(self, directory: Path, test_directory: Path) -> Dataset:
         """Read the public release's own files.

@@ -171,11 +171,12 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
     Path("t.tsv").write_text("seq\texpression\tfold\n" + ROWS)
     Path("t.toml").write_text(
         'table = "t.tsv"\nsequence = "seq"\ntarget = "expression"\nsplit = "fold"\n'
-        'summary = "a test"\nunit = "log2"\nflanks = [1, 2]\n'
+        'summary = "a test"\nunit = "log2"\nflanks = [1, 1]\n'
     )
     dataset = read("t.toml")
     assert spelt(dataset.train)[0] == ("ACGT", 1.5)
-    assert dataset.flanks == (1, 2)
+    assert dataset.flanks == (1, 1)
+    assert dataset.notes["rows with other flanks than the first"] == 3
     card = get_task("t.toml").card
     assert (card.summary, card.target, card.primary) == ("a test", "log2", "all/pearson")
 
@@ -184,7 +185,19 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
     ("content", "expected"),
     [
         (HEADER, "t.tsv: no row has a target."),
-        ("", "t.tsv: "),
+        ("", "t.tsv, row 1 is empty."),
+        ("\n" + HEADER + ROWS, "t.tsv, row 1 is empty."),
+        (HEADER + "\n" + ROWS, "row 2 is empty. Mend or remove the line."),
+        (HEADER + ROWS[:15] + "\n" + ROWS, "row 3 is empty. Mend or remove the line."),
+        (HEADER + ROWS + "A\tC\t1\ttrain\n", "row 6: 4 columns, the header has 3."),
+        ("# mine\n" + HEADER + ROWS, "no column 'sequence'. The header has: # mine (tabs separate"),
+        (HEADER.replace("\t", ","), "The header has: sequence,target,split (tabs separate"),
+        ("Sequence\ttarget\n", "has: Sequence, target. Did you mean 'Sequence'?"),
+        (HEADER.replace("split", "Split") + ROWS, "no column 'split'. The header has: sequence, t"),
+        (HEADER.replace("split", "split ") + ROWS, "Did you mean 'split '?"),
+        (HEADER.replace("split", "target") + ROWS, "t.tsv: 2 columns 'target'. Rename them."),
+        ((HEADER + ROWS).replace("\n", "\r"), "row 1 is not UTF-8 text with a line feed"),
+        (HEADER + "A\x1bC\t1\ttrain\n", "letter '\\x1b' is not one of ACGTN: 'A\\x1bC'"),
         ("seq\ttarget\nA\t1\n", "no column 'sequence'. The header has: seq, target."),
         (HEADER + "AC\thigh\ttrain\n", "row 2: target 'high' is not a finite number."),
         (HEADER + ROWS + "AC\tinf\ttrain\n", "row 6: target 'inf' is not a finite number."),
@@ -193,25 +206,109 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
         (HEADER + ROWS + "AXC\t1\ttrain\n", "row 6: letter 'X' is not one of ACGTN: 'AXC'"),
         (HEADER + ROWS + "\t1\ttrain\n", "row 6: no sequence: ''"),
         (HEADER + ROWS + "AC\t-1e39\ttrain\n", "row 6: target '-1e39' is not a finite number."),
-        (HEADER + "AC\t" + "x" * 99 + "\ttrain\n", f"row 2: target '{'x' * 40}' is not a finite"),
-        (HEADER + "AC\t1\t" + "x" * 99 + "\n", f"row 2: split '{'x' * 40}' is not one of"),
+        (
+            HEADER + "AC\t" + "x" * 99 + "\ttrain\n",
+            f"row 2: target '{'x' * 37}...' is not a finite",
+        ),
+        (HEADER + "AC\t1\t" + "x" * 99 + "\n", f"row 2: split '{'x' * 37}...' is not one of"),
         (
             HEADER + "X" * 99 + "\t1\ttrain\n",
-            f"row 2: letter 'X' is not one of ACGTN: '{'X' * 40}'",
+            f"row 2: letter 'X' is not one of ACGTN: '{'X' * 37}...'",
         ),
         (HEADER + '"AC"\t1\ttrain\n', "row 2: letter '\"' is not one of"),
         (HEADER + 'AC\t"1"\ttrain\n', "row 2: target '\"1\"' is not a finite number."),
         (HEADER + "A\tNA\ttrain\nAU\t1\ttrain\n", "row 3: letter 'U'"),
         (HEADER + "AC\t1\ttrain\nAG\t2\tvalid\n", "no test rows. Rows that scores are taken on"),
+        ("sequence\ttarget\nACGT\t1\n", "no validation rows. Call some validation"),
         (HEADER + "AC\t1\ttest\nAG\t2\tvalid\n", "no train rows."),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_line(
     content: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("t.tsv").write_text(content)
+    Path("t.tsv").write_bytes(content.encode())  # a CR stays one
     run = ("run", "--model", "kmer-ridge", "--task", "t.tsv")
     assert expected in fails(capsys, *run)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ((HEADER + ROWS).encode("utf-16"), "t.tsv, row 1: not UTF-8 text."),
+        ((HEADER + ROWS).encode("utf-16-le"), "t.tsv, row 1 is not UTF-8 text"),
+        ((HEADER + ROWS + "A\xe9\t1\ttrain\n").encode("latin-1"), "t.tsv, row 6: not UTF-8 text."),
+        (
+            gzip.compress((HEADER + ROWS).encode())[:-4],
+            "t.tsv is cut short or damaged after row 5.",
+        ),
+        (b"\x1f\x8bno", "t.tsv is cut short or damaged after row 0."),
+    ],
+)
+def test_a_table_that_is_no_text_is_one_line(content: bytes, expected: str) -> None:
+    Path("t.tsv").write_bytes(content)
+    with pytest.raises(BenchError) as raised:
+        read()
+    assert str(raised.value).startswith(expected)
+
+
+@pytest.mark.parametrize("name", ["t*.tsv", "t[uv].tsv", "t?.tsv"])
+def test_a_name_is_no_pattern(name: str) -> None:
+    Path("tu.tsv").write_text(HEADER + ROWS + ROWS)
+    Path(name).write_text(HEADER + ROWS)
+    assert len(read(name).train) == 2
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\t\t\n"])
+def test_blank_lines_at_the_end_are_no_rows(end: str) -> None:
+    Path("t.tsv").write_bytes((HEADER + ROWS + end).encode())
+    dataset = read()
+    assert dataset.notes["rows without a target, left out"] == 0
+    assert len(dataset.train) == 2
+
+
+@pytest.mark.parametrize("column", ["row", "", "0", "target_duplicated_0"])
+def test_a_column_may_have_any_name(column: str) -> None:
+    text = "".join(f"{line}\t7\n" for line in ROWS.splitlines())
+    Path("t.tsv").write_text(f"sequence\ttarget\tsplit\t{column}\n{text}")
+    assert spelt(read().train) == [("ACGT", 1.5), ("GGC", -2)]
+
+
+def test_a_column_of_the_toml_file_may_be_called_row() -> None:
+    Path("t.tsv").write_text("sequence\trow\tsplit\n" + ROWS)
+    Path("t.toml").write_text('\ufefftable = "t.tsv"\ntarget = "row"\n', encoding="utf-8")
+    assert spelt(read("t.toml").test) == [("ACGTN", 3)]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("flanks = [2, 1]", "t.tsv, row 3: nothing between flanks of 3 letters: 'GGC'"),
+        ("flanks = [99999999999999999999, 0]", "t.tsv, row 2: nothing between flanks"),
+        ('split = "fold"', "t.tsv: no column 'fold'. The header has: sequence, target, split."),
+    ],
+)
+def test_a_toml_file_that_does_not_fit_its_table_is_one_line(line: str, expected: str) -> None:
+    Path("t.tsv").write_text(HEADER + ROWS)
+    Path("t.toml").write_text(f'table = "t.tsv"\n{line}\n')
+    with pytest.raises(BenchError) as raised:
+        read("t.toml")
+    assert str(raised.value).startswith(expected)
+
+
+def test_rows_whose_flanks_are_not_constant_are_counted() -> None:
+    lines = "ACTT\t1\ttrain\nAGGTT\t2\ttrain\nAGGTA\t3\tval\nCGTT\t4\ttest\n"
+    Path("t.tsv").write_text(HEADER + lines)
+    Path("t.toml").write_text('table = "t.tsv"\nflanks = [1, 2]\n')
+    assert read("t.toml").notes["rows with other flanks than the first"] == 2
+    assert read().notes["rows with other flanks than the first"] == 0
+
+
+@pytest.mark.parametrize("name", ["dream.tsv", "dream-simulated.tsv.gz", ".tsv"])
+def test_results_of_a_table_are_not_filed_under_another_tasks_name(name: str) -> None:
+    Path(name).write_text(HEADER + ROWS)
+    with pytest.raises(BenchError, match=r"Rename the file\.$"):
+        get_task(name)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +323,8 @@ def test_what_is_wrong_with_a_table_is_one_line(
         ('table = "t.tsv"\nflanks = [-1, 2]', "flanks are two numbers"),
         ('table = "t.tsv"\nflanks = [true, false]', "flanks are two numbers"),
         ('table = "t.tsv"\nflanks = [1, 2, 3]', "flanks are two numbers"),
+        ('table = "t.tsv"\ntarget = "split"', "are three columns, not 'sequence', 'split' and"),
+        ("table = " + "[" * 3000, "t.toml: maximum recursion depth"),
         ('table = "t.tsv"\ntarget = 3', "target is a text in quotes"),
     ],
 )
@@ -270,3 +369,18 @@ def test_the_measured_windows_are_a_task(real_data: Path) -> None:
     metrics = only_run()[1]["metrics"]
     assert 0.38 < metrics["test/all/pearson"] < 0.5
     assert metrics["validation/pearson"] > metrics["test/all/pearson"] + 0.1
+
+
+def test_an_encoded_table_stands_for_the_table_and_no_other_folder_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [f"{text}\t{text.count('G')}\n" for text in random_table(300)]
+    Path("t.tsv").write_text("sequence\ttarget\n" + "".join(lines))
+    command = ["run", "--task", "t.tsv", "--model", "kmer-ridge", "--no-tracking"]
+    bench(*command, "--home", "raw")
+    bench("data", "encode", "t.tsv", "--out", "encoded")
+    bench(*command, "--home", "encoded-too", "--data", "encoded")
+    raw, encoded = (only_run(Path(home))[1]["metrics"] for home in ("raw", "encoded-too"))
+    assert raw == encoded
+    Path("other").mkdir()
+    assert "Leave out --data." in fails(capsys, *command, "--data", "other")

@@ -111,6 +111,11 @@ class Feed:
             "test": len(dataset.test),
             **cropped,
         }
+        if dropped and not rows:
+            raise BenchError(
+                f"all {dropped:,} training rows are longer than the {view.longest} letters that "
+                "the model takes. Cut them, or raise --set model.length."
+            )
         target = self._train.target
         if not rows or np.ptp(target) == 0:
             raise BenchError(

@@ -97,8 +97,13 @@ def test_no_one_who_predicts_the_test_rows_is_told_their_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("train", "rows"), [(LONG, 0), (TRAIN[1:4], 3)], ids=["all dropped", "all alike"]
+    ("train", "message"),
+    [
+        (LONG, "^all 1 training rows are longer than the 7 letters that the model takes"),
+        (TRAIN[1:4], "^3 training rows with one target value"),
+    ],
+    ids=["all dropped", "all alike"],
 )
-def test_rows_that_teach_nothing_are_refused(train: Rows, rows: int) -> None:
-    with pytest.raises(BenchError, match=rf"^{rows} training rows with one target value"):
+def test_rows_that_teach_nothing_are_refused(train: Rows, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
         feed(train, DROPPING)
