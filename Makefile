@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmark-score benchmark-data
+.PHONY: demo test check benchmark-score benchmark-data benchmark-step benchmark-loop \
+  benchmark-resume benchmark-bootstrap
 demo: .venv/ready
 	$(BIN)/bench demo
 
@@ -19,6 +20,18 @@ benchmark-score: .venv/ready
 
 benchmark-data: .venv/ready
 	$(BIN)/python -m tests.benchmarks.encoding $(ROWS)
+
+benchmark-step: .venv/ready
+	$(BIN)/python -m tests.benchmarks.step
+
+benchmark-loop: .venv/ready
+	$(BIN)/python -m tests.benchmarks.loop
+
+benchmark-resume: .venv/ready
+	$(BIN)/python -m tests.benchmarks.resume $(KILLS)
+
+benchmark-bootstrap: .venv/ready
+	$(BIN)/python -m tests.benchmarks.bootstrap $(DATA) $(SNVS)
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

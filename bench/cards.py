@@ -16,19 +16,6 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
-    """One figure from the literature, with the metric it was computed with."""
-
-    task: str
-    metric: str
-    """As computed by the authors' program, which is not always what the text calls it."""
-    value: float
-    setting: str
-    """Configuration, rows and seeds behind the figure."""
-    source: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCard:
     """A model, in the words of its field."""
 
@@ -38,7 +25,6 @@ class ModelCard:
     """How this implementation departs from the original, each with its reason."""
     variants: tuple[tuple[str, str], ...] = ()
     """Pairs of ``--set`` arguments and what they give."""
-    published: tuple[Published, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,4 +40,3 @@ class TaskCard:
     primary: str
     """The metric that ranks, as named in :meth:`bench.task.Task.score`; higher is better."""
     source: Source
-    published: tuple[Published, ...] = ()

@@ -11,6 +11,7 @@ from bench.settings import as_dict, describe
 from bench.tables import print_table
 
 Rows = list[dict[str, Any]]
+Card = Rows | dict[str, Any]
 
 
 def all_models() -> Rows:
@@ -66,6 +67,7 @@ def all_tasks() -> Rows:
 
 def model_card(name: str) -> dict[str, Any]:
     """Collect a model's card: source, variants, settings, recipes, presets, published results."""
+    from bench.leaderboards.reference import published
     from bench.recipe import Recipe
 
     model_class = MODELS.get(name)
@@ -75,6 +77,7 @@ def model_card(name: str) -> dict[str, Any]:
     return {
         "model": name,
         **dataclasses.asdict(model_class.card),
+        "published": [reference.as_json() for reference in published(name)],
         "input": as_dict(model_class.layout(config)),
         "settings": describe(model_class.Config),
         "recipe": [
@@ -91,12 +94,37 @@ def model_card(name: str) -> dict[str, Any]:
     }
 
 
+def model_space(name: str) -> Rows:
+    """List what a search varies of a model: field, values, default, meaning."""
+    from bench.recipe import Recipe
+    from bench.search.definition import declared
+
+    model_class = MODELS.get(name)
+    fields = {
+        f"{section}.{row['name']}": row
+        for section, kind in (("model", model_class.Config), ("recipe", Recipe))
+        for row in describe(kind)
+    }
+    return [
+        {
+            "field": field,
+            "space": str(space),
+            "default": fields[field]["default"],
+            "meaning": fields[field]["meaning"],
+        }
+        for field, space in declared(model_class).items()
+    ]
+
+
 def task_card(name: str) -> dict[str, Any]:
     """Collect a task's card: rows, target, source, options, published results."""
+    from bench.leaderboards.reference import references
+
     task_class = get_task(name)
     return {
         "task": name,
         **dataclasses.asdict(task_class.card),
+        "published": [reference.as_json() for reference in references(name)],
         "files": [{"name": file.name, "url": file.url} for file in task_class.files],
         "settings": describe(task_class.Options),
     }
@@ -114,7 +142,9 @@ def show(card: Rows | dict[str, Any]) -> None:
             value = " · ".join(value.values())
         if not value and not isinstance(value, int):
             continue
-        if isinstance(value, str | int):
+        if heading == "published":
+            _show_published(value)
+        elif isinstance(value, str | int):
             print(f"{heading}: {value}")
         elif isinstance(value, dict):
             print(f"\n{heading}:")
@@ -127,6 +157,30 @@ def show(card: Rows | dict[str, Any]) -> None:
             print(f"\n{heading}:")
             for item in value:
                 print(f"  - {item if isinstance(item, str) else '  '.join(map(str, item))}")
+
+
+def _show_published(rows: Rows) -> None:
+    """Print published figures: above the table what all have in common, settings among it."""
+    spread = [
+        {
+            **{
+                name: _cell(value) for name, value in row.items() if name not in ("task", "setting")
+            },
+            **dict(pair.split("=", 1) for pair in row["setting"].split()),
+        }
+        for row in rows
+    ]
+    names = list(dict.fromkeys(name for row in spread for name in row))
+    values = {name: [row.get(name, "-").replace("None", "-") for row in spread] for name in names}
+    common = {n: found[0] for n, found in values.items() if len(rows) > 1 and len(set(found)) == 1}
+    print("\npublished:")
+    for name, value in common.items():
+        print(f"  {name}: {value}")
+    left = [name for name in names if name not in common]
+    print_table(
+        [name.rpartition(".")[2] for name in left],
+        list(zip(*(values[name] for name in left), strict=True)),
+    )
 
 
 def _cell(value: object) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.cards import ModelCard
 from bench.recipe import Preset, Recipe
 from bench.sequences import Layout
+from bench.space import Spaces
 
 
 class Model(nn.Module):
@@ -29,6 +30,8 @@ class Model(nn.Module):
     Config: ClassVar[type[Any]]
     presets: ClassVar[Mapping[str, Preset]] = {}
     """Smaller budgets by name: "smoke" is a minute on two cores, "quick" a lunch break."""
+    space: ClassVar[Spaces] = {}
+    """What ``bench search`` varies, by field of ``Config``."""
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """Task options that belong to the paper's recipe, by task."""
 

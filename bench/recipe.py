@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bench.errors import BenchError
 from bench.settings import setting
+from bench.space import Choice, Range, Spaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,14 @@ class Recipe:
     )
     l2: float = setting(0.0, "adds this times the sum of squared weights to the loss", low=0)
     standardize: bool = setting(True, "train on targets of mean 0 and deviation 1")
+
+
+SPACE: Spaces = {
+    "lr": Range(1e-4, 1e-2, log=True),
+    "batch_size": Choice((128, 256, 512, 1024)),
+    "clip_norm": Choice((0.1, 1.0, 10.0)),
+}
+"""What ``bench search`` varies of every recipe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

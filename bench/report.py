@@ -31,8 +31,15 @@ class Screen:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.quiet = quiet
+        self.quiet, self._mute = quiet, False
         self.terminal = sys.stderr.isatty() and not quiet
+
+    @classmethod
+    def mute(cls) -> Screen:
+        """Return one that says nothing: a rank's, where rank 0 says the same."""
+        screen = cls(quiet=True)
+        screen._mute = True
+        return screen
 
     def say(self, text: str) -> None:
         """Write a line."""
@@ -41,7 +48,7 @@ class Screen:
 
     def warn(self, text: str | None) -> None:
         """Write a line even when quiet; nothing for None."""
-        if text:
+        if text and not self._mute:
             print(f"bench: {text}", file=sys.stderr, flush=True)
 
     def start(self, path: Path, manifest: Mapping[str, Any]) -> None:
@@ -128,6 +135,13 @@ class Report:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def recall(self, history: Mapping[int, dict[str, float]]) -> None:
+        """Know again what an earlier process reported of the same run."""
+        self._history.update(history)
+        if self._watch is not None:
+            for step, figures in history.items():
+                self._watch(step, figures)
 
     def step(self, step: int, loss: float, sequences_per_second: float) -> None:
         """See :class:`bench.training.loop.Progress`."""

@@ -25,6 +25,12 @@ class Request:
         simulate_rows: Train on a simulated assay of so many rows, in place of real data.
         download: Fetch what is missing of the published files.
         tested: Score the test rows with the chosen weights. A search leaves them alone.
+        batch_per_device: Rows that go through the network at once.
+        checkpoint_minutes: Time between two saved states.
+        resume: A run folder to go on with.
+        force: Train although the same run is finished or begun.
+        study: The study and the trial that it belongs to.
+        tuned: What finding its settings cost: study, trials, device-hours.
     """
 
     model: str
@@ -44,6 +50,33 @@ class Request:
     home: Path | None = None
     download: bool = False
     tested: bool = True
+    batch_per_device: int | None = None
+    checkpoint_minutes: float = 10.0
+    resume: Path | None = None
+    force: bool = False
+    study: Mapping[str, Any] | None = None
+    tuned: Mapping[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a run is to be repeated with, as JSON values."""
+        asked = {name: getattr(self, name) for name in _DECIDES}
+        folders = {"data", "test_data"}
+        return {
+            name: str(value.absolute()) if name in folders and value is not None else value
+            for name, value in asked.items()
+        }
+
+    @classmethod
+    def from_json(cls, asked: Mapping[str, Any], **here: Any) -> Request:
+        """Return a recorded request, to be run ``here``: devices, places, checkpoints."""
+        folders = {n: Path(asked[n]) for n in ("data", "test_data") if asked[n] is not None}
+        return cls(**{**asked, **folders, **here})
+
+
+_DECIDES = (
+    *("model", "task", "recipe", "preset", "overrides", "data", "test_data", "simulate_rows"),
+    *("seed", "compiled", "epochs", "max_steps", "max_seconds", "tested"),
+)  # what decides the result
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 manifest.json      everything that was decided and everything that came out
 metrics.jsonl      one line a report, in order
+losses.npy         float32 training loss of every update
 predictions.npy    one value a test row, in the target's unit; float32 where a run made them
 model.safetensors  weights of the best validation
+checkpoints/       while it is not finished: states to go on from
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ MANIFEST, METRICS, PREDICTIONS, WEIGHTS = (
     "predictions.npy",
     "model.safetensors",
 )
+LOSSES, CHECKPOINTS = "losses.npy", "checkpoints"
 
 
 def home(given: Path | None = None) -> Path:
@@ -38,7 +42,8 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        manifest: What :meth:`save` writes; ``manifest["status"]`` is running, finished or failed.
+        manifest: What :meth:`save` writes; ``manifest["status"]`` is running, interrupted,
+            finished or failed.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
@@ -66,6 +71,49 @@ class RunFolder:
         run = cls(path, {"schema": 1, "id": name, "status": "running", "created": created})
         run.save()
         return run
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunFolder:
+        """Take a run folder up again."""
+        return cls(path, read_manifest(path))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold a run for the length of a block, so that no other process goes on with it.
+
+        Raises:
+            BenchError: Another process does.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise BenchError(
+                f"the same run is going on in {self.path}. Wait for it, or give another --seed."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def rewind(self, step: int) -> dict[int, dict[str, float]]:
+        """Forget what was logged after ``step`` updates; return the figures that stay, by step."""
+        path = self.path / METRICS
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        kept: dict[int, tuple[str, dict[str, float]]] = {}
+        for line in lines:
+            if line.endswith("\n") and (entry := json.loads(line))["step"] <= step:
+                kept[entry["step"]] = (line, entry["metrics"])
+        write_text(path, "".join(line for line, _ in kept.values()))
+        return {step: figures for step, (_, figures) in kept.items()}
+
+    def restart(self, **fields: Any) -> None:
+        """Write the manifest of a run that begins, or goes on: without what an end left in it."""
+        for name in ("finished", "error"):
+            self.manifest.pop(name, None)
+        self.save(status="running", **fields)
 
     def save(self, **fields: Any) -> None:
         """Update the manifest and write it in one piece."""
@@ -109,8 +157,13 @@ def find_runs(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (read_manifest(path)["created"], path.name))
 
 
-def find_run(reference: str, directory: Path) -> Path:
+def find_run(reference: str, directory: Path, option: str = "--run") -> Path:
     """Find one run folder by its path, or by its name or the beginning of it.
+
+    Args:
+        reference: What the user typed.
+        directory: Of all runs.
+        option: What it was typed for.
 
     Raises:
         BenchError: No run, or several, are called so.
@@ -124,14 +177,19 @@ def find_run(reference: str, directory: Path) -> Path:
     ]
     if len(found) != 1:
         known = f"{len(found)} runs in {directory} are called so" if found else "no such run"
-        raise BenchError(f"--run {reference}: {known}. `bench runs` lists them.")
+        raise BenchError(f"{option} {reference}: {known}. `bench runs` lists them.")
     return directory / found[0]
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old text or the new, never half; NaN becomes null."""
+    write_text(path, json.dumps(finite(value), indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old text or the new, never half."""
     fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(json.dumps(finite(value), indent=1) + "\n", encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
 
 

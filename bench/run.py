@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_model
 
-from bench import data, results, settings
-from bench.dataset import Dataset
-from bench.environment import describe_environment
-from bench.errors import BenchError
-from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
-from bench.recipe import Plan
-from bench.registry import MODELS
+from bench import repeats, results
+from bench.errors import PrunedError
+from bench.job import Job
+from bench.registry import MODELS, TASKS
 from bench.report import Report, Screen, Watch
-from bench.request import Prepared, Request, data_folder, prepare
+from bench.request import Request, prepare
 from bench.scoring import score
 from bench.tracking import Follower
-from bench.training.device import choose_device, describe_device, peak_memory
-from bench.training.feed import Feed
-from bench.training.loop import DivergedError, train, validate
-from bench.training.predict import predict
+from bench.training.checkpoints import Checkpoints, State
+from bench.training.device import choose_device, out_of_memory
+from bench.training.loop import DivergedError
+from bench.training.ranks import from_environment, joined
+from bench.training.stopping import StoppedError
 
 
 def execute(
     request: Request, screen: Screen, *, tracked: bool, watch: Watch | None = None
 ) -> dict[str, Any]:
-    """Train, score and record.
+    """Train, score and record; go on with the same run where one was begun.
 
     Args:
         request: What to run.
@@ -40,147 +38,139 @@ def execute(
         watch: Told every validation's figures; what it raises ends the run as failed.
 
     Returns:
-        The run's manifest.
+        The run's manifest, on rank 0; nothing on others. A run that is finished is not repeated.
 
     Raises:
+        StoppedError: A signal asked for the end; the run is saved.
         BenchError: The request or its data is wrong (nothing is written then), or the training
             diverged (the run is recorded as failed).
     """
-    prepared, device = prepare(request), choose_device(request.device)
-    screen.say(f"reading the {request.task} data")
-    folder = data_folder(request, type(prepared.task), screen)
-    dataset = data.load(prepared.task, request.task, folder, request.test_data)
-    layout = prepared.model_class.layout(prepared.config)
-    feed = Feed(dataset, layout, standardize=prepared.recipe.standardize, device=device)
-    torch.manual_seed(request.seed)
-    model = prepared.model_class(prepared.config, feed.view.positions).to(device)
-    plan = None
-    if not isinstance(model, FittedModel):
-        plan = Plan.of(prepared.recipe, feed.counts["train"], prepared.max_steps)
+    prepared, ranks = prepare(request), from_environment()
+    device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
+    with joined(ranks, device):
+        job = Job.load(request, prepared, ranks, device, screen if ranks.leads else Screen.mute())
+        with out_of_memory(job.rows_at_once, device):
+            if ranks.leads:
+                return _lead(job, screen, tracked=tracked, watch=watch)
+            begins, state = ranks.broadcast((False, None))
+            if begins:
+                job.fit(_Unheard(), state, None)
+                job.predict_test()
+            return {}
 
-    title = f"{request.model}-{dataset.name}-s{request.seed}"
-    run = results.RunFolder.create(results.home(request.home), title)
-    run.save(**describe(request, prepared, folder, dataset, feed, model, plan))
-    screen.start(run.path, run.manifest)
-    follower = Follower(run.path, results.home(request.home)) if tracked else None
-    try:
-        with Report(run, screen, plan, follower, watch) as report:
-            outcome = fit(request, prepared, feed, model, plan, report)
-        outcome["metrics"] = report.at(outcome["best_step"])
-        if request.tested:
-            scored = score_test_rows(prepared, dataset, feed, model, run)
-            outcome |= {**scored, "metrics": {**outcome["metrics"], **scored["metrics"]}}
-        run.finish("finished", **outcome)
-    except BaseException as error:
-        run.finish("failed", error=str(error) or type(error).__name__)
-        if isinstance(error, DivergedError):
-            raise BenchError(f"{error} Recorded as failed in {run.path}.") from None
-        raise
-    finally:
-        if follower is not None:
-            screen.warn(follower.close())
+
+def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> dict[str, Any]:
+    """Do rank 0's part: find out what is to be done, and record what comes of it."""
+    described, home, test = job.describe(), results.home(job.request.home), job.dataset.test
+    wanted = repeats.identity(
+        described, job.prepared.model_class, test.fingerprint + test.subsets_fingerprint
+    )
+    earlier = _earlier(job.request, wanted)
+    if earlier is not None and earlier.finished:
+        job.ranks.broadcast((False, None))
+        manifest = results.read_manifest(earlier.path)
+        screen.say(f"finished before, {manifest['finished']}: {earlier.path} (--force: again)")
+        return manifest
+    if earlier is None:
+        title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
+        run = results.RunFolder.create(home, title)
+    else:
+        run = results.RunFolder.reopen(earlier.path)
+    with run.held():
+        asked = {**job.request.as_json(), "task": described["task"]["name"]}
+        checkpoints = Checkpoints(run.path / results.CHECKPOINTS, job.request.checkpoint_minutes)
+        state, damaged = checkpoints.load()
+        history = run.rewind(state["step"] if state else 0)
+        run.restart(**described, identity=wanted, request=asked)
+        screen.start(run.path, run.manifest)
+        for line in damaged:
+            screen.warn(line)
+        if earlier is not None:
+            screen.say(f"  begun before; goes on after update {state['step'] if state else 0:,}")
+        job.ranks.broadcast((True, state))
+        follower = Follower(run.path, home) if tracked else None
+        try:
+            with Report(run, screen, job.plan, follower, watch) as report:
+                report.recall(history)
+                _record(job, run, report, state, checkpoints)
+        except StoppedError as error:
+            message = f"{error} It goes on by: {_again(job, run, tracked=tracked)}"
+            raise StoppedError(error.number, message) from None
+        finally:
+            if follower is not None:
+                screen.warn(follower.close())
     return run.manifest
 
 
-def describe(
-    request: Request,
-    prepared: Prepared,
-    folder: Path,
-    dataset: Dataset,
-    feed: Feed,
-    model: Model,
-    plan: Plan | None,
-) -> dict[str, Any]:
-    """Collect everything that is decided before training starts."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return {
-        "model": {
-            "name": request.model,
-            "origin": MODELS.places()[request.model].origin,
-            "config": settings.as_dict(prepared.config),
-            "positions": model.positions,
-            "parameters": count_parameters(model),
-            "trained_parameters": sum(parameter.numel() for parameter in trained),
-        },
-        "task": {"name": _task_name(request, prepared), "version": prepared.task.card.version},
-        "data": {
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "options": dataset.options,
-            "test_folder": str((request.test_data or folder).absolute()),
-            "usual_length": dataset.usual_length,
-            "flanks": dataset.flanks,
-            "rows": feed.counts,
-            "notes": dataset.notes,
-        },
-        "recipe": {"name": request.recipe, **settings.as_dict(prepared.recipe)},
-        "plan": None if plan is None else settings.as_dict(plan),
-        "preset": request.preset,
-        "max_seconds": request.max_seconds,
-        "compiled": request.compiled,
-        "seed": request.seed,
-        "device": describe_device(feed.device),
-        "environment": describe_environment(),
-        "target": {"mean": feed.view.mean, "deviation": feed.view.deviation},
-    }
+def _earlier(request: Request, wanted: dict[str, str]) -> repeats.Earlier | None:
+    """Return the run to go on with, or the one that need not be repeated."""
+    if request.resume is not None:
+        return repeats.check_same(request.resume, wanted)
+    return None if request.force else repeats.find_earlier(results.home(request.home), wanted)
 
 
-def _task_name(request: Request, prepared: Prepared) -> str:
-    """Name the task so that it is found from anywhere: a table by its whole path."""
-    if prepared.task.home is None:
-        return request.task
-    return str(Path(request.task).absolute())
-
-
-def fit(
-    request: Request,
-    prepared: Prepared,
-    feed: Feed,
-    model: Model,
-    plan: Plan | None,
+def _record(
+    job: Job,
+    run: results.RunFolder,
     report: Report,
-) -> dict[str, Any]:
-    """Train or fit the model in place; return the best step and what it cost."""
-    training, validation = feed.training(), feed.validation()
-    started = time.perf_counter()
-    if plan is None:
-        assert isinstance(model, FittedModel)
-        model.fit(training.in_order(FITTED_ROWS))
-        steps, best_step, seconds = 1, 1, time.perf_counter() - started
-        speed = len(training) / seconds
-        report.epoch(1, validate(model, validation))
-    else:
-        trained = train(
-            model,
-            training,
-            validation,
-            prepared.recipe,
-            plan,
-            seed=request.seed,
-            progress=report,
-            max_seconds=request.max_seconds,
-            compiled=request.compiled,
-        )
-        steps, best_step = trained.steps, trained.best_step
-        seconds, speed = trained.seconds, trained.sequences_per_second
-    cost = {
-        "updates": steps,
-        "train_seconds": seconds,
-        "total_seconds": time.perf_counter() - started,
-        "sequences_per_second": speed,
-        "peak_memory_bytes": peak_memory(feed.device),
-    }
-    return {"best_step": best_step, "cost": cost}
+    state: State | None,
+    checkpoints: Checkpoints,
+) -> None:
+    """Train and score, and leave in the run's folder how it ended."""
+    try:
+        trained = job.fit(report, state, checkpoints)
+        outcome: dict[str, Any] = {
+            "best_step": trained.best_step,
+            "cost": job.cost(trained),
+            "metrics": report.at(trained.best_step),
+        }
+        if trained.losses is not None:
+            np.save(run.path / results.LOSSES, trained.losses)
+        if (predictions := job.predict_test()) is not None:
+            scored = _score(job, predictions, run)
+            outcome |= {**scored, "metrics": {**outcome["metrics"], **scored["metrics"]}}
+        run.finish("finished", **outcome)
+        checkpoints.clear()
+    except (StoppedError, KeyboardInterrupt):
+        run.save(status="interrupted")
+        raise
+    except BaseException as error:
+        status = "pruned" if isinstance(error, PrunedError) else "failed"
+        run.finish(status, error=str(error) or type(error).__name__)
+        if isinstance(error, DivergedError):
+            raise DivergedError(f"{error} Recorded as failed in {run.path}.") from None
+        raise
 
 
-def score_test_rows(
-    prepared: Prepared, dataset: Dataset, feed: Feed, model: Model, run: results.RunFolder
-) -> dict[str, Any]:
-    """Predict the test rows, once, with the chosen weights; keep predictions and weights."""
-    predictions = feed.view.in_units(predict(model, feed.test()))
+def _again(job: Job, run: results.RunFolder, *, tracked: bool) -> str:
+    """Return the command that goes on with a run, here and on the same device."""
+    request, usual = job.request, run.path.parent == results.home()
+    words = ["bench", "run", "--resume", run.path.name if usual else str(run.path)]
+    named = [(MODELS.places(), request.model), (TASKS.places(), request.task)]
+    origins = [places[name].origin for places, name in named if name in places]
+    for origin in dict.fromkeys(origins):
+        words += ["--plugin", origin] if Path(origin).is_file() else []
+    words += ["--device", request.device] if request.device != "auto" else []
+    if request.batch_per_device is not None:
+        words += ["--batch-per-device", str(request.batch_per_device)]
+    return shlex.join(words if tracked else [*words, "--no-tracking"])
+
+
+def _score(job: Job, predictions: NDArray[np.float32], run: results.RunFolder) -> dict[str, Any]:
+    """Score predictions of the test rows; keep them and the weights."""
     if not np.isfinite(predictions).all():
         raise DivergedError("predictions of the test rows are not all finite.")
     np.save(run.path / results.PREDICTIONS, predictions)
-    save_model(model, str(run.path / results.WEIGHTS))
+    save_model(job.model, str(run.path / results.WEIGHTS))
     shutil.copymode(run.path / results.PREDICTIONS, run.path / results.WEIGHTS)  # it is private
-    return score(prepared.task, dataset.test, predictions).outcome(dataset.test)
+    return score(job.prepared.task, job.dataset.test, predictions).outcome(job.dataset.test)
+
+
+class _Unheard:
+    """Progress on ranks that nobody listens to."""
+
+    def step(self, step: int, loss: float, sequences_per_second: float) -> None:
+        """Say nothing."""
+
+    def epoch(self, step: int, figures: dict[str, float]) -> None:
+        """Say nothing."""

@@ -15,6 +15,9 @@ from bench.errors import BenchError
 from bench.metrics import pearson, spearman
 from bench.task import Task
 
+VERSION = 1
+"""Raised whenever the same predictions could score otherwise; recorded with every result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Correlations:
@@ -62,6 +65,7 @@ class Scores:
         return {
             "metrics": {f"test/{name}": value for name, value in self.figures().items()},
             "scored": {
+                "version": VERSION,
                 "rows": self.rows,
                 "n": {name: found and found.n for name, found in self.subsets.items()},
                 "test": test.fingerprint,

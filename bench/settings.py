@@ -60,20 +60,30 @@ def override(settings: T, values: Mapping[str, object], *, section: str) -> T:
     """
     if not values:
         return settings
-    assert dataclasses.is_dataclass(settings)
-    hints = get_type_hints(type(settings))
-    fields = {field.name: field for field in dataclasses.fields(settings)}
-    typed: dict[str, object] = {}
-    for name, value in values.items():
-        if name not in fields:
-            raise BenchError(
-                f"{section} has no setting '{name}'.{_suggest(name, fields)} "
-                f"It has: {', '.join(fields) or 'none'}."
-            )
-        label = f"{section}.{name}"
-        typed[name] = _parse(value, hints[name], label) if isinstance(value, str) else value
-        _check_range(typed[name], fields[name].metadata, label)
+    kind = type(settings)
+    typed = {
+        name: typed_value(kind, name, value, section=section) for name, value in values.items()
+    }
     return cast("T", dataclasses.replace(cast("Any", settings), **typed))
+
+
+def typed_value(settings_type: type[Any], name: str, value: object, *, section: str) -> object:
+    """Return one field's value, parsed where it is text, checked against the field's bounds.
+
+    Raises:
+        BenchError: No such field, or a value of the wrong type or out of range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings_type)}
+    if name not in fields:
+        raise BenchError(
+            f"{section} has no setting '{name}'.{_suggest(name, fields)} "
+            f"It has: {', '.join(fields) or 'none'}."
+        )
+    label = f"{section}.{name}"
+    if isinstance(value, str):
+        value = _parse(value, get_type_hints(settings_type)[name], label)
+    _check_range(value, fields[name].metadata, label)
+    return value
 
 
 def describe(settings_type: type[Any]) -> list[dict[str, str]]:
@@ -88,6 +98,13 @@ def describe(settings_type: type[Any]) -> list[dict[str, str]]:
         }
         for field in dataclasses.fields(settings_type)
     ]
+
+
+def spell(value: object) -> str:
+    """Write a value as ``--set`` reads it back, exactly."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)
 
 
 def as_dict(settings: object) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from bench.leaderboards.board import Leaderboard
+    from bench.leaderboards.versus import Versus
     from bench.scoring import Scores
 
 
@@ -22,7 +24,8 @@ def print_table(
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         name = column in right
-        table.add_column(column, justify="right" if name else "left", no_wrap=name)
+        justify: Literal["right", "left"] = "right" if name else "left"
+        table.add_column(column, justify=justify, no_wrap=name, overflow="fold")
     for row in rows:
         table.add_row(*row)
     # Without a terminal nothing may be cut: a file or a pager has no width.
@@ -163,3 +166,98 @@ def _bytes(size: float) -> str:
             return f"{size:,.0f} {unit}"
         size /= 1000
     return f"{size:,.1f} GB"
+
+
+def plans_table(plans: Sequence[Mapping[str, Any]]) -> None:
+    """Print what a run takes: a row a figure, a column a number of devices."""
+    columns = [f"{plan['device']['count']} x {plan['device']['name']}" for plan in plans]
+    hours, giga = 3600, 1e9
+    rows: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
+        ("sequences at once, on a device", lambda plan: f"{plan['rows_at_once']:,}"),
+        ("largest that fits", lambda plan: _known(plan["largest_batch_per_device"], ",.0f")),
+        (
+            "training GFLOP a sequence",
+            lambda plan: _known(plan["training_flops_per_sequence"], ",.3g", giga),
+        ),
+        ("sequences/s", lambda plan: f"{plan['sequences_per_second']:,.0f}"),
+        ("GFLOP/s a device", lambda plan: _known(plan["flops_per_second"], ",.4g", giga)),
+        (
+            "of its matrix product's",
+            lambda plan: _known(plan["share_of_matmul_rate"], ".0%"),
+        ),
+        ("peak memory, GB", lambda plan: f"{plan['peak_memory_bytes'] / giga:.2f}"),
+        ("updates", lambda plan: f"{plan['plan']['steps']:,}"),
+        ("hours", lambda plan: f"{plan['seconds'] / hours:,.3g}"),
+        ("device-hours", lambda plan: f"{plan['device_hours']:,.3g}"),
+    ]
+    model = plans[0]["model"]
+    title = f"{model['name']}, {model['parameters']:,} parameters, batch {plans[0]['batch_size']:,}"
+    table = [[name, *(show(plan) for plan in plans)] for name, show in rows]
+    print_table([title, *columns], table, numbers=columns)
+
+
+def profile_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the most expensive operations of an update."""
+    columns = ["operation", "calls", "ms an update", "share"]
+    table = [
+        [row["operation"], f"{row['calls']:,}", f"{row['milliseconds']:.2f}", f"{row['share']:.1%}"]
+        for row in rows
+    ]
+    print_table(columns, table, numbers=columns[1:])
+
+
+def _known(value: float | None, form: str, unit: float = 1.0) -> str:
+    return "-" if value is None else format(value / unit, form)
+
+
+def leaderboard_table(board: Leaderboard) -> None:
+    """Print a leaderboard; below it what stands apart and why, and what others published."""
+    from bench.leaderboards import formats
+    from bench.leaderboards.reference import beside
+
+    shown = formats.columns(board)
+    words = ("model", "recipe", "tuned", "date", "run")
+    rows = [[cell(row) for cell in shown.values()] for row in board.rows]
+    print(f"{board.data}, version {board.task_class.card.version}")
+    print_table(list(shown), rows, numbers=[name for name in shown if name not in words])
+    for entry, reason in board.selection.apart:
+        print(f"  apart: {entry.id}: {reason}")
+    for note in formats.notes(board):
+        print(f"  {note}")
+    if published := beside(board):
+        headings, lines, below = formats.published_table(published)
+        print_table(headings, lines, numbers=["measured", "published", "difference"])
+        for note in below:
+            print(f"  {note}")
+
+
+def versus_table(versus: Versus) -> None:
+    """Print two runs compared: figures, the verdict, and where they disagree most."""
+    for name, entry in (("A", versus.a), ("B", versus.b)):
+        print(f"{name}: {entry.name}, {entry.id}")
+    columns = [versus.data, "A", "B", "A - B", "95%, all at once", "p, all at once", "better"]
+    rows = [
+        [
+            d.figure,
+            *(figure(d.a), figure(d.b), f"{d.difference:+.4f}"),
+            f"{d.low:+.4f} to {d.high:+.4f}",
+            *(f"{d.p:.4f}", d.better or "-"),
+        ]
+        for d in versus.differences
+    ]
+    print_table(columns, rows, numbers=columns[1:6])
+    print(versus.verdict)
+    for note in versus.notes:
+        print(f"  {note}")
+    columns = [f"disagree most, of {versus.subset}", "truth", "A", "B", "apart"]
+    rows = [
+        [
+            " ".join(f"row {row + 1}" for row in d.rows),
+            *(f"{value:.3f}" for value in (d.truth, d.a, d.b, d.apart)),
+        ]
+        for d in versus.disagreements
+    ]
+    print_table(columns, rows, numbers=columns[1:])
+    for d in versus.disagreements:
+        for row, sequence in zip(d.rows, d.sequences, strict=True):
+            print(f"  row {row + 1}: {sequence}")

@@ -73,6 +73,17 @@ class Task(ABC):
         """
         raise BenchError(f"this task has no subset '{name}'.")
 
+    def links(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
+        """Name pairs of test rows that say much the same, such as overlapping windows: ``(K, 2)``.
+
+        Intervals of scores draw linked rows together. Rows with equal sequences need no naming.
+
+        Args:
+            test: The test rows.
+            directory: Where their files lie.
+        """
+        return np.empty((0, 2), dtype=np.int64)
+
     def lacking(self, test: TestSet, rows: str) -> str | None:
         """Name a missing file without which a part of the rows cannot be told from the others."""
         return None

@@ -12,13 +12,15 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.results import METRICS, PREDICTIONS, WEIGHTS, read_manifest, write_json
+from bench.study_runs import experiment, study_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -30,6 +32,7 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no word leaves the machine
     "DO_NOT_TRACK": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight idle processes fewer
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default waits 120, seven times
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "GIT_PYTHON_REFRESH": "quiet",
@@ -60,6 +63,17 @@ def sync(run: Path, home: Path) -> bool:
     Raises:
         BenchError: The server cannot be reached, or refuses.
     """
+    with connected(home) as (client, uri):
+        return _Sender(client, uri, run, home).send()
+
+
+@contextmanager
+def connected(home: Path) -> Iterator[tuple[MlflowClient, str]]:
+    """Give a client and the store's address for the length of a block.
+
+    Raises:
+        BenchError: The server cannot be reached, or refuses.
+    """
     quiet_environment()
     import mlflow
     from sqlalchemy.exc import SQLAlchemyError
@@ -68,7 +82,7 @@ def sync(run: Path, home: Path) -> bool:
     logging.getLogger("alembic").setLevel(logging.ERROR)
     uri = tracking_uri(home)
     try:
-        return _Sender(mlflow.MlflowClient(tracking_uri=uri), uri, run, home).send()
+        yield mlflow.MlflowClient(tracking_uri=uri), uri
     except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise BenchError(f"MLflow at {uri} cannot be written: {reason}") from None
@@ -145,25 +159,32 @@ class _Sender:
     def __init__(self, client: MlflowClient, uri: str, run: Path, home: Path) -> None:
         self._client, self._uri, self._run, self._home = client, uri, run, home
         self._manifest = read_manifest(run)
-        self._state: dict[str, Any] = {"uri": uri, "run_id": None, "lines": 0, "finished": False}
+        self._state: dict[str, Any] = {"uri": uri, "run_id": None, "lines": 0, "status": None}
         path = run / STATE
         if path.is_file():
             known = json.loads(path.read_text())
-            if known["uri"] == uri:
+            if known["uri"] == uri and "status" in known:
                 self._state = known
 
     def send(self) -> bool:
         """Send what is missing, noting every step; return whether anything was."""
-        if self._state["finished"]:
+        status, known = self._manifest["status"], self._state["status"]
+        if status == known and status != "running":
             return False
         if self._state["run_id"] is None:
             run_id = self._find() or self._create()
             self._log_settings(run_id)
             self._note(run_id=run_id)
         self._log_curves(self._state["run_id"])
-        if self._manifest["status"] != "running":
+        if known not in (None, "running"):  # it goes on
+            self._client.update_run(self._state["run_id"], status="RUNNING")
+            if known == "failed":
+                self._client.delete_tag(self._state["run_id"], "error")
+        if status == "interrupted":
+            self._client.set_terminated(self._state["run_id"], status="KILLED")
+        elif status != "running":
             self._log_outcome(self._state["run_id"])
-            self._note(finished=True)
+        self._note(status=status)
         return True
 
     def _note(self, **changes: Any) -> None:
@@ -171,21 +192,7 @@ class _Sender:
         write_json(self._run / STATE, self._state)
 
     def _experiment(self) -> str:
-        from mlflow import MlflowException
-
-        name = self._manifest["data"]["name"]
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
-            place = None
-            if self._uri.startswith("sqlite:"):  # else artifacts would land in the current folder
-                place = (self._home / "mlartifacts" / name).as_uri()
-            try:
-                return str(self._client.create_experiment(name, artifact_location=place))
-            except MlflowException:  # another run made it in the meantime
-                found = self._client.get_experiment_by_name(name)
-                if found is None:
-                    raise
-        return str(found.experiment_id)
+        return experiment(self._client, self._uri, self._home, self._manifest["data"]["name"])
 
     def _find(self) -> str | None:
         """Find the run by its tag: an earlier exchange may have ended before it was noted."""
@@ -203,6 +210,8 @@ class _Sender:
             "task.version": str(manifest["task"]["version"]),
             "recipe": manifest["recipe"]["name"],
             "preset": manifest["preset"],
+            "track": manifest.get("track", "open"),
+            "test_folder": manifest["data"].get("test_folder", ""),
             "data": manifest["data"]["name"],
             "fingerprint": manifest["data"]["fingerprint"] or "unknown",
             "verified": str(manifest.get("verified", True)).lower(),
@@ -212,6 +221,11 @@ class _Sender:
         }
         if "commit" in manifest["environment"]:
             tags["mlflow.source.git.commit"] = manifest["environment"]["commit"]
+        if study := manifest.get("study"):
+            parent = study_run(self._client, self._experiment(), study["name"])
+            tags |= {"mlflow.parentRunId": parent, "trial": str(study["trial"])}
+        if tuned := manifest.get("tuned"):
+            tags |= {f"tuned.{name}": str(value) for name, value in tuned.items()}
         run = self._client.create_run(
             self._experiment(),
             start_time=_milliseconds(manifest["created"]),
@@ -259,7 +273,8 @@ class _Sender:
             ]
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
-        self._note(lines=len(lines))
+        # A run that goes on from a checkpoint repeats its last lines: they were sent.
+        self._note(lines=max(len(lines), self._state["lines"]))
 
     def _log_outcome(self, run_id: str) -> None:
         from mlflow.entities import Metric
@@ -276,6 +291,8 @@ class _Sender:
         }
         # At step 0, so that MLflow draws bars to compare and not single points of a curve.
         points = [Metric(k, float(v), time, 0) for k, v in figures.items() if v is not None]
+        if manifest["status"] != "finished":  # it may go on, and then have them twice
+            points = []
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
         for name in ("manifest.json", METRICS, PREDICTIONS, WEIGHTS):
@@ -283,11 +300,12 @@ class _Sender:
                 self._client.log_artifact(run_id, str(self._run / name))
         tags = {"error": manifest["error"][:5000]} if "error" in manifest else {}
         if "scored" in manifest:
-            keys = ("rows", "test", "subsets")
-            tags |= {f"scored.{key}": manifest["scored"][key] for key in keys}
+            keys = ("version", "rows", "test", "subsets")
+            tags |= {f"scored.{key}": str(manifest["scored"][key]) for key in keys}
         for tag, value in tags.items():
             self._client.set_tag(run_id, tag, value)
-        status = {"finished": "FINISHED", "failed": "FAILED"}[manifest["status"]]
+        ends = {"finished": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
+        status = ends[manifest["status"]]
         self._client.set_terminated(run_id, status=status, end_time=time)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from bench.cards import ModelCard, Source
 from bench.model import FittedModel
 from bench.recipe import Recipe
 from bench.settings import setting
+from bench.space import Range, Spaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +34,7 @@ class KmerRidge(FittedModel):
     """See the module docstring."""
 
     Config = KmerRidgeConfig
+    space: ClassVar[Spaces] = {"k": Range(3, 7), "alpha": Range(1, 1e5, log=True)}
     card = ModelCard(
         summary="ridge regression on k-mer counts; no training loop",
         source=Source(
@@ -81,16 +84,18 @@ class KmerRidge(FittedModel):
         values, vectors = np.linalg.eigh(covariance)
         kept = values > values[-1] * 1e-12  # counts of one length sum to a constant: rank is lost
         root = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
-        ridge = Ridge(alpha=self.config.alpha, fit_intercept=False)
-        ridge.fit(root, vectors[:, kept].T @ moment / np.sqrt(values[kept]))
-        weight = torch.from_numpy(ridge.coef_).to(mean.device)
+        weight = torch.zeros_like(mean)
+        if values[-1] > 0:  # else all rows have the same words
+            ridge = Ridge(alpha=self.config.alpha, fit_intercept=False)
+            ridge.fit(root, vectors[:, kept].T @ moment / np.sqrt(values[kept]))
+            weight = torch.from_numpy(ridge.coef_).to(mean.device)
         self.weight.copy_(weight)
         self.intercept.copy_(target_mean - mean @ weight)
 
 
 def kmer_counts(tokens: Tensor, k: int) -> Tensor:
     """Count the words of k letters in every row: ``(B, L)`` tokens -> ``(B, 4**k)`` float32."""
-    windows = tokens.shape[1] - k + 1
+    windows = max(tokens.shape[1] - k + 1, 0)
     word = torch.zeros(len(tokens), windows, dtype=torch.int64, device=tokens.device)
     whole = torch.ones_like(word, dtype=torch.bool)
     for offset in range(k):

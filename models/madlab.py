@@ -20,19 +20,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.cards import ModelCard, Published, Source
+from bench.cards import ModelCard, Source
 from bench.errors import BenchError
 from bench.model import Model
 from bench.recipe import Preset, Recipe
 from bench.sequences import Layout
 from bench.settings import setting
+from bench.space import Choice, Range, Spaces
 
+from .layers.channels_last import Linear
 from .layers.keras import variance_scaling_
 from .layers.one_hot import OneHot
+from .layers.swish_lstm import SwishBiLSTM
 
 WIDTHS = (15, 20, 25, 30)
 _LARGEST_STATE = 10.0  # on random DNA; sound draws stay below 4, exploding ones pass 1e6
-_CODE = "github.com/de-Boer-Lab/random-promoter-dream-challenge-2022 at 17d2071, MadLab"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,12 @@ class MadLab(Model):
     """See the module docstring."""
 
     Config = MadLabConfig
+    space: ClassVar[Spaces] = {
+        "hidden": Choice((48, 96, 192)),
+        "blocks": Range(0, 4),
+        "attention_heads": Choice((1, 2, 4)),
+        "units": Choice((4, 8, 16)),
+    }
     card = ModelCard(
         summary="multi-scale CNN, Enformer-style relative attention, swish BiLSTM",
         source=Source(
@@ -86,22 +94,6 @@ class MadLab(Model):
             "the authors' 36,743 steps, counted for batches of 128 but run with 1,024, are that.",
             "Half of the single-bin rows leave the training split only, so that every run "
             "validates on the same kind of rows.",
-        ),
-        published=(
-            Published(
-                task="dream",
-                metric="validation mse",
-                value=0.4494,
-                setting="standardized target, 2% of rows, half of the singletons dropped",
-                source=f"{_CODE}, report",
-            ),
-            Published(
-                task="dream",
-                metric="validation pearson squared",
-                value=0.5719,
-                setting="called Pearson; the program squares it, so r = .756",
-                source=f"{_CODE}, report and Train_test_code.ipynb",
-            ),
         ),
     )
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {
@@ -226,8 +218,8 @@ class TransformerBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(hidden, eps=1e-3)
         self.attention = RelativeAttention(hidden, config.attention_heads, positions)
         self.ffn_norm = nn.LayerNorm(hidden, eps=1e-3)
-        self.widen = nn.Linear(hidden, 2 * hidden)
-        self.narrow = nn.Linear(2 * hidden, hidden)
+        self.widen = Linear(hidden, 2 * hidden)
+        self.narrow = Linear(2 * hidden, hidden)
         for linear in (self.widen, self.narrow):  # Sonnet's default
             deviation = linear.in_features**-0.5
             nn.init.trunc_normal_(linear.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
@@ -254,11 +246,11 @@ class RelativeAttention(nn.Module):
         # One head's width sets the number of features, as in Enformer's code.
         features = relative_features(positions, self.size // 6 * 6)
         self.register_buffer("features", features, persistent=False)
-        self.query, self.key, self.value = (nn.Linear(hidden, hidden, bias=False) for _ in range(3))
+        self.query, self.key, self.value = (Linear(hidden, hidden, bias=False) for _ in range(3))
         self.relative_key = nn.Linear(features.shape[1], hidden, bias=False)
         self.content_bias = nn.Parameter(torch.empty(1, heads, 1, self.size))
         self.position_bias = nn.Parameter(torch.empty(1, heads, 1, self.size))
-        self.out = nn.Linear(hidden, hidden)
+        self.out = Linear(hidden, hidden)
         for linear in (self.query, self.key, self.value, self.relative_key):
             variance_scaling_(linear.weight, linear.in_features, linear.out_features, scale=2)
         for bias in (self.content_bias, self.position_bias):
@@ -284,40 +276,6 @@ class RelativeAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return torch.unflatten(x, -1, (self.heads, self.size)).transpose(1, 2)
-
-
-class SwishBiLSTM(nn.Module):
-    """A bidirectional LSTM with swish for tanh; returns the last state of either direction."""
-
-    def __init__(self, inputs: int, units: int) -> None:
-        super().__init__()
-        self.units = units
-        # Axis 0: forward, backward. Gates along the last axis: input, forget, cell, output.
-        self.kernel = nn.Parameter(torch.empty(2, inputs, 4 * units))
-        self.recurrent = nn.Parameter(torch.empty(2, units, 4 * units))
-        self.bias = nn.Parameter(torch.zeros(2, 1, 4 * units))
-        with torch.no_grad():
-            self.bias[..., units : 2 * units] = 1  # Keras opens the forget gate
-        self.draw()
-
-    def draw(self) -> None:
-        """Draw both directions' kernels as Keras does: He-normal, orthogonal."""
-        for kernel, recurrent in zip(self.kernel, self.recurrent, strict=True):
-            variance_scaling_(kernel, *kernel.shape, scale=2)
-            nn.init.orthogonal_(recurrent)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, L, inputs)`` to ``(B, 2 units)``; both directions advance together."""
-        both = torch.stack([x, x.flip(1)]).flatten(1, 2)  # (2, B * L, inputs)
-        gates = torch.baddbmm(self.bias, both, self.kernel).float()
-        gates = gates.view(2, *x.shape[:2], -1)  # (2, B, L, 4U)
-        h = c = gates.new_zeros(2, len(x), self.units)
-        with torch.autocast(x.device.type, enabled=False):  # rounding would add up over L steps
-            for step in gates.unbind(2):
-                i, f, g, o = torch.baddbmm(step, h, self.recurrent).chunk(4, dim=-1)
-                c = torch.sigmoid(f) * c + torch.sigmoid(i) * functional.silu(g)
-                h = torch.sigmoid(o) * functional.silu(c)
-        return h.transpose(0, 1).flatten(1)
 
 
 def relative_features(length: int, count: int) -> Tensor:

@@ -21,18 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.cards import ModelCard, Published, Source
+from bench.cards import ModelCard, Source
 from bench.errors import BenchError
 from bench.model import Model
 from bench.recipe import Preset, Recipe
 from bench.sequences import MASK, Layout, N
 from bench.settings import setting
+from bench.space import Choice, Range, Spaces
 
+from .layers.channels_last import Depthwise, Linear
 from .layers.keras import glorot_uniform_
 from .layers.one_hot import OneHot
-
-_TALK = "github.com/gongx030/dream_PGE at b0db8c5, rsgdream_talk.pdf, ablation tables"
-_NOTEBOOK = "github.com/gongx030/dream_PGE at 845e69f, mode_training.ipynb"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +60,16 @@ class Proformer(Model):
     """See the module docstring."""
 
     Config = ProformerConfig
+    space: ClassVar[Spaces] = {
+        "expression_heads": Choice((1, 8, 32)),
+        "dim": Choice((64, 128, 256, 512)),
+        "blocks": Range(1, 6),
+        "attention_heads": Choice((1, 2, 4, 8)),
+        "k": Range(3, 12),
+        "kernel": Choice((7, 15, 31)),
+        "dropout": Range(0, 0.3),
+        "mask_ratio": Range(0, 0.2),
+    }
     card = ModelCard(
         summary="macaron transformer over k-mers, many expression heads, mask filling",
         source=Source(
@@ -81,30 +90,6 @@ class Proformer(Model):
             "left them out, which would change the rows that are scored.",
             "Adam's epsilon is added after bias correction (PyTorch), not before (Keras).",
             "The pooled head keeps mask filling, so that the two heads differ in nothing else.",
-        ),
-        published=(
-            Published(
-                task="dream",
-                metric="validation pearson",
-                value=0.7501,
-                setting="final model, 95/5 split, epoch 6 of 20, one seed",
-                source=_NOTEBOOK,
-            ),
-            Published(
-                task="dream",
-                metric="validation pearson",
-                value=0.7226,
-                setting="10% of the training rows; dim 128, 8 blocks, 4 attention heads, "
-                "64 expression heads",
-                source=_TALK,
-            ),
-            Published(
-                task="dream",
-                metric="validation pearson",
-                value=0.0145,
-                setting="the same with the pooled head: training collapsed",
-                source=_TALK,
-            ),
         ),
     )
     presets: ClassVar[Mapping[str, Preset]] = {
@@ -243,8 +228,8 @@ class Block(nn.Module):
         dim = config.dim
         self.first = FeedForward(config)
         self.conv_norm = nn.LayerNorm(dim, eps=1e-6)
-        self.depthwise = nn.Conv1d(dim, dim, config.kernel, padding="same", groups=dim, bias=False)
-        self.pointwise = nn.Linear(dim, dim)
+        self.depthwise = Depthwise(dim, config.kernel)
+        self.pointwise = Linear(dim, dim)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.attention = Attention(dim, config.attention_heads)
         self.second = FeedForward(config)
@@ -259,8 +244,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, T, D)`` to the same shape."""
         x = x + 0.5 * self.first(x)
-        local = self.depthwise(self.conv_norm(x).transpose(1, 2)).transpose(1, 2)
-        x = x + self.dropout(functional.relu(self.pointwise(local)))
+        local = self.pointwise(self.depthwise(self.conv_norm(x)))
+        x = x + self.dropout(functional.relu(local))
         x = self.norm(x)  # the residual of the attention is the normalized x, as in the original
         x = x + self.attention(x)
         return x + 0.5 * self.second(x)
@@ -272,8 +257,8 @@ class FeedForward(nn.Module):
     def __init__(self, config: ProformerConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.widen = nn.Linear(config.dim, 4 * config.dim, bias=False)
-        self.narrow = nn.Linear(2 * config.dim, config.dim, bias=False)
+        self.widen = Linear(config.dim, 4 * config.dim, bias=False)
+        self.narrow = Linear(2 * config.dim, config.dim, bias=False)
         self.dropout = nn.Dropout(config.dropout)
         self.gate = functional.silu if config.ffn == "swiglu" else torch.sigmoid
 
@@ -289,8 +274,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.dim, self.heads = dim, heads
-        self.query, self.key, self.value = (nn.Linear(dim, heads * dim) for _ in range(3))
-        self.out = nn.Linear(heads * dim, dim)
+        self.query, self.key, self.value = (Linear(dim, heads * dim) for _ in range(3))
+        self.out = Linear(heads * dim, dim)
 
     def initialize(self) -> None:
         """Draw from Keras' limits for its three-axis kernels."""

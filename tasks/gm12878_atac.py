@@ -21,7 +21,7 @@ from bench.dataset import Dataset, TestSet
 from bench.download import RemoteFile
 from bench.errors import BenchError
 from bench.homology import nearest
-from bench.leaderboards.published import talk_ablation
+from bench.leaderboards.clusters import link_overlapping
 from bench.report import Screen
 from bench.settings import as_dict, setting
 from bench.task import Task
@@ -63,7 +63,6 @@ class Gm12878Atac(Task):
             url="https://www.encodeproject.org/experiments/ENCSR637XSC/",
             license="ENCODE data use policy: free with citation",
         ),
-        published=talk_ablation("gm12878-atac"),
     )
     files = (
         RemoteFile(name=SIGNAL, url=_ENCODE.format("ENCFF667MDI", "bigWig")),
@@ -96,6 +95,13 @@ class Gm12878Atac(Task):
         """Read the test windows, with strata of what training has seen of them."""
         folder = self._windows(directory)
         return _test_set(folder, read_windows(folder))
+
+    def links(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
+        """Link test windows that overlap: their signal is much the same."""
+        import polars as pl
+
+        table = read_windows(self._windows(directory)).filter(pl.col("split") == "test")
+        return link_overlapping(*(table[name].to_numpy() for name in ("chrom", "start", "end")))
 
     @classmethod
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:

@@ -168,7 +168,7 @@ RUN = ("run", "--model", "kmer-ridge", "--task", "dream")
         ((*RUN, "--data", "nowhere"), "--data nowhere: no such folder."),
         (RUN, "`bench data get dream` fetches it (so does --download)"),
         ((*RUN, "--rows", "5000"), "--rows goes with --simulate."),
-        (("run", "--task", "dream"), "Missing option '--model'"),
+        (("run", "--task", "dream"), "--model is missing"),
         (("runs",), "Try `bench demo`."),
     ],
 )

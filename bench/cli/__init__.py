@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 import bench
-from bench.cli import data, reports, training
+from bench.cli import boards, data, reports, search, speed, training
 from bench.cli.options import Commands
 from bench.errors import BenchError
 
@@ -22,6 +22,8 @@ def cli() -> None:
 
 for command in (
     *(training.run, training.score, training.predict, training.demo),
+    *(search.search, speed.plan, speed.profile),
+    *(boards.leaderboard, boards.compare, boards.export, boards.import_),
     *(reports.runs, reports.models, reports.tasks),
     *(data.data, reports.sync, reports.ui),
 ):
@@ -37,8 +39,9 @@ def main() -> NoReturn:
     try:
         status = cli.main(prog_name="bench", standalone_mode=False)
     except BenchError as error:
-        click.echo(f"bench: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+        if not _in_rank(error):
+            click.echo(f"bench: {' '.join(str(error).split())}", err=True)
+        sys.exit(error.exit_status)
     except click.ClickException as error:
         message = error.format_message()
         click.echo(f"bench: {message}", err=True)
@@ -50,6 +53,22 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:  # a full disk, a folder one may not read: not ours to trace
-        click.echo(f"bench: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        told = BenchError(f"{error.filename or 'output'}: {error.strerror or error}")
+        if not _in_rank(told):
+            click.echo(f"bench: {told}", err=True)
         sys.exit(2)
+    except Exception as error:
+        if _in_rank(error):
+            sys.exit(1)
+        raise
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _in_rank(error: Exception) -> bool:
+    """Leave the error to the process that started this one as a rank, if it was so."""
+    if "TORCHELASTIC_ERROR_FILE" not in os.environ:
+        return False
+    from bench.training.launch import record
+
+    record(error)
+    return True

@@ -30,13 +30,19 @@ def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--space", is_flag=True, help="Print what `bench search` varies of this model.")
 @plugins
 @as_json
-def models(*, name: str | None, as_json: bool) -> None:
+def models(*, name: str | None, space: bool, as_json: bool) -> None:
     """List the models, or print one's card: settings, recipe, published results."""
     from bench import cards_view
 
-    card = cards_view.all_models() if name is None else cards_view.model_card(name)
+    if space and name is None:
+        raise BenchError("--space goes with a model's name. `bench models` lists them.")
+    if space and name is not None:
+        card: cards_view.Card = cards_view.model_space(name)
+    else:
+        card = cards_view.all_models() if name is None else cards_view.model_card(name)
     print_json(card) if as_json else cards_view.show(card)
 
 
@@ -59,7 +65,9 @@ def sync(*, home: Path | None) -> None:
     from bench import results, tracking
 
     directory = results.home(home)
-    sent = [path for path in results.find_runs(directory) if tracking.sync(path, directory)]
+    folders = [directory, *sorted((directory / "studies").glob("*"))]  # with the trials of searches
+    runs = [path for folder in folders for path in results.find_runs(folder)]
+    sent = [path for path in runs if tracking.sync(path, directory)]
     click.echo(f"{len(sent)} runs sent to {tracking.tracking_uri(directory)}")
 
 

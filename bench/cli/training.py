@@ -2,75 +2,63 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.cli.asked import DECIDES, asks_for_a_run, requested, resumed
 from bench.cli.options import Folder, as_json, home_option, plugins, print_json
 from bench.errors import BenchError
 
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
+
 
 @click.command()
-@click.option("--model", required=True, help="A name from `bench models`.")
-@click.option("--task", required=True, help="A name from `bench tasks`.")
-@click.option("--recipe", default="standard", show_default=True, help="standard or paper.")
-@click.option(
-    "--preset",
-    default="paper",
-    show_default=True,
-    help="Size and budget: smoke (a minute on two cores), quick, or the paper's.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="SECTION.FIELD=VALUE",
-    help="Change a field of model, recipe or task; may be repeated.",
-)
-@click.option("--data", type=Folder, help="Folder of the data.  [BENCH_DATA/TASK, else the cache]")
-@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
-@click.option("--download", is_flag=True, help="Fetch first what is missing of the data.")
-@click.option("--simulate", is_flag=True, help="Train and test on a simulated assay.")
-@click.option("--rows", type=click.IntRange(1000), help="Simulated rows.  [100000]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="Short for --set recipe.epochs=N.")
-@click.option("--max-steps", type=click.IntRange(1), help="Plan for so many updates at most.")
+@asks_for_a_run
 @click.option("--max-time", type=click.FloatRange(0), metavar="MINUTES", help="Stop training then.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
-@click.option("--compile", "compiled", is_flag=True, help="Trace the model with torch.compile.")
+@click.option("--devices", type=click.IntRange(1), default=1, help="Train on so many here.")
+@click.option("--resume", metavar="RUN", help="Go on with a run: its folder or name.")
+@click.option("--force", is_flag=True, help="Train although the same run is finished or begun.")
+@click.option(
+    "--checkpoint-minutes",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Save the state so often, and after validations.",
+)
 @click.option("--no-tracking", is_flag=True, help="Write the run's folder only, not to MLflow.")
-@home_option
-@plugins
 @as_json
+@click.pass_context
 def run(
+    ctx: click.Context,
+    /,
     *,
-    assignments: tuple[str, ...],
-    simulate: bool,
-    rows: int | None,
-    max_time: float | None,
+    devices: int,
+    resume: str | None,
     no_tracking: bool,
     as_json: bool,
-    **request: Any,
+    **asked: Any,
 ) -> None:
-    """Train a model on a task, score it on the test rows, record the result."""
-    from bench.report import Screen
-    from bench.request import Request
-    from bench.run import execute
-    from bench.settings import split_assignments
+    """Train a model on a task, score it on the test rows, record the result.
 
-    if rows is not None and not simulate:
-        raise BenchError("--rows goes with --simulate. For a part of real data: task.fraction.")
-    manifest = execute(
-        Request(
-            overrides=split_assignments(assignments),
-            simulate_rows=(rows or 100_000) if simulate else None,
-            max_seconds=None if max_time is None else max_time * 60,
-            **request,
-        ),
-        Screen(quiet=as_json),
-        tracked=not no_tracking,
-    )
+    A run that was interrupted goes on where it was by the same command.
+    """
+    from bench.report import Screen
+    from bench.run import execute
+    from bench.training.launch import launch
+
+    if resume is None:
+        request = requested(**asked)
+    else:
+        typed = [name for name in DECIDES if ctx.get_parameter_source(name) is _COMMAND_LINE]
+        request = resumed(resume, typed, asked)
+    if launch(devices, request.device, sys.argv[1:]):
+        return
+    manifest = execute(request, Screen(quiet=as_json), tracked=not no_tracking)
+    if not manifest:  # a rank that does not lead
+        return
     if as_json:
         print_json(manifest)
     else:

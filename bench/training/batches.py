@@ -59,22 +59,30 @@ class Batches:
     def __len__(self) -> int:
         return len(self._sequences)
 
-    def in_order(self, size: int) -> Iterator[Pair]:
-        """Yield all rows, first to last, ``size`` at a time."""
-        parts = (slice(start, start + size) for start in range(0, len(self), size))
-        return self._made(parts)
+    def in_order(self, size: int, *, first: int = 0, every: int = 1) -> Iterator[Pair]:
+        """Yield all rows, first to last, ``size`` at a time, or only every so many batches."""
+        starts = range(first * size, len(self), every * size)
+        return self._made(slice(start, start + size) for start in starts)
 
-    def shuffled(self, size: int, seed: int) -> Iterator[Pair]:
+    def shuffled(
+        self, size: int, seed: int, *, start: int = 0, cut: int = 1, mine: range = range(1)
+    ) -> Iterator[Pair]:
         """Yield batches for ever, pass after pass; rows that fill no batch wait for the next pass.
 
         Args:
             size: Rows a batch, at most as many as there are.
             seed: Decides the order.
+            start: Batches to leave out at the beginning.
+            cut: Equal parts of every batch; ``size`` is a multiple of it.
+            mine: Which of those parts to yield, one by one.
         """
+        a_pass, part = len(self) // size, size // cut
         return self._made(
-            order[start : start + size]
-            for order in (self.order(seed, number) for number in itertools.count())
-            for start in range(0, len(self) - size + 1, size)
+            order[place + number * part : place + (number + 1) * part]
+            for count in itertools.count(start // a_pass)
+            for order in (self.order(seed, count),)
+            for place in range(max(start - count * a_pass, 0) * size, a_pass * size, size)
+            for number in mine
         )
 
     def order(self, seed: int, number: int) -> Tensor:

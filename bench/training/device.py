@@ -6,21 +6,59 @@ import os
 import platform
 import resource
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
 from bench.errors import BenchError
 
 
-def choose_device(name: str) -> torch.device:
+class OutOfMemoryError(BenchError):
+    """The device has too little memory for so many rows at once."""
+
+
+@contextmanager
+def out_of_memory(rows: int | None, device: torch.device) -> Iterator[None]:
+    """Turn a lack of memory inside the block into what to do about it.
+
+    Args:
+        rows: Rows that go through the network at once, if there is a network.
+        device: Whose memory.
+
+    Raises:
+        OutOfMemoryError: There was too little.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # a CPU's allocator raises the latter
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(
+            words in str(error) for words in ("not enough memory", "can't allocate memory")
+        ):
+            raise
+        advice = "Take a smaller model."
+        if rows is not None and rows > 1:
+            advice = f"Try --batch-per-device {rows // 2}: the same batch in smaller slices."
+        raise OutOfMemoryError(
+            f"{device} is out of memory with {rows or 'all'} sequences at once. {advice}"
+        ) from None
+
+
+def choose_device(name: str, local: int | None = None) -> torch.device:
     """Return the device called ``name``; "auto" is the first CUDA device, else the CPU.
+
+    Args:
+        name: As torch calls it, or "auto".
+        local: Number of this rank on its machine, where there are several: it takes the CUDA
+            device of that number.
 
     Raises:
         BenchError: torch knows no such device, or this machine has none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local is not None:
+        name = f"cuda:{local}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
@@ -47,11 +85,17 @@ def peak_memory(device: torch.device) -> int:
 
 def room_for_rows(device: torch.device) -> int:
     """Return the bytes that encoded rows may take on a device: half of what is free there."""
+    free = free_memory(device)
+    return sys.maxsize if free is None else free // 2
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return a device's free bytes, the machine's for a CPU; None on macOS, which swaps."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
+        return torch.cuda.mem_get_info(device)[0]
     if not hasattr(os, "sysconf") or "SC_AVPHYS_PAGES" not in os.sysconf_names:
-        return sys.maxsize  # macOS does not tell, and swaps
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return None
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def describe_device(device: torch.device) -> dict[str, str | int]:

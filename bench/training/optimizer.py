@@ -13,7 +13,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if recipe.optimizer == "adam":
         betas = (recipe.beta1, recipe.beta2)
-        return torch.optim.Adam(parameters, lr=recipe.lr, betas=betas, eps=recipe.eps)
+        return torch.optim.Adam(parameters, recipe.lr, betas, recipe.eps, fused=True)
     return torch.optim.RMSprop(parameters, lr=recipe.lr, alpha=recipe.rho, eps=recipe.eps)
 
 

@@ -9,24 +9,26 @@ from numpy.typing import NDArray
 from bench.model import Model
 from bench.training.batches import Batches
 from bench.training.device import autocast
+from bench.training.ranks import ALONE, Ranks
 
 _BATCH = 1024
 
 
 @torch.no_grad()
-def predict(model: Model, batches: Batches) -> NDArray[np.float32]:
+def predict(model: Model, batches: Batches, ranks: Ranks = ALONE) -> NDArray[np.float32]:
     """Return a model's standardized predictions for all rows, in order, ``(N,)``.
 
-    The model's training mode is left as it was.
+    Every rank predicts its share of the batches and gets all predictions. The model's training
+    mode is left as it was.
     """
     training = model.training
     model.eval()
-    out = torch.empty(len(batches), device=batches.device)
-    start = 0
+    out = torch.zeros(len(batches), device=batches.device)
+    start = ranks.rank * _BATCH
     with autocast(out.device):
-        for tokens, _ in batches.in_order(_BATCH):
+        for tokens, _ in batches.in_order(_BATCH, first=ranks.rank, every=ranks.size):
             out[start : start + len(tokens)] = model(tokens)
-            start += len(tokens)
+            start += ranks.size * _BATCH
     model.train(training)
-    predictions: NDArray[np.float32] = out.cpu().numpy()
+    predictions: NDArray[np.float32] = ranks.sum(out).cpu().numpy()  # others' rows are 0: exact
     return predictions

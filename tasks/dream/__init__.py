@@ -20,7 +20,6 @@ from bench.cards import Source, TaskCard
 from bench.dataset import Dataset, Split, TestSet
 from bench.encoded import open_table
 from bench.errors import BenchError
-from bench.leaderboards.published import talk_ablation
 from bench.settings import as_dict, setting
 from bench.task import Task
 from bench.tasks.dream import scoring
@@ -63,7 +62,6 @@ class Dream(Task):
             url="https://zenodo.org/records/10633252",
             license="as stated on the record",
         ),
-        published=talk_ablation("dream"),
     )
 
     options: DreamOptions

@@ -44,3 +44,11 @@ def test_fitting_in_chunks_equals_fitting_at_once() -> None:
     whole.fit([(tokens, target)])
     parts.fit(zip(torch.split(tokens, 7), torch.split(target, 7), strict=True))
     torch.testing.assert_close(whole.weight, parts.weight)
+
+
+@pytest.mark.parametrize("letters", [2, 30])
+def test_rows_without_words_or_all_alike_are_predicted_by_the_mean(letters: int) -> None:
+    tokens = torch.zeros(10, letters, dtype=torch.uint8)
+    model = Ours(Ours.Config(k=3), letters)
+    model.fit([(tokens, torch.arange(10.0))])
+    np.testing.assert_allclose(model(tokens), 4.5)

@@ -133,15 +133,6 @@ def test_windows_of_another_split_are_not_taken_for_this_one(simulated: Path) ->
     assert len(read(simulated / "windows-paper", "paper").train)
 
 
-def test_the_talks_cells_are_on_the_cards() -> None:
-    atac, dream = Atac.card.published, TASKS.get("dream").card.published
-    assert (len(atac), len(dream)) == (48, 72)
-    best = max(atac, key=lambda cell: cell.value)
-    assert best.value == 0.4964
-    assert best.setting == "dim 128, 4 attention heads, 4 blocks, 8 outputs"
-    assert all("10% of training rows" in cell.setting for cell in dream)
-
-
 def test_a_data_set_is_built_from_files_of_ones_own(
     simulated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

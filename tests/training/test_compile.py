@@ -12,6 +12,7 @@ from bench.recipe import Plan, Recipe
 from bench.registry import MODELS
 from bench.training.batches import Batches
 from bench.training.loop import train
+from bench.training.watch import Controls
 from tests.training.test_loop import batches_of
 
 Proformer = MODELS.get("proformer")
@@ -41,7 +42,16 @@ def losses(*, compiled: bool) -> list[float]:
     chance: dict[str, Any] = {"dropout": 0.0, "mask_ratio": 0.0}  # compiled, it falls otherwise
     model = Proformer(Proformer.Config(**sizes, **chance), 40)
     told, plan = Losses(), Plan.of(RECIPE, 16)
-    train(model, batches(1), batches(2), RECIPE, plan, seed=0, progress=told, compiled=compiled)
+    train(
+        model,
+        batches(1),
+        batches(2),
+        RECIPE,
+        plan,
+        seed=0,
+        progress=told,
+        controls=Controls(compiled=compiled),
+    )
     return told
 
 

@@ -15,6 +15,7 @@ from bench.sequences import Sequences, Tokens
 from bench.training.batches import Batches
 from bench.training.loop import DivergedError, train
 from bench.training.predict import predict
+from bench.training.watch import Controls
 
 
 def gc_content(rows: int, seed: int) -> Batches:
@@ -178,7 +179,9 @@ def test_predictions_that_never_vary_have_no_score() -> None:
 
 
 def test_a_time_limit_stops_and_still_validates() -> None:
-    trained, watch = run(Letters(), Recipe(batch_size=64, epochs=1000), max_seconds=0.2)
+    trained, watch = run(
+        Letters(), Recipe(batch_size=64, epochs=1000), controls=Controls(max_seconds=0.2)
+    )
     assert trained.steps < 10_000
     assert trained.steps in watch.epochs
 
@@ -221,8 +224,8 @@ def test_the_other_strand_is_appended_backwards() -> None:
     assert "".join("ACGTN"[t] for t in both) == "AACGNNCGTT"
 
 
-def test_math_of_the_meter_survives_no_report() -> None:
-    """A run shorter than a second reports at its end all the same."""
+def test_looks_are_at_most_doubled_apart_and_the_last_update_is_seen() -> None:
+    """A run shorter than a second looks a few times only, and at its end all the same."""
     _, watch = run(Letters(), Recipe(batch_size=64, epochs=1))
-    assert watch.steps == [10]
+    assert watch.steps == [1, 3, 7, 10]
     assert math.isfinite(watch.epochs[10]["train/loss"])

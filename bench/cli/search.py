@@ -1,0 +1,220 @@
+"""The command that searches settings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from bench.cli.options import Folder, as_json, home_option, plugins, print_json
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.search.opening import Typed
+
+
+def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    seeds = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
+    if len(seeds) != len(text.split(",")) or len(set(seeds)) < len(seeds):
+        raise BenchError(f"--seeds takes different whole numbers, as in 0,1,2; got '{text}'.")
+    return seeds
+
+
+@click.command()
+@click.option("--model", help="A name from `bench models`.")
+@click.option("--task", help="A name from `bench tasks`.")
+@click.option("--recipe", default="standard", show_default=True, help="standard or paper.")
+@click.option("--preset", default="paper", show_default=True, help="Size and budget of a run.")
+@click.option(
+    "--space",
+    "spaces",
+    multiple=True,
+    metavar="SECTION.FIELD=SPACE",
+    help="Vary a field of model or recipe over 64,128 or 1..6 or log:1e-4..1e-2, or fix it by one "
+    "value; may be repeated.  [as `bench models NAME --space` shows]",
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="SECTION.FIELD=VALUE",
+    help="Fix a field of model, recipe or task; may be repeated.",
+)
+@click.option("--data", type=Folder, help="Folder of the data.  [as for `bench run`]")
+@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
+@click.option("--simulate", is_flag=True, help="Search on a simulated assay.")
+@click.option("--rows", type=click.IntRange(1000), help="Simulated rows.  [100000]")
+@click.option(
+    "--trials", type=click.IntRange(1), help="Finished trials, of all workers together.  [100]"
+)
+@click.option(
+    "--timeout", type=click.FloatRange(0), metavar="MINUTES", help="Start no trial after so long."
+)
+@click.option("--epochs", type=click.IntRange(1), help="Shorter trials; refits are not shortened.")
+@click.option(
+    "--fraction",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Trials on a part of the training rows; refits use all.",
+)
+@click.option("--max-steps", type=click.IntRange(1), help="Updates of a run, at most.")
+@click.option("--seeds", callback=_seeds, help="A trial is the mean over these.  [0]")
+@click.option(
+    "--sampler",
+    type=click.Choice(["tpe", "random", "grid", "cmaes", "quasi-random"]),
+    default="tpe",
+    show_default=True,
+)
+@click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--no-pruning", is_flag=True, help="Finish trials that are behind, too.")
+@click.option("--max-params", type=click.IntRange(1), help="Larger models are infeasible.")
+@click.option(
+    "--max-memory",
+    type=click.FloatRange(0, min_open=True),
+    metavar="GB",
+    help="Trials that take more are infeasible.",
+)
+@click.option("--refit", type=click.IntRange(1), metavar="K", help="Then run the K best in full.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--beat",
+    type=click.FloatRange(0, min_open=True),
+    default=15.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two signs of life; a worker that misses four is given up.",
+)
+@click.option(
+    "--storage",
+    metavar="PLACE",
+    help="A journal file or a database's URL.  [HOME/studies/NAME.log]",
+)
+@click.option("--study", "name", metavar="NAME", help="[made of model, data and a hash]")
+@click.option("--resume", is_flag=True, help="Go on with a study; it knows its settings.")
+@click.option("--status", "shown", flag_value="status", help="Print how a study stands.")
+@click.option(
+    "--best", "shown", flag_value="best", help="Print the command that runs the best trial again."
+)
+@click.option("--dashboard", "shown", flag_value="dashboard", help="Open optuna-dashboard on it.")
+@click.option("--export", "table", type=Folder, help="Write its trials to a CSV file.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@click.option("--devices", type=click.IntRange(1), default=1, help="Train a trial on so many here.")
+@click.option("--no-tracking", is_flag=True, help="Write folders only, not to MLflow.")
+@click.option("--child", is_flag=True, hidden=True, help="One of the processes of --workers.")
+@home_option
+@plugins
+@as_json
+@click.pass_context
+def search(
+    context: click.Context,
+    /,
+    *,
+    shown: str | None,
+    table: Path | None,
+    name: str | None,
+    storage: str | None,
+    home: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search a model's settings for the best validation score; never looks at the test rows."""
+    from bench import results
+
+    home = results.home(home)
+    if shown is None and table is None:
+        typed = [
+            option.opts[0]
+            for option in context.command.params
+            if option.name in _KEPT
+            and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+        ]
+        _work(typed, name=name, storage=storage, home=home, as_json=as_json, **options)
+        return
+    from bench.search import views
+
+    if shown == "dashboard":
+        views.dashboard(storage, name, home)
+    if table is not None:
+        click.echo(views.export(storage, name, home, table), err=True)
+    if shown == "best":
+        click.echo(views.best(storage, name, home))
+    if shown == "status":
+        found = views.status(storage, name, home)
+        print_json(found.as_json()) if as_json else found.show()
+
+
+_KEPT = (
+    *("model", "task", "recipe", "preset", "spaces", "assignments", "test_data", "simulate"),
+    *("rows", "epochs", "fraction", "max_steps", "seeds", "sampler", "sampler_seed", "beat"),
+    *("no_pruning", "max_params", "max_memory"),
+)  # what a study keeps
+
+
+def _work(
+    typed: list[str],
+    *,
+    resume: bool,
+    model: str | None,
+    no_tracking: bool,
+    timeout: float | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search, and print what came of it."""
+    from bench.report import Screen
+    from bench.search.command import Asked, search
+    from bench.training.launch import launch
+
+    if options["devices"] > 1 and options["workers"] > 1:
+        raise BenchError("--devices and --workers exclude each other: give one of them.")
+    if model is None and not resume:
+        raise BenchError("give --model and --task; or --resume, --status or --best for a study.")
+    if model is None and typed:
+        raise BenchError(
+            f"--resume takes its settings from the study. Leave out {', '.join(typed)}."
+        )
+    if launch(options["devices"], options["device"], sys.argv[1:]):
+        return
+    ours = ("name", "storage", "trials", "refit", "workers", "child", "device", "home", "data")
+    found = search(
+        Asked(
+            settings=None if model is None else _settings(model=model, **options),
+            resume=resume,
+            minutes=timeout,
+            tracked=not no_tracking,
+            **{option: options[option] for option in ours},
+        ),
+        Screen(quiet=as_json),
+    )
+    if found is not None and not options["child"]:
+        print_json(found.as_json()) if as_json else found.show()
+
+
+def _settings(**options: Any) -> Typed:
+    """Collect what a study keeps."""
+    from bench.request import Request
+    from bench.search.opening import Typed
+    from bench.settings import split_assignments
+
+    if options["task"] is None:
+        raise BenchError("give --task, too.")
+    if options["rows"] is not None and not options["simulate"]:
+        raise BenchError("--rows goes with --simulate. For a part of real data: --fraction.")
+    same = ("model", "task", "recipe", "preset", "data", "test_data", "max_steps")
+    request = Request(
+        overrides=split_assignments(options["assignments"]),
+        simulate_rows=(options["rows"] or 100_000) if options["simulate"] else None,
+        **{option: options[option] for option in same},
+    )
+    further = ("epochs", "fraction", "max_memory", "sampler", "sampler_seed", "beat")
+    rest = {
+        "seeds": options["seeds"] or (0,),
+        "max_parameters": options["max_params"],
+        "pruned": not options["no_pruning"],
+        **{option: options[option] for option in further},
+    }
+    return Typed(request=request, spaces=options["spaces"], rest=rest)

@@ -1,0 +1,80 @@
+"""Commands about speed and cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.asked import asks_for_a_run, requested
+from bench.cli.options import Folder, as_json, print_json
+from bench.errors import BenchError
+
+
+def _counts(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
+    counts = tuple(int(part) for part in text.split(",") if part.isdecimal())
+    if len(counts) != text.count(",") + 1 or 0 in counts:
+        raise BenchError(f"--devices takes numbers of devices, as in 1,2,4; got '{text}'.")
+    return counts
+
+
+@click.command()
+@asks_for_a_run
+@click.option(
+    "--devices", default="1", callback=_counts, help="How many here; several, as in 1,2,4."
+)
+@as_json
+def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
+    """Time a few updates; say what the whole run will take on these devices."""
+    if len(devices) > 1:
+        plans = [_planned_apart(count) for count in devices]
+    else:
+        from bench.planning import plan as planned
+        from bench.report import Screen
+        from bench.training.launch import launch
+
+        request = requested(**asked)
+        if launch(devices[0], request.device, sys.argv[1:]):
+            return
+        plans = [planned(request, Screen(quiet=as_json))]
+    if not plans[0]:  # a rank that does not lead
+        return
+    if as_json:
+        print_json(plans[0] if len(devices) == 1 else plans)
+    else:
+        from bench.tables import plans_table
+
+        plans_table(plans)
+
+
+def _planned_apart(count: int) -> dict[str, Any]:
+    """Plan for one number of devices in a process of its own."""
+    command = [sys.executable, "-m", "bench", *sys.argv[1:], "--devices", str(count), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BenchError(done.stderr.strip().splitlines()[-1].removeprefix("bench: "))
+    planned: dict[str, Any] = json.loads(done.stdout)
+    return planned
+
+
+@click.command()
+@asks_for_a_run
+@click.option("--out", type=Folder, default=Path("trace.json"), show_default=True)
+@as_json
+def profile(*, out: Path, as_json: bool, **asked: Any) -> None:
+    """Trace a few updates; print the ten most expensive operations."""
+    from bench.planning import profile as profiled
+    from bench.report import Screen
+
+    rows = profiled(requested(**asked), Screen(quiet=as_json), out)
+    if as_json:
+        print_json(rows)
+    else:
+        from bench.tables import profile_table
+
+        profile_table(rows)
+        click.echo(f"{out} opens in a browser's trace viewer, such as ui.perfetto.dev.")

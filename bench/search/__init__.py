@@ -1,0 +1,1 @@
+"""Optuna studies that many workers share, some of which may die."""

@@ -1,0 +1,121 @@
+"""Starts one process a device on this machine, by torchrun's own launcher."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from bench.errors import BenchError
+from bench.training.ranks import from_environment
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+
+class RankError(BenchError):
+    """A rank failed, and with it the run."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
+    """Run this program with the same arguments once a device, and wait for all of them.
+
+    Args:
+        devices: How many.
+        device: What is asked for by --device.
+        arguments: Of the command line.
+
+    Returns:
+        Whether there was anything to start: False for one device, and in a process that was
+        itself started as one of several.
+
+    Raises:
+        BenchError: There are not so many devices.
+        RankError: A rank failed; the message is the first one's that did.
+    """
+    ranks = from_environment()
+    if ranks.size > 1 and devices not in (1, ranks.size):
+        raise BenchError(f"--devices {devices}: {ranks.size} ranks run already. Leave it out.")
+    if devices == 1 or ranks.size > 1:
+        return False
+    _check(devices, device)
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.disable()  # failures are told below
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // devices, 1)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "bench", *arguments)
+    except ChildFailedError as error:
+        raise _first_failure(error.failures) from None
+    except SignalException as error:
+        raise RankError(f"stopped. {_HINT}", 128 + error.sigval) from None
+    return True
+
+
+def record(error: BaseException) -> None:
+    """Leave a rank's error where its launcher finds it."""
+    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+    get_error_handler().record_exception(error)
+
+
+def _check(devices: int, device: str) -> None:
+    cuda = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    count = torch.cuda.device_count() if cuda else os.cpu_count() or 1
+    if devices > count:
+        what = "CUDA devices" if cuda else "cores"
+        raise BenchError(f"--devices {devices}: this machine has {count} {what}.")
+    if ":" in device:
+        raise BenchError(f"--device {device} is one device. Leave out its number, or --devices.")
+
+
+def _first_failure(failures: Mapping[int, ProcessFailure]) -> BaseException:
+    """Choose the failure that the others came from: a kill, else the earliest of the plainest."""
+    by_rank = sorted(failures.items())
+    for rank, failure in by_rank:
+        if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:
+            name = signal.Signals(-failure.exitcode).name
+            return RankError(f"rank {rank} was killed by {name}. {_HINT}", 2)
+    told = [(rank, failure) for rank, failure in by_rank if failure.exitcode > 0]
+    if not told:
+        return RankError(f"a rank was ended from outside. {_HINT}", 2)
+    rank, failure = min(told, key=lambda item: _remoteness(item[1]))
+    if not isinstance(failure.message, dict):  # the rank recorded nothing
+        return RankError(f"rank {rank} ended with status {failure.exitcode}. {_HINT}", 2)
+    message, details = failure.message["message"], failure.message["extraInfo"]["py_callstack"]
+    kind, _, text = message.partition(": ")
+    if failure.exitcode == 1:  # no mistake of the user's: show where
+        return RuntimeError(f"rank {rank}: {message}\n{details}")
+    return RankError(text or kind, failure.exitcode)
+
+
+def _remoteness(failure: ProcessFailure) -> tuple[bool, bool, int]:
+    """Order failures: a lost connection is another rank's fault, a user's mistake never is."""
+    lost = any(word in str(failure.message) for word in ("gloo/", "NCCL", "torch.distributed.Dist"))
+    return lost, failure.exitcode == 1, failure.timestamp
+
+
+_HINT = "The same command goes on from the last checkpoint."

@@ -1,0 +1,80 @@
+"""Puts a folder in another's place in one piece, and touches none that is not ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+from bench.errors import BenchError
+
+MARKER = ".bench-leaderboard"
+
+
+@contextmanager
+def replacing(directory: Path, files: Collection[str]) -> Iterator[Path]:
+    """Give an empty folder for the length of a block, and put it in ``directory``'s place then.
+
+    If the block fails, everything is as before.
+
+    Args:
+        directory: Where the folder is to be: nothing yet, an empty folder, or one that an earlier
+            call put there.
+        files: Names that such a folder holds.
+
+    Raises:
+        BenchError: Something else is there, or the folder cannot be written.
+    """
+    target = directory.resolve()  # what a link leads to, not the link, is replaced
+    _check(directory, target, files)
+    fresh, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("new", "old"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir()
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    try:
+        yield fresh
+        (fresh / MARKER).write_text("`bench leaderboard --html` replaces this folder\n")
+        _swap(fresh, target, old)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+    finally:
+        rmtree(fresh, ignore_errors=True)
+    rmtree(old, ignore_errors=True)
+
+
+def _check(directory: Path, target: Path, files: Collection[str]) -> None:
+    """Refuse what a replacement would destroy."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise BenchError(f"--html {directory}: a file is called so. Name a folder.")
+    there = {path.name for path in target.iterdir()}
+    if not there:
+        return
+    if MARKER not in there:
+        raise BenchError(f"--html {directory}: holds other files. Name a new folder.")
+    if strange := sorted(there - {MARKER, *files}):
+        raise BenchError(
+            f"--html {directory}: holds '{strange[0]}' beside the page, and would be replaced "
+            "whole. Move it, or name a new folder."
+        )
+
+
+def _swap(fresh: Path, target: Path, old: Path) -> None:
+    if not target.exists():
+        fresh.rename(target)
+        return
+    target.rename(old)
+    try:
+        fresh.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+
+
+def _unwritable(directory: Path, error: OSError) -> BenchError:
+    return BenchError(f"--html {directory}: {error.strerror or error}. Name another folder.")
