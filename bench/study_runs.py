@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 TAG = "bench.study"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # its pages show training, not chats
 
 
 def experiment(client: MlflowClient, uri: str, home: Path, name: str) -> str:
@@ -21,7 +22,7 @@ def experiment(client: MlflowClient, uri: str, home: Path, name: str) -> str:
         if uri.startswith("sqlite:"):  # else artifacts would land in the current folder
             place = (home / "mlartifacts" / name).as_uri()
         try:
-            return str(client.create_experiment(name, artifact_location=place))
+            return str(client.create_experiment(name, artifact_location=place, tags=_KIND))
         except MlflowException:  # another run made it in the meantime
             found = client.get_experiment_by_name(name)
             if found is None:

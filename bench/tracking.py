@@ -68,11 +68,15 @@ def sync(run: Path, home: Path) -> bool:
 
 
 @contextmanager
-def connected(home: Path) -> Iterator[tuple[MlflowClient, str]]:
+def connected(home: Path, *, reading: bool = False) -> Iterator[tuple[MlflowClient, str]]:
     """Give a client and the store's address for the length of a block.
 
+    Args:
+        home: Folder of all runs, where the default store lies.
+        reading: Do not make the default store where there is none.
+
     Raises:
-        BenchError: The server cannot be reached, or refuses.
+        BenchError: The server cannot be reached, or refuses; or there is nothing to read.
     """
     quiet_environment()
     import mlflow
@@ -81,11 +85,20 @@ def connected(home: Path) -> Iterator[tuple[MlflowClient, str]]:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     uri = tracking_uri(home)
+    if reading:
+        _check_store(uri, home)
     try:
         yield mlflow.MlflowClient(tracking_uri=uri), uri
     except (mlflow.MlflowException, SQLAlchemyError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BenchError(f"MLflow at {uri} cannot be written: {reason}") from None
+        reason = " ".join(str(error).split())[:300]
+        what = "read" if reading else "written"
+        raise BenchError(f"MLflow at {uri} cannot be {what}: {reason}") from None
+
+
+def _check_store(uri: str, home: Path) -> None:
+    """Refuse to make an empty store just to read it."""
+    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise BenchError(f"no runs are recorded in {home} yet. Try `bench demo`.")
 
 
 def serve(home: Path, *, port: int) -> None:
@@ -98,8 +111,7 @@ def serve(home: Path, *, port: int) -> None:
     uri = tracking_uri(home)
     if not uri.startswith("sqlite:"):
         raise BenchError(f"runs are recorded at {uri}: open that in a browser.")
-    if not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise BenchError(f"no runs are recorded in {home} yet. Try `bench demo`.")
+    _check_store(uri, home)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     print(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C ends them)", file=sys.stderr)

@@ -28,7 +28,7 @@ def find_entries(references: tuple[str, ...], home: Path) -> list[Entry]:
     Raises:
         BenchError: No run, or several, are called so; or the store cannot be read.
     """
-    with connected(home) as (client, _):
+    with connected(home, reading=True) as (client, _):
         names = [found.name for found in client.search_experiments() if found.name != "Default"]
     entries = [entry for name in names for entry in read_entries(home, name)]
     return [_find(reference, entries, home) for reference in references]

@@ -97,7 +97,7 @@ def read_entries(home: Path, experiment: str) -> list[Entry]:
     Raises:
         BenchError: The store cannot be read, or there is no such experiment in it.
     """
-    with _uncollected(), connected(home) as (client, uri):
+    with _uncollected(), connected(home, reading=True) as (client, uri):
         found = client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
             known = sorted(e.name for e in client.search_experiments() if e.name != "Default")

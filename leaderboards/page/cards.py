@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.command_line import run_line
 from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.page.command import command
 from bench.leaderboards.store import Entry, artifact
 from bench.results import MANIFEST
 
@@ -88,11 +88,20 @@ def _card(entry: Entry, row: Row | None, apart: str) -> Card:
         file=file_name(entry.id),
         row=row,
         apart=apart,
-        command=command(manifest),
+        command=repeating(manifest),
         subsets=subsets,
         figures=others,
         facts=_facts(entry, manifest),
     )
+
+
+def repeating(manifest: Mapping[str, Any]) -> str:
+    """Spell the command that repeats a run; empty where its manifest does not tell."""
+    try:
+        origin = str(manifest["model"]["origin"])
+        return run_line(manifest["request"], [origin] * origin.endswith(".py"))
+    except (KeyError, TypeError, AttributeError):  # an older version's, or another program's
+        return ""
 
 
 def _manifest(entry: Entry) -> Mapping[str, Any]:

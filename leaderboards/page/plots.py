@@ -40,7 +40,7 @@ def pareto(board: Leaderboard, cost: str) -> Plot:
     """
     known = [(row.mean(f"cost/{cost}"), row) for row in board.rows]
     points = [(x, row) for x, row in known if math.isfinite(x) and x > 0]
-    names = sorted({row.newest.model for _, row in points})
+    names = list(dict.fromkeys(row.newest.model for _, row in points))
     traces = [
         _cloud([(x, row) for x, row in points if row.newest.model == name], name, place)
         for place, name in enumerate(names)

@@ -9,8 +9,7 @@ import pytest
 
 from bench.cli.asked import requested
 from bench.cli.training import run
-from bench.leaderboards.page.cards import cards, file_name
-from bench.leaderboards.page.command import command
+from bench.leaderboards.page.cards import cards, file_name, repeating
 from bench.leaderboards.page.curves import read_curves
 from bench.leaderboards.page.plots import front
 from bench.leaderboards.selection import Group
@@ -44,7 +43,7 @@ def manifest(request: Request, origin: str = "built in") -> dict[str, Any]:
 
 @pytest.mark.parametrize("asked", REQUESTS)
 def test_the_command_asks_for_the_same(asked: Request) -> None:
-    words = shlex.split(command(manifest(asked)))
+    words = shlex.split(repeating(manifest(asked)))
     assert words[:2] == ["bench", "run"]
     typed = run.make_context("run", words[2:]).params
     for name in ("devices", "resume", "no_tracking", "as_json"):
@@ -55,12 +54,12 @@ def test_the_command_asks_for_the_same(asked: Request) -> None:
 
 
 def test_a_file_of_ones_own_goes_with_the_command() -> None:
-    assert command(manifest(REQUESTS[0], "/my/model.py")).endswith(" --plugin /my/model.py")
+    assert repeating(manifest(REQUESTS[0], "/my/model.py")).endswith(" --plugin /my/model.py")
 
 
 @pytest.mark.parametrize("lacking", [{}, {"request": None}, {"request": {"model": "toy"}}])
 def test_an_unknown_request_has_no_command(lacking: dict[str, Any]) -> None:
-    assert command(lacking) == ""
+    assert repeating(lacking) == ""
 
 
 def test_cards_hold_places_reasons_and_facts(tmp_path: Path) -> None:

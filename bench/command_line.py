@@ -1,9 +1,9 @@
-"""The command line of a run, from its manifest; needs no torch."""
+"""The command line of a run, as somebody would type it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _OPTIONS = {
@@ -20,19 +20,16 @@ _OPTIONS = {
 }
 
 
-def command(manifest: Mapping[str, Any]) -> str:
-    """Spell the command that repeats a run; empty where its manifest does not say what was asked.
+def run_line(asked: Mapping[str, Any], plugins: Sequence[str]) -> str:
+    """Spell the command line that runs a request.
 
     Args:
-        manifest: As a run folder has it.
+        asked: What :meth:`bench.request.Request.as_json` returns, and manifests keep.
+        plugins: Files that define the model or the task.
+
+    Raises:
+        KeyError: A field is missing, as in what an older version asked for.
     """
-    try:
-        return shlex.join(_words(manifest["request"], str(manifest["model"]["origin"])))
-    except (KeyError, TypeError, AttributeError):  # an older version's, or another program's
-        return ""
-
-
-def _words(asked: Mapping[str, Any], origin: str) -> list[str]:
     words = ["bench", "run"]
     for name, option in _OPTIONS.items():
         if asked[name] is not None:
@@ -44,5 +41,6 @@ def _words(asked: Mapping[str, Any], origin: str) -> list[str]:
     if asked["max_seconds"] is not None:
         words += ["--max-time", f"{asked['max_seconds'] / 60:g}"]
     words += ["--compile"] * asked["compiled"]
-    words += ["--plugin", origin] * origin.endswith(".py")
-    return words
+    for file in plugins:
+        words += ["--plugin", file]
+    return shlex.join(words)
