@@ -89,11 +89,18 @@ def _board(
     from bench.leaderboards.selection import Filters
     from bench.settings import split_assignments
 
+    options = split_assignments(assignments)
+    for section in ("model", "recipe"):
+        if options[section]:
+            raise BenchError(
+                f"--set {section}.…: only an option of the task changes the test rows. "
+                "Try --group-by or --model."
+            )
     return make_leaderboard(
         task,
         home=results.home(home),
         filters=Filters(track=track, models=models, fingerprint=fingerprint, group_by=group_by),
-        options=split_assignments(assignments)["task"],
+        options=options["task"],
         **rest,
     )
 

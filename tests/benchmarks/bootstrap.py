@@ -56,7 +56,7 @@ def main() -> None:
     figures = (*scores, *names)
     draws = resample(design, sketches, figures=figures, combine=task.overall, resamples=resamples)
     clock = _lap(f"{resamples:,} resamples of {len(figures)} figures", clock)
-    board = rank(draws, figures[0], {run: run for run in draws.runs})
+    board = rank(draws, "all/pearson", {run: run for run in draws.runs})
     _lap(f"ranks by one figure, {len(board.standings):,} models", clock)
     ours = (time.perf_counter() - started) / runs / resamples
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -27,7 +27,7 @@ SIZES = {
     "smoke": {"dim": 48, "blocks": 1, "attention_heads": 2, "expression_heads": 8},
     "tiny": {"dim": 8, "blocks": 1, "attention_heads": 1, "expression_heads": 2, "length": 20},
 }
-UPDATES, ROUNDS, BATCH = {"smoke": 30, "tiny": 1500}, 4, 64
+UPDATES, ROUNDS, BATCH = {"smoke": 25, "tiny": 1000}, 4, 64
 
 
 class Nobody:
