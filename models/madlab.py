@@ -112,6 +112,8 @@ class MadLab(Model):
 
     def __init__(self, config: MadLabConfig, positions: int) -> None:
         super().__init__(config, positions)
+        if positions < 2:  # a single letter has no distances to attend by
+            raise BenchError("madlab reads two letters at least; these sequences have one.")
         self.one_hot = OneHot(4)
         self.branches = nn.ModuleList([Branch(width, config.hidden) for width in WIDTHS])
         self.transformer = nn.Sequential(

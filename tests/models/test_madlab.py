@@ -104,3 +104,9 @@ def test_initial_predictions_are_bounded_where_the_first_draw_explodes(
             predictions = MadLab(MadLab.Config(), positions)(tokens)
         largest.append(predictions.abs().max().item())
     assert all(value < 100 for value in largest), largest  # NaN is not
+
+
+def test_a_single_letter_is_refused_in_one_line() -> None:
+    with pytest.raises(BenchError, match=r"^madlab reads two letters at least"):
+        MadLab(MadLab.Config(hidden=12), 1)
+    MadLab(MadLab.Config(hidden=12), 2)(torch.zeros(3, 2, dtype=torch.uint8))
