@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from bench import download
 from bench.dataset import Dataset, TestSet
 from bench.errors import BenchError
+from bench.folders import beside
 from bench.report import Screen
 from bench.settings import as_dict
 from bench.task import Task
@@ -95,21 +94,13 @@ def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) ->
     """
     if folder.exists():
         raise BenchError(f"{folder} exists. Name a new folder.")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-    except OSError as error:
-        raise BenchError(f"cannot write to {folder.parent}: {error.strerror}.") from None
-    try:
+    with beside(folder) as fresh:
         facts = task.simulate(fresh, rows=rows, seed=seed)
-        fresh.chmod(0o755)  # mkdtemp's are private
         try:
             fresh.rename(folder)
         except OSError:
             if not (folder / _MARK).is_file():  # else another process was faster
                 raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return facts
 
 

@@ -13,8 +13,8 @@ from bench.registry import get_task
 from bench.results import MANIFEST, read_manifest
 from bench.scoring import VERSION
 from bench.settings import override
+from bench.store import connected
 from bench.task import Task
-from bench.tracking import connected
 
 
 def find_entries(references: tuple[str, ...], home: Path) -> list[Entry]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bench.data import cache_home
 from bench.errors import BenchError, first_line
 from bench.results import PREDICTIONS
-from bench.tracking import connected
+from bench.store import connected
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

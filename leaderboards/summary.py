@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.formats import as_csv, as_json, as_markdown
 from bench.results import finite
-from bench.tracking import connected
+from bench.store import connected
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

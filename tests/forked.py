@@ -15,10 +15,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bench.training.ranks import Ranks, joined
+from tests.killing import write_table
 
 _FORKED = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(["tests.forked", "bench.run", "bench.planning", "torch._dynamo"])
@@ -144,13 +144,7 @@ class Started:
 def prepare(folder: Path) -> None:
     """Write the plugin, and a table of 300 rows."""
     (folder / "mortal.py").write_text(PLUGIN)
-    generator = np.random.default_rng(0)
-    rows = ["sequence\ttarget\tsplit"]
-    for number in range(300):
-        letters = "".join(generator.choice(list("ACGT"), 12))
-        split = "train" if number < 240 else "validation" if number < 271 else "test"
-        rows.append(f"{letters}\t{letters.count('G') + generator.normal():.4f}\t{split}")
-    (folder / "table.tsv").write_text("\n".join(rows) + "\n")
+    write_table(folder, letters=12, tested=271)
 
 
 def start(

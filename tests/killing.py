@@ -60,12 +60,17 @@ UPDATES = 60  # 240 training rows, four epochs
 def prepare(folder: Path) -> None:
     """Write the plugin, and a table of 300 rows."""
     (folder / "mortal.py").write_text(PLUGIN)
+    write_table(folder, letters=20, tested=270)
+
+
+def write_table(folder: Path, *, letters: int, tested: int) -> None:
+    """Write table.tsv: 300 rows, of which 240 train and those from ``tested`` on test."""
     generator = np.random.default_rng(0)
     rows = ["sequence\ttarget\tsplit"]
     for number in range(300):
-        letters = "".join(generator.choice(list("ACGT"), 20))
-        split = "train" if number < 240 else "validation" if number < 270 else "test"
-        rows.append(f"{letters}\t{letters.count('G') + generator.normal():.4f}\t{split}")
+        text = "".join(generator.choice(list("ACGT"), letters))
+        split = "train" if number < 240 else "validation" if number < tested else "test"
+        rows.append(f"{text}\t{text.count('G') + generator.normal():.4f}\t{split}")
     (folder / "table.tsv").write_text("\n".join(rows) + "\n")
 
 

@@ -15,7 +15,7 @@ from bench import sharing
 from bench.cli import cli
 from bench.data import write_simulation
 from bench.registry import TASKS
-from bench.tracking import quiet_environment
+from bench.store import quiet_environment
 from tests.test_run import bench, elsewhere, fails, only_run
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bench.results import METRICS, RunFolder
-from bench.tracking import quiet_environment, sync
+from bench.store import quiet_environment
+from bench.tracking import sync
 
 Point = tuple[str, float, int]
 

@@ -62,13 +62,13 @@ def tasks(*, name: str | None, as_json: bool) -> None:
 @home_option
 def sync(*, home: Path | None) -> None:
     """Send to MLflow what it has not got of the runs in the run folder."""
-    from bench import results, tracking
+    from bench import results, store, tracking
 
     directory = results.home(home)
     folders = [directory, *sorted((directory / "studies").glob("*"))]  # with the trials of searches
     runs = [path for folder in folders for path in results.find_runs(folder)]
     sent = [path for path in runs if tracking.sync(path, directory)]
-    click.echo(f"{len(sent)} runs sent to {tracking.tracking_uri(directory)}")
+    click.echo(f"{len(sent)} runs sent to {store.tracking_uri(directory)}")
 
 
 @click.command()
@@ -76,6 +76,6 @@ def sync(*, home: Path | None) -> None:
 @home_option
 def ui(*, port: int, home: Path | None) -> None:
     """Open MLflow's pages on the store of the runs; Ctrl-C ends them."""
-    from bench import results, tracking
+    from bench import results, store
 
-    tracking.serve(results.home(home), port=port)
+    store.serve(results.home(home), port=port)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from optuna.study import Study
 
-from bench import tracking
+from bench import store
 from bench.errors import BenchError
 from bench.search import plots, summary
 from bench.search.study import folder, stored_identity
@@ -34,7 +34,7 @@ def begin(study: Study, data: str, home: Path) -> str | None:
         What went wrong, if anything did: a search does not wait for MLflow.
     """
     # Trials lie in a folder of their own, beside which MLflow would otherwise make a new store.
-    os.environ["MLFLOW_TRACKING_URI"] = tracking.tracking_uri(home)
+    os.environ["MLFLOW_TRACKING_URI"] = store.tracking_uri(home)
     study.set_user_attr(_DATA, data)
 
     def send(client: MlflowClient, run: str) -> None:
@@ -71,7 +71,7 @@ def end(study: Study, home: Path) -> str | None:
 
 def _told(study: Study, home: Path, send: Callable[[MlflowClient, str], None]) -> str | None:
     try:
-        with tracking.connected(home) as (client, uri):
+        with store.connected(home) as (client, uri):
             filed = experiment(client, uri, home, study.user_attrs[_DATA])
             send(client, study_run(client, filed, study.study_name))
     except BenchError as error:

@@ -21,7 +21,7 @@ from bench.training.ranks import ALONE, Ranks
 from bench.training.slices import Slices
 from bench.training.stopping import Stop
 from bench.training.update import Update
-from bench.training.watch import PLAIN, Controls, Watch
+from bench.training.watch import PLAIN, Controls, Look, Watch
 
 _EXPLODED = 1e6  # times the error of predicting the mean: no run comes back from there
 
@@ -113,11 +113,7 @@ def train(
             if not epoch_ends and course.step < watch.next_look:
                 continue
             look = watch.look(slices.batch)
-            if not look.finite or (course.step > plan.warmup_steps and look.loss > exploded):
-                raise DivergedError(
-                    f"the loss became {look.loss:.3g} by update {course.step}. "
-                    f"Try --set recipe.lr={recipe.lr / 3:.1g}."
-                )
+            _check(look, course.step > plan.warmup_steps, exploded, course.step, recipe)
             if ranks.leads:
                 progress.step(course.step, look.loss, look.sequences_per_second)
             if epoch_ends or look.late:
@@ -135,9 +131,8 @@ def train(
                 break
 
     if course.best_step == 0:
-        raise DivergedError(
-            "no validation gave a correlation: predictions are constant or not finite. "
-            f"Try --set recipe.lr={recipe.lr / 3:.1g}."
+        raise _diverged(
+            "no validation gave a correlation: predictions are constant or not finite", recipe
         )
     course.use_best()
     return Trained(
@@ -148,6 +143,16 @@ def train(
         sequences_per_second=course.step * slices.batch / course.seconds,
         losses=course.losses[: course.step].cpu().numpy(),
     )
+
+
+def _check(look: Look, warm: bool, exploded: float, step: int, recipe: Recipe) -> None:
+    """Stop a training whose loss is no number or, once it is warm, has exploded."""
+    if not look.finite or (warm and look.loss > exploded):
+        raise _diverged(f"the loss became {look.loss:.3g} by update {step}", recipe)
+
+
+def _diverged(what: str, recipe: Recipe) -> DivergedError:
+    return DivergedError(f"{what}. Try --set recipe.lr={recipe.lr / 3:.1g}.")
 
 
 def validate(model: Model, validation: Batches, ranks: Ranks = ALONE) -> dict[str, float]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from bench.errors import BenchError, first_line
+from bench.folders import beside
 
 WINDOWS, MANIFEST, MARK = "windows.parquet", "manifest.json", "simulated.json"
 _GZIP = b"\x1f\x8b"
@@ -55,16 +54,10 @@ def new_folder(out: Path) -> Iterator[Path]:
     """Give a folder to write to, which becomes ``out`` if nothing goes wrong."""
     if out.exists():
         raise BenchError(f"{out} exists. Name a new folder by --out.")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=out.parent, prefix=".making-"))
-    except OSError as error:
-        raise BenchError(f"cannot write to {out.parent}: {error.strerror}.") from None
-    try:
-        yield fresh
-        fresh.chmod(0o755)  # mkdtemp's are private
-        fresh.rename(out)
-    except OSError as error:
-        raise BenchError(f"cannot write {out}: {error.strerror or first_line(error)}.") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with beside(out) as fresh:
+        try:
+            yield fresh
+            fresh.rename(out)
+        except OSError as error:
+            reason = error.strerror or first_line(error)
+            raise BenchError(f"cannot write {out}: {reason}.") from None

@@ -19,7 +19,7 @@ from bench.leaderboards.selection import Group
 from bench.leaderboards.store import Entry
 from bench.registry import MODELS, TASKS
 from bench.settings import override
-from bench.tracking import quiet_environment
+from bench.store import quiet_environment
 from tests.conftest import ROOT
 from tests.test_run import assay, bench, elsewhere
 

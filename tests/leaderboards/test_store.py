@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.leaderboards.store import read_entries
-from bench.tracking import connected
+from bench.store import connected
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from bench.leaderboards.selection import Group
 from bench.leaderboards.store import read_entries
 from bench.leaderboards.summary import log_summary
 from bench.results import finite
+from bench.store import connected
 from bench.study_runs import experiment
-from bench.tracking import connected
 
 from .boards import board, entry
 

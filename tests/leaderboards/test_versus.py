@@ -17,7 +17,7 @@ from bench.leaderboards.sketch import make_design, make_sketch
 from bench.leaderboards.store import Entry
 from bench.leaderboards.versus import Difference, Versus, differ
 from bench.results import RunFolder
-from bench.tracking import quiet_environment
+from bench.store import quiet_environment
 from tests.test_run import assay, bench, elsewhere, fails
 
 __all__ = ["assay", "elsewhere"]
