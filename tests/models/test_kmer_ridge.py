@@ -46,7 +46,7 @@ def test_fitting_in_chunks_equals_fitting_at_once() -> None:
     torch.testing.assert_close(whole.weight, parts.weight)
 
 
-@pytest.mark.parametrize("letters", [2, 30])
+@pytest.mark.parametrize("letters", [1, 2, 30])
 def test_rows_without_words_or_all_alike_are_predicted_by_the_mean(letters: int) -> None:
     tokens = torch.zeros(10, letters, dtype=torch.uint8)
     model = Ours(Ours.Config(k=3), letters)
