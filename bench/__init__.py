@@ -5,7 +5,6 @@ where they are used, so ``bench --help`` answers at once.
 """
 
 from bench.errors import BenchError
-
-__version__ = "0.1.0"
+from bench.version import __version__
 
 __all__ = ["BenchError", "__version__"]

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.cards import ModelCard
+from bench.data.sequences import Layout
 from bench.recipe import Preset, Recipe
-from bench.sequences import Layout
-from bench.space import Spaces
+from bench.search_space import Spaces
 
 
 class Model(nn.Module):

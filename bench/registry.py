@@ -131,7 +131,7 @@ class Registry(Generic[P]):
                 origin="built in",
             )
             for module in pkgutil.iter_modules(path)
-            if not module.name.startswith("_") and module.name != "layers"
+            if not module.name.startswith("_")
         ]
 
     def _installed(self) -> list[Place]:
@@ -185,7 +185,7 @@ def get_task(name: str) -> type[Task]:
     Raises:
         BenchError: There is none, or the file is wrong.
     """
-    from bench.table import SUFFIXES, table_task
+    from bench.sources.user_table import SUFFIXES, table_task
 
     return table_task(Path(name)) if name.endswith(SUFFIXES) else TASKS.get(name)
 

@@ -10,16 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cards import TaskCard
-from bench.dataset import Dataset, TestSet
-from bench.download import RemoteFile
+from bench.cards import RemoteFile, TaskCard
+from bench.data.dataset import Dataset, TestSet
 from bench.errors import BenchError
 
 
 class Task(ABC):
     """A data set with a question, and the score that ranks answers.
 
-    A subclass has a card, a frozen dataclass ``Options`` of :func:`bench.settings.setting` fields,
+    A subclass has a card, a frozen dataclass ``Options`` of :func:`bench.config.setting` fields,
     and the abstract methods below. How figures are computed is not its business: they are the
     correlations of :mod:`bench.metrics`, over the rows that :meth:`units` names. Nothing of a task
     needs torch.

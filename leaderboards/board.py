@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data import cache_home, find, load_test
-from bench.dataset import TestSet
+from bench.config import override
+from bench.data.dataset import TestSet
 from bench.errors import BenchError
-from bench.leaderboards.bootstrap import RESAMPLES
-from bench.leaderboards.clusters import link_equal
-from bench.leaderboards.draws import cached_draws
+from bench.leaderboards.entries import Entry, read_entries, read_predictions
 from bench.leaderboards.ranking import Board, Standing, rank
 from bench.leaderboards.selection import Filters, Group, Selection, select
-from bench.leaderboards.sketch import make_design
-from bench.leaderboards.store import Entry, read_entries, read_predictions
+from bench.leaderboards.statistics.bootstrap import RESAMPLES
+from bench.leaderboards.statistics.clusters import link_equal
+from bench.leaderboards.statistics.sample_cache import cached_draws
+from bench.leaderboards.statistics.sufficient_statistics import make_design
 from bench.registry import get_task
-from bench.scoring import VERSION
-from bench.settings import override
+from bench.scoring.scorer import VERSION
+from bench.sources.locate import cache_home, find, load_test
 from bench.task import Task
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import TestSet
-from bench.scoring import values_of
-from bench.sequences import decode
+from bench.data.dataset import TestSet
+from bench.data.sequences import decode
+from bench.scoring.scorer import values_of
 
 Vector = NDArray[np.float64]
 

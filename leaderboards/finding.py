@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.data import find, load_test
-from bench.dataset import TestSet
+from bench.config import override
+from bench.data.dataset import TestSet
 from bench.errors import BenchError
+from bench.leaderboards.entries import Entry, read_entries
 from bench.leaderboards.selection import WORDS
-from bench.leaderboards.store import Entry, read_entries
 from bench.registry import get_task
-from bench.results import MANIFEST, read_manifest
-from bench.scoring import VERSION
-from bench.settings import override
-from bench.store import connected
+from bench.results.run_folder import MANIFEST, read_manifest
+from bench.scoring.scorer import VERSION
+from bench.sources.locate import find, load_test
 from bench.task import Task
+from bench.tracking.mlflow_store import connected
 
 
 def find_entries(references: tuple[str, ...], home: Path) -> list[Entry]:

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.leaderboards.bootstrap import Draws
-from bench.leaderboards.comparison import Comparisons, Models, compare, gather
+from bench.leaderboards.statistics.bootstrap import Draws
+from bench.leaderboards.statistics.comparisons import Comparisons, Models, compare, gather
 
 LEVEL = 0.95
 _LOST = 0.05  # share of resamples without a value that may be left out
@@ -85,7 +85,7 @@ def rank(draws: Draws, figure: str, models: Mapping[str, str], *, level: float =
     """Rank models by a figure of which more is better.
 
     Args:
-        draws: From :func:`bench.leaderboards.bootstrap.resample`.
+        draws: From :func:`bench.leaderboards.statistics.bootstrap.resample`.
         figure: One of those that the draws keep.
         models: By run, its model; runs of one model are its seeds.
         level: Of all intervals and tests.

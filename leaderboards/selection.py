@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.errors import BenchError
-from bench.leaderboards.store import Entry
+from bench.leaderboards.entries import Entry
 
 _NOT_A_MODEL = ("seed", "plan.", "recipe.name")  # settings that do not make another model
 _LONGEST = 60

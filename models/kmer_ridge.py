@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from bench.cards import ModelCard, Source
+from bench.config import setting
 from bench.model import FittedModel
 from bench.recipe import Recipe
-from bench.settings import setting
-from bench.space import Range, Spaces
+from bench.search_space import Range, Spaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,17 +21,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.cards import ModelCard, Source
+from bench.config import setting
+from bench.data.sequences import Layout
 from bench.errors import BenchError
 from bench.model import Model
 from bench.recipe import Preset, Recipe
-from bench.sequences import Layout
-from bench.settings import setting
-from bench.space import Choice, Range, Spaces
+from bench.search_space import Choice, Range, Spaces
 
-from .layers.channels_last import Linear
-from .layers.keras import variance_scaling_
-from .layers.one_hot import OneHot
-from .layers.swish_lstm import SwishBiLSTM
+from ._layers.channels_last import Linear
+from ._layers.keras import variance_scaling_
+from ._layers.one_hot import OneHot
+from ._layers.swish_lstm import SwishBiLSTM
 
 WIDTHS = (15, 20, 25, 30)
 _LARGEST_STATE = 10.0  # on random DNA; sound draws stay below 4, exploding ones pass 1e6

@@ -22,16 +22,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.cards import ModelCard, Source
+from bench.config import setting
+from bench.data.sequences import MASK, Layout, N
 from bench.errors import BenchError
 from bench.model import Model
 from bench.recipe import Preset, Recipe
-from bench.sequences import MASK, Layout, N
-from bench.settings import setting
-from bench.space import Choice, Range, Spaces
+from bench.search_space import Choice, Range, Spaces
 
-from .layers.channels_last import Depthwise, Linear
-from .layers.keras import glorot_uniform_
-from .layers.one_hot import OneHot
+from ._layers.channels_last import Depthwise, Linear
+from ._layers.keras import glorot_uniform_
+from ._layers.one_hot import OneHot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cards import Source, TaskCard
-from bench.dataset import Dataset, TestSet
-from bench.download import RemoteFile
+from bench.cards import RemoteFile, Source, TaskCard
+from bench.config import as_dict, setting
+from bench.console import Screen
+from bench.data.dataset import Dataset, TestSet
+from bench.data.neighbours import nearest
 from bench.errors import BenchError
-from bench.homology import nearest
-from bench.leaderboards.clusters import link_overlapping
-from bench.report import Screen
-from bench.settings import as_dict, setting
+from bench.genomics import MANIFEST, MARK, WINDOWS, BuildOptions, build, read_windows, take_split
+from bench.genomics.intervals import link_overlapping, merged, overlapping
+from bench.genomics.simulate_genome import SIMULATED, simulate_genome
 from bench.task import Task
-from bench.windows import MANIFEST, MARK, WINDOWS, BuildOptions, build, read_windows, take_split
-from bench.windows.intervals import merged, overlapping
-from bench.windows.simulate import SIMULATED, simulate_genome
 
 if TYPE_CHECKING:
     import polars

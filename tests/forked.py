@@ -17,11 +17,13 @@ from typing import Any
 
 import torch
 
-from bench.training.ranks import Ranks, joined
+from bench.training.distributed import Ranks, joined
 from tests.killing import write_table
 
 _FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(["tests.forked", "bench.run", "bench.planning", "torch._dynamo"])
+_FORKED.set_forkserver_preload(
+    ["tests.forked", "bench.runner.run", "bench.runner.profiling", "torch._dynamo"]
+)
 _PATIENCE = 120
 
 PLUGIN = '''
@@ -33,8 +35,8 @@ from torch import nn
 from bench.cards import ModelCard, Source
 from bench.errors import BenchError
 from bench.model import Model
-from bench.sequences import Layout
-from bench.settings import setting
+from bench.data.sequences import Layout
+from bench.config import setting
 from bench.training import checkpoints
 
 what, _, number = os.environ.get("ACT", "").partition(":")

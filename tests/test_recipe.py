@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.recipe import Plan, Recipe
+from bench.recipe import Recipe
+from bench.training.schedule import Plan
 
 
 def plan(rows: int = 105, max_steps: int | None = None, **changes: Any) -> Plan:

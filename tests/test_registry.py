@@ -67,8 +67,8 @@ def refusal(path: Path, text: str | None = None) -> str:
 
 def built_in(folder: str) -> set[str]:
     files = {path.stem for path in (ROOT / folder).glob("[!_]*.py")}
-    folders = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
-    return {name.replace("_", "-") for name in files | folders} - {"layers"}
+    folders = {path.parent.name for path in (ROOT / folder).glob("[!_]*/__init__.py")}
+    return {name.replace("_", "-") for name in files | folders}
 
 
 def python(code: str) -> list[str]:

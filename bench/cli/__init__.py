@@ -9,8 +9,8 @@ from typing import NoReturn
 import click
 
 import bench
-from bench.cli import boards, data, reports, search, speed, training
-from bench.cli.options import Commands
+from bench.cli import data, leaderboard, reports, search, speed, training
+from bench.cli.common import Commands
 from bench.errors import BenchError
 
 
@@ -23,7 +23,7 @@ def cli() -> None:
 for command in (
     *(training.run, training.score, training.predict, training.demo),
     *(search.search, speed.plan, speed.profile),
-    *(boards.leaderboard, boards.compare, boards.export, boards.import_),
+    *(leaderboard.leaderboard, leaderboard.compare, leaderboard.export, leaderboard.import_),
     *(reports.runs, reports.models, reports.tasks),
     *(data.data, reports.sync, reports.ui),
 ):
@@ -39,7 +39,7 @@ def main() -> NoReturn:
     try:
         _run()
     except SystemExit as end:
-        ranks = sys.modules.get("bench.training.ranks")
+        ranks = sys.modules.get("bench.training.distributed")
         if ranks is not None and ranks.from_environment().size > 1:
             # Threads of a process group may outlive it, and abort a process that takes itself
             # apart as usual: seen once in forty runs of two ranks.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.cli.options import Commands, Folder, as_json, plugins, print_json
+from bench.cli.common import Commands, Folder, as_json, plugins, print_json
 from bench.errors import BenchError
 
 
@@ -23,9 +23,9 @@ def data() -> None:
 @plugins
 def get(*, task: str, mirror: str | None, source: Path | None) -> None:
     """Fetch a task's published files into the cache; goes on where it stopped."""
-    from bench.data import fetch
+    from bench.console import Screen
     from bench.registry import get_task
-    from bench.report import Screen
+    from bench.sources.locate import fetch
 
     folder = fetch(get_task(task), task, Screen(), mirror=mirror, source=source)
     click.echo(f"{folder}: complete. `bench run --task {task}` finds it there.")
@@ -36,9 +36,10 @@ def get(*, task: str, mirror: str | None, source: Path | None) -> None:
 @as_json
 def list_data(*, as_json: bool) -> None:
     """Show what data is here, where, how large, and how far it was checked."""
-    from bench import stock, tables
+    from bench.cli import tables
+    from bench.sources import inventory
 
-    rows = stock.listed()
+    rows = inventory.listed()
     print_json(rows) if as_json else tables.stock_table(rows)
 
 
@@ -48,9 +49,10 @@ def list_data(*, as_json: bool) -> None:
 @as_json
 def verify(*, task: str | None, as_json: bool) -> None:
     """Read every fetched file again and hold it against its hash, published or recorded."""
-    from bench import stock, tables
+    from bench.cli import tables
+    from bench.sources import inventory
 
-    rows = stock.verified(task)
+    rows = inventory.verified(task)
     print_json(rows) if as_json else tables.checked_table(rows)
     wrong = sum(row["fault"] is not None for row in rows)
     if wrong:
@@ -75,23 +77,24 @@ def describe(
     as_json: bool,
 ) -> None:
     """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
-    from bench import description, settings
-    from bench.data import find, load
+    from bench.config import override, split_assignments
+    from bench.describe import facts
     from bench.registry import get_task
+    from bench.sources.locate import find, load
 
-    values = settings.split_assignments(assignments)["task"]
+    values = split_assignments(assignments)["task"]
     task_class = get_task(task)
-    instance = task_class(settings.override(task_class.Options(), values, section="task"))
-    found = description.describe(
+    instance = task_class(override(task_class.Options(), values, section="task"))
+    found = facts.describe(
         load(instance, task, find(task_class, task, directory), test_data), instance
     )
     if out is not None:
-        description.write_page(found, out)
+        facts.write_page(found, out)
         click.echo(f"{out}: open it in a browser.", err=True)
     if as_json:
-        click.echo(description.as_json(found))
+        click.echo(facts.as_json(found))
     else:
-        description.print_description(found)
+        facts.print_description(found)
 
 
 @data.group(cls=Commands)
@@ -149,9 +152,9 @@ def build() -> None:
 @as_json
 def atac(*, out: Path, as_json: bool, **options: Any) -> None:
     """Draw windows around peaks; the target is the mean signal of their central letters."""
-    from bench.report import Screen
-    from bench.windows import BuildOptions
-    from bench.windows import build as build_windows
+    from bench.console import Screen
+    from bench.genomics import BuildOptions
+    from bench.genomics import build as build_windows
 
     manifest = build_windows(BuildOptions(**options), out, Screen(quiet=as_json))
     if as_json:
@@ -169,8 +172,8 @@ def atac(*, out: Path, as_json: bool, **options: Any) -> None:
 @as_json
 def simulate(*, task: str, rows: int, seed: int, out: Path, as_json: bool) -> None:
     """Write simulated raw files in a task's own layout."""
-    from bench.data import write_simulation
     from bench.registry import get_task
+    from bench.sources.locate import write_simulation
 
     facts = write_simulation(get_task(task), out, rows=rows, seed=seed)
     if as_json:
@@ -197,15 +200,15 @@ def encode(
     out: Path,
 ) -> None:
     """Encode raw files for machines that have neither polars nor the files."""
-    from bench import settings
-    from bench.data import find, load
+    from bench.config import override, split_assignments
     from bench.registry import get_task
+    from bench.sources.locate import find, load
 
     if out.exists():
         raise BenchError(f"--out {out} exists. Name a new folder.")
-    values = settings.split_assignments(assignments)["task"]
+    values = split_assignments(assignments)["task"]
     task_class = get_task(task)
-    options = settings.override(task_class.Options(), values, section="task")
+    options = override(task_class.Options(), values, section="task")
     dataset = load(task_class(options), task, find(task_class, task, directory), test_data)
     dataset.save(out)
     click.echo(f"{out}: {dataset.name}, fingerprint {dataset.fingerprint}. Use it by --data {out}.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.options import as_json, home_option, plugins, print_json
+from bench.cli.common import as_json, home_option, plugins, print_json
 from bench.errors import BenchError
 
 
@@ -16,16 +16,19 @@ from bench.errors import BenchError
 @as_json
 def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
     """List the runs in the run folder."""
-    from bench import results, tables
+    from bench.cli import tables
+    from bench.results import run_folder
 
-    manifests = [results.read_manifest(path) for path in results.find_runs(results.home(home))]
+    manifests = [
+        run_folder.read_manifest(path) for path in run_folder.find_runs(run_folder.home(home))
+    ]
     shown = [m for m in manifests if task is None or m.get("data", {}).get("name") == task]
     if as_json:
         print_json(shown)
     elif shown:
         tables.runs_table(shown)
     else:
-        raise BenchError(f"no runs in {results.home(home)}. Try `bench demo`.")
+        raise BenchError(f"no runs in {run_folder.home(home)}. Try `bench demo`.")
 
 
 @click.command()
@@ -35,15 +38,15 @@ def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
 @as_json
 def models(*, name: str | None, space: bool, as_json: bool) -> None:
     """List the models, or print one's card: settings, recipe, published results."""
-    from bench import cards_view
+    from bench.cli import plugin_cards
 
     if space and name is None:
         raise BenchError("--space goes with a model's name. `bench models` lists them.")
     if space and name is not None:
-        card: cards_view.Card = cards_view.model_space(name)
+        card: plugin_cards.Card = plugin_cards.model_space(name)
     else:
-        card = cards_view.all_models() if name is None else cards_view.model_card(name)
-    print_json(card) if as_json else cards_view.show(card)
+        card = plugin_cards.all_models() if name is None else plugin_cards.model_card(name)
+    print_json(card) if as_json else plugin_cards.show(card)
 
 
 @click.command()
@@ -52,23 +55,24 @@ def models(*, name: str | None, space: bool, as_json: bool) -> None:
 @as_json
 def tasks(*, name: str | None, as_json: bool) -> None:
     """List the tasks, or print one's card."""
-    from bench import cards_view
+    from bench.cli import plugin_cards
 
-    card = cards_view.all_tasks() if name is None else cards_view.task_card(name)
-    print_json(card) if as_json else cards_view.show(card)
+    card = plugin_cards.all_tasks() if name is None else plugin_cards.task_card(name)
+    print_json(card) if as_json else plugin_cards.show(card)
 
 
 @click.command()
 @home_option
 def sync(*, home: Path | None) -> None:
     """Send to MLflow what it has not got of the runs in the run folder."""
-    from bench import results, store, tracking
+    from bench.results import run_folder
+    from bench.tracking import mlflow_store, uploader
 
-    directory = results.home(home)
+    directory = run_folder.home(home)
     folders = [directory, *sorted((directory / "studies").glob("*"))]  # with the trials of searches
-    runs = [path for folder in folders for path in results.find_runs(folder)]
-    sent = [path for path in runs if tracking.sync(path, directory)]
-    click.echo(f"{len(sent)} runs sent to {store.tracking_uri(directory)}")
+    runs = [path for folder in folders for path in run_folder.find_runs(folder)]
+    sent = [path for path in runs if uploader.sync(path, directory)]
+    click.echo(f"{len(sent)} runs sent to {mlflow_store.tracking_uri(directory)}")
 
 
 @click.command()
@@ -76,6 +80,7 @@ def sync(*, home: Path | None) -> None:
 @home_option
 def ui(*, port: int, home: Path | None) -> None:
     """Open MLflow's pages on the store of the runs; Ctrl-C ends them."""
-    from bench import results, store
+    from bench.results import run_folder
+    from bench.tracking import mlflow_store
 
-    store.serve(results.home(home), port=port)
+    mlflow_store.serve(run_folder.home(home), port=port)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from bench.cli.options import Folder, as_json, home_option, plugins, print_json
+from bench.cli.common import Folder, as_json, home_option, plugins, print_json
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.search.opening import Typed
+    from bench.tuning.open_study import Typed
 
 
 def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
@@ -122,9 +122,9 @@ def search(
     **options: Any,
 ) -> None:
     """Search a model's settings for the best validation score; never looks at the test rows."""
-    from bench import results
+    from bench.results import run_folder
 
-    home = results.home(home)
+    home = run_folder.home(home)
     if shown is None and table is None:
         typed = [
             option.opts[0]
@@ -134,16 +134,16 @@ def search(
         ]
         _work(typed, name=name, storage=storage, home=home, as_json=as_json, **options)
         return
-    from bench.search import views
+    from bench.tuning import overview
 
     if shown == "dashboard":
-        views.dashboard(storage, name, home)
+        overview.dashboard(storage, name, home)
     if table is not None:
-        click.echo(views.export(storage, name, home, table), err=True)
+        click.echo(overview.export(storage, name, home, table), err=True)
     if shown == "best":
-        click.echo(views.best(storage, name, home))
+        click.echo(overview.best(storage, name, home))
     if shown == "status":
-        found = views.status(storage, name, home)
+        found = overview.status(storage, name, home)
         print_json(found.as_json()) if as_json else found.show()
 
 
@@ -165,9 +165,9 @@ def _work(
     **options: Any,
 ) -> None:
     """Search, and print what came of it."""
-    from bench.report import Screen
-    from bench.search.command import Asked, search
+    from bench.console import Screen
     from bench.training.launch import launch
+    from bench.tuning.run_search import Asked, search
 
     if options["devices"] > 1 and options["workers"] > 1:
         raise BenchError("--devices and --workers exclude each other: give one of them.")
@@ -196,9 +196,9 @@ def _work(
 
 def _settings(**options: Any) -> Typed:
     """Collect what a study keeps."""
-    from bench.request import Request
-    from bench.search.opening import Typed
-    from bench.settings import split_assignments
+    from bench.config import split_assignments
+    from bench.runner.request import Request
+    from bench.tuning.open_study import Typed
 
     if options["task"] is None:
         raise BenchError("give --task, too.")

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from bench.cli.asked import asks_for_a_run, requested
-from bench.cli.options import Folder, as_json, print_json
+from bench.cli.common import Folder, as_json, print_json
+from bench.cli.run_options import asks_for_a_run, requested
 from bench.errors import BenchError
 
 
@@ -33,8 +33,8 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
     if len(devices) > 1:
         plans = [_planned_apart(count) for count in devices]
     else:
-        from bench.planning import plan as planned
-        from bench.report import Screen
+        from bench.console import Screen
+        from bench.runner.profiling import plan as planned
         from bench.training.launch import launch
 
         request = requested(**asked)
@@ -46,7 +46,7 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
     if as_json:
         print_json(plans[0] if len(devices) == 1 else plans)
     else:
-        from bench.tables import plans_table
+        from bench.cli.tables import plans_table
 
         plans_table(plans)
 
@@ -67,14 +67,14 @@ def _planned_apart(count: int) -> dict[str, Any]:
 @as_json
 def profile(*, out: Path, as_json: bool, **asked: Any) -> None:
     """Trace a few updates; print the ten most expensive operations."""
-    from bench.planning import profile as profiled
-    from bench.report import Screen
+    from bench.console import Screen
+    from bench.runner.profiling import profile as profiled
 
     rows = profiled(requested(**asked), Screen(quiet=as_json), out)
     if as_json:
         print_json(rows)
     else:
-        from bench.tables import profile_table
+        from bench.cli.tables import profile_table
 
         profile_table(rows)
         click.echo(f"{out} opens in a browser's trace viewer, such as ui.perfetto.dev.")

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from bench.cli.asked import DECIDES, asks_for_a_run, requested, resumed
-from bench.cli.options import Folder, as_json, home_option, plugins, print_json
+from bench.cli.common import Folder, as_json, home_option, plugins, print_json
+from bench.cli.run_options import DECIDES, asks_for_a_run, requested, resumed
 from bench.errors import BenchError
 
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
@@ -45,8 +45,8 @@ def run(
 
     A run that was interrupted goes on where it was by the same command.
     """
-    from bench.report import Screen
-    from bench.run import execute
+    from bench.console import Screen
+    from bench.runner.run import execute
     from bench.training.launch import launch
 
     if resume is None:
@@ -62,7 +62,7 @@ def run(
     if as_json:
         print_json(manifest)
     else:
-        from bench.tables import figures_table
+        from bench.cli.tables import figures_table
 
         figures_table(manifest)
 
@@ -98,7 +98,8 @@ def score(
     **scope: Any,
 ) -> None:
     """Score predictions of the test rows, a run's or those of another program."""
-    from bench import rescore, tables
+    from bench.cli import tables
+    from bench.runner import rescore
 
     folder = test_data or data
     if log != (name is not None):
@@ -139,11 +140,11 @@ def predict(
     home: Path | None,
 ) -> None:
     """Predict sequences with the model of a run, in the unit it was trained on."""
-    from bench import results
-    from bench.inference import predict_file
-    from bench.report import Screen
+    from bench.console import Screen
+    from bench.results import run_folder
+    from bench.runner.predictor import predict_file
 
-    run = results.find_run(reference, results.home(home))
+    run = run_folder.find_run(reference, run_folder.home(home))
     predict_file(run, sequences, out, Screen(), submission=submission, device=device)
 
 
@@ -152,6 +153,6 @@ def predict(
 @home_option
 def demo(*, rows: int, home: Path | None) -> None:
     """Compare two models on a simulated assay, in two minutes on two cores."""
-    from bench.demo import compare
+    from bench.cli.demo import compare
 
     compare(rows=rows, home=home)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.sequences import Sequences, Tokens
+from bench.data.sequences import Sequences, Tokens
 
 T = TypeVar("T")
 Pair = tuple[Tensor, Tensor]

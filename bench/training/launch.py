@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bench.errors import BenchError
-from bench.training.ranks import from_environment
+from bench.training.distributed import from_environment
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure

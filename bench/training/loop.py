@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.metrics import mean_squared_error, pearson, spearman
 from bench.model import Model
-from bench.recipe import Plan, Recipe
+from bench.recipe import Recipe
 from bench.training.batches import Batches
 from bench.training.checkpoints import State
-from bench.training.course import Course
+from bench.training.distributed import ALONE, Ranks
+from bench.training.micro_batches import Slices
+from bench.training.monitor import PLAIN, Controls, Look, Watch
 from bench.training.predict import predict
-from bench.training.ranks import ALONE, Ranks
-from bench.training.slices import Slices
-from bench.training.stopping import Stop
-from bench.training.update import Update
-from bench.training.watch import PLAIN, Controls, Look, Watch
+from bench.training.schedule import Plan
+from bench.training.signals import Stop
+from bench.training.state import Course
+from bench.training.step import Update
 
 _EXPLODED = 1e6  # times the error of predicting the mean: no run comes back from there
 

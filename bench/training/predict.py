@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bench.model import Model
 from bench.training.batches import Batches
 from bench.training.device import autocast
-from bench.training.ranks import ALONE, Ranks
+from bench.training.distributed import ALONE, Ranks
 
 _BATCH = 1024
 

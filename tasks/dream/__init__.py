@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import Source, TaskCard
-from bench.dataset import Dataset, Split, TestSet
-from bench.encoded import open_table
+from bench.config import as_dict, setting
+from bench.data.dataset import Dataset, Split, TestSet
 from bench.errors import BenchError
-from bench.settings import as_dict, setting
+from bench.sources.encoding_cache import open_table
 from bench.task import Task
 from bench.tasks.dream import scoring
 from bench.tasks.dream.files import OWN_TRAIN, OWN_VALIDATION, REMOTE, TEST, TRAIN

@@ -5,7 +5,7 @@ repository at a commit, so that what is fetched stays what it is. Only the train
 published; of the others the first download is recorded, and later ones must be the same.
 """
 
-from bench.download import RemoteFile
+from bench.cards import RemoteFile
 from bench.tasks.dream.scoring import FILES, PUBLIC
 
 TRAIN, TEST = "train_sequences.txt", "filtered_test_data_with_MAUDE_expression.txt"

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.dataset import TestSet
+from bench.data.dataset import TestSet
+from bench.data.tables import read_positions
 from bench.errors import BenchError
-from bench.readers import read_positions
 
 Units = NDArray[np.int64]
 

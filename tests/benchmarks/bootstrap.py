@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from bench.data import load_test, with_subset
-from bench.leaderboards.bootstrap import resample
-from bench.leaderboards.clusters import link_equal
 from bench.leaderboards.ranking import rank
-from bench.leaderboards.sketch import Design, make_design, make_sketch
+from bench.leaderboards.statistics.bootstrap import resample
+from bench.leaderboards.statistics.clusters import link_equal
+from bench.leaderboards.statistics.sufficient_statistics import Design, make_design, make_sketch
 from bench.registry import TASKS
-from bench.scoring import values_of
+from bench.scoring.scorer import values_of
+from bench.sources.locate import load_test, with_subset
 
 PLAIN = 5
 

@@ -21,7 +21,7 @@ START = """
 import json, sys, time
 started = time.perf_counter()
 from pathlib import Path
-from bench.data import load
+from bench.sources.locate import load
 from bench.registry import TASKS
 Dream = TASKS.get("dream")
 loaded = time.perf_counter()
@@ -84,17 +84,16 @@ def share_of_batches(folder: Path) -> None:
     """Compare making a batch, kept and streamed, with an update of the smallest Proformer."""
     import torch
 
-    from bench import data, settings
+    from bench.config import override
     from bench.recipe import Recipe
     from bench.registry import MODELS, TASKS
-    from bench.training.feed import Feed
+    from bench.sources import locate
+    from bench.training.loader import Feed
     from bench.training.optimizer import make_optimizer
 
     dream, proformer = TASKS.get("dream"), MODELS.get("proformer")
-    dataset = data.load(dream(dream.Options(fraction=0.05)), "dream", folder, None)
-    config = settings.override(
-        proformer.Config(), proformer.presets["smoke"].model, section="model"
-    )
+    dataset = locate.load(dream(dream.Options(fraction=0.05)), "dream", folder, None)
+    config = override(proformer.Config(), proformer.presets["smoke"].model, section="model")
     feed = Feed(dataset, proformer.layout(config), standardize=True, device=torch.device("cpu"))
     model = proformer(config, feed.view.positions)
     optimizer = make_optimizer(model, Recipe())

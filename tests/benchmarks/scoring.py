@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data import load_test, with_subset
 from bench.registry import TASKS
-from bench.scoring import score
+from bench.scoring.scorer import score
+from bench.sources.locate import load_test, with_subset
 from tests import reference
 
 

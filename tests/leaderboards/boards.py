@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.bootstrap import Draws
+from bench.leaderboards.entries import Entry
 from bench.leaderboards.ranking import rank
 from bench.leaderboards.selection import Group, Selection
-from bench.leaderboards.store import Entry
+from bench.leaderboards.statistics.bootstrap import Draws
 from bench.registry import get_task
 
 FIGURE = "all/pearson"

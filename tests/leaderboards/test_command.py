@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_run import bench, elsewhere, fails
+from tests.runner.test_run import bench, elsewhere, fails
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
 

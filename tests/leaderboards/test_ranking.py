@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.leaderboards.bootstrap import Draws
 from bench.leaderboards.ranking import Board, rank
+from bench.leaderboards.statistics.bootstrap import Draws
 
 RESAMPLES = 4000
 

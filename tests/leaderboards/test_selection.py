@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError
+from bench.leaderboards.entries import Entry
 from bench.leaderboards.selection import Filters, Selection, select
-from bench.leaderboards.store import Entry
 
 LOCK = {
     "task.version": "2",

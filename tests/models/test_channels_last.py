@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.models.layers.channels_last import Depthwise, Linear, as_image
+from bench.models._layers.channels_last import Depthwise, Linear, as_image
 
 SHAPES = [(3, 7, 5), (1, 7, 5), (3, 1, 5), (3, 7, 1)]  # (B, T, C); each axis may be one
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import settings
+from bench.config import as_dict, describe, override
 from bench.model import FittedModel, Model
-from bench.recipe import Plan, Recipe
+from bench.recipe import Recipe
 from bench.registry import MODELS
+from bench.training.schedule import Plan
 
 ROOT = Path(__file__).parents[2]
 NAMES = list(MODELS.places())
@@ -22,7 +23,7 @@ def small(name: str) -> Any:
     model_class = MODELS.get(name)
     preset = model_class.presets.get("smoke")
     values = preset.model if preset else {}
-    return model_class, settings.override(model_class.Config(), values, section="model")
+    return model_class, override(model_class.Config(), values, section="model")
 
 
 def make(name: str, seed: int = 0) -> tuple[Model, Tensor]:
@@ -74,9 +75,9 @@ def test_the_seed_alone_decides_the_first_weights(name: str) -> None:
 def test_settings_survive_json_and_every_one_says_what_it_means(name: str) -> None:
     model_class = MODELS.get(name)
     config = model_class.Config()
-    text = json.dumps(settings.as_dict(config))
+    text = json.dumps(as_dict(config))
     assert model_class.Config(**json.loads(text)) == config
-    assert all(row["meaning"] for row in settings.describe(model_class.Config))
+    assert all(row["meaning"] for row in describe(model_class.Config))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,8 +86,8 @@ def test_recipes_and_presets_can_be_planned_on_the_full_data(name: str) -> None:
     paper = model_class.paper_recipe(model_class.Config())
     assert Plan.of(paper, 6_400_689).steps > 0
     for preset in model_class.presets.values():
-        settings.override(model_class.Config(), preset.model, section="model")
-        recipe = settings.override(Recipe(), preset.recipe, section="recipe")
+        override(model_class.Config(), preset.model, section="model")
+        recipe = override(Recipe(), preset.recipe, section="recipe")
         assert Plan.of(recipe, 10_000, preset.max_steps).steps <= (preset.max_steps or 10**9)
 
 

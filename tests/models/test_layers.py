@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from bench.models.layers.keras import fans, glorot_uniform_, variance_scaling_
-from bench.models.layers.one_hot import OneHot
+from bench.models._layers.keras import fans, glorot_uniform_, variance_scaling_
+from bench.models._layers.one_hot import OneHot
 from bench.registry import MODELS
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from bench.data.sequences import encode, lay_out
 from bench.errors import BenchError
 from bench.registry import MODELS
-from bench.sequences import encode, lay_out
 
 Proformer = MODELS.get("proformer")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.models.layers.swish_lstm import LastState, SwishBiLSTM
+from bench.models._layers.swish_lstm import LastState, SwishBiLSTM
 
 
 def loop(x: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.dataset import Dataset
+from bench.data.dataset import Dataset
+from bench.data.sequences import decode
 from bench.errors import BenchError
 from bench.registry import TASKS
-from bench.sequences import decode
 
 Dream = TASKS.get("dream")
 TEST = "filtered_test_data_with_MAUDE_expression.txt"

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.dataset import Dataset
+from bench.data.dataset import Dataset
+from bench.data.sequences import decode
 from bench.errors import BenchError
+from bench.genomics import read_windows
 from bench.registry import TASKS
-from bench.sequences import decode
-from bench.windows import read_windows
-from tests.test_run import bench, elsewhere, fails, only_run
+from tests.runner.test_run import bench, elsewhere, fails, only_run
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
 

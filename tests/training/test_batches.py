@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.dataset import Dataset, Split, TestSet
-from bench.sequences import Layout, Sequences, Tokens, encode
+from bench.data.dataset import Dataset, Split, TestSet
+from bench.data.sequences import Layout, Sequences, Tokens, encode
 from bench.training.batches import Batches, prefetched
-from bench.training.feed import Feed
+from bench.training.loader import Feed
 
 CPU = torch.device("cpu")
 LAYOUTS = [
@@ -49,7 +49,7 @@ def dataset() -> Dataset:
 
 def feeds(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Feed]:
     kept = Feed(dataset(), layout, standardize=True, device=CPU)
-    monkeypatch.setattr("bench.training.feed.room_for_rows", lambda device: 100)
+    monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device: 100)
     streamed = Feed(dataset(), layout, standardize=True, device=CPU)
     assert (kept.resident, streamed.resident) == (True, False)
     return kept, streamed
@@ -158,7 +158,7 @@ def test_rows_that_are_not_kept_are_laid_out_by_a_thread_a_few_batches_ahead() -
 def test_rows_are_kept_while_the_positions_of_all_splits_fit(
     room: int, resident: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.training.feed.room_for_rows", lambda device: room)
+    monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device: room)
     feed = Feed(dataset(), LAYOUTS[1], standardize=True, device=CPU)
     assert feed.resident is resident
     for made in (feed.training(), feed.validation(), feed.test()):
@@ -245,8 +245,8 @@ cli.main(sys.argv[2:], standalone_mode=False)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_DATA is Linux'")
 def test_a_set_larger_than_the_memory_trains_to_the_same_weights(tmp_path: Path) -> None:
     """4 million rows, 450 MB encoded, where a process may claim 430 MB more than it starts with."""
-    from bench.data import write_simulation
     from bench.registry import TASKS
+    from bench.sources.locate import write_simulation
 
     write_simulation(TASKS.get("dream"), tmp_path / "data", rows=4_000_000, seed=0)
     weights, finished = [], []

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench.recipe import Plan, Recipe
+from bench.recipe import Recipe
 from bench.registry import MODELS
 from bench.training.batches import Batches
 from bench.training.loop import train
-from bench.training.watch import Controls
+from bench.training.monitor import Controls
+from bench.training.schedule import Plan
 from tests.training.test_loop import batches_of
 
 Proformer = MODELS.get("proformer")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench.errors import BenchError
+from bench.training.distributed import Ranks
 from bench.training.launch import launch
-from bench.training.ranks import Ranks
 from tests.forked import on_ranks
 
 

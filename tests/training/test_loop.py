@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.data.sequences import Sequences, Tokens
 from bench.model import Model
-from bench.recipe import Plan, Recipe
-from bench.sequences import Sequences, Tokens
+from bench.recipe import Recipe
 from bench.training.batches import Batches
 from bench.training.loop import DivergedError, train
+from bench.training.monitor import Controls
 from bench.training.predict import predict
-from bench.training.watch import Controls
+from bench.training.schedule import Plan
 
 
 def gc_content(rows: int, seed: int) -> Batches:

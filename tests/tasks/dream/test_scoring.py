@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.data import load_test, with_subset, write_simulation
-from bench.dataset import TestSet
+from bench.data.dataset import TestSet
+from bench.data.sequences import encode
 from bench.errors import BenchError
 from bench.registry import TASKS
-from bench.scoring import Scores, score
-from bench.sequences import encode
+from bench.scoring.scorer import Scores, score
+from bench.sources.locate import load_test, with_subset, write_simulation
 from bench.task import Task
 from bench.tasks.dream import scoring
 from tests import reference

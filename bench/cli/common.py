@@ -1,0 +1,56 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Folder = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are written here."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands as defined."""
+        return list(self.commands)
+
+
+def plugins(command: F) -> F:
+    """Add --plugin, which registers a user's file before the command runs."""
+
+    def load(ctx: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
+        """Register the files; torch and its kin are loaded only where there are any."""
+        if paths:
+            from bench.registry import load_plugin_file
+
+            for path in paths:
+                load_plugin_file(path)
+
+    return click.option(
+        "--plugin",
+        type=Folder,
+        multiple=True,
+        expose_value=False,
+        callback=load,
+        is_eager=True,
+        help="A Python file with a model or a task of your own; may be repeated.",
+    )(command)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+home_option = click.option(
+    "--home", type=Folder, help="Folder of all runs.  [BENCH_HOME, else ./runs]"
+)
+
+
+def print_json(value: Any) -> None:
+    """Print a report as JSON; NaN becomes null."""
+    from bench.results.run_folder import finite
+
+    click.echo(json.dumps(finite(value), indent=1))

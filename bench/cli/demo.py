@@ -1,0 +1,47 @@
+"""The first minutes: two models on one simulated assay, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.cli import tables
+from bench.console import Screen
+from bench.results import run_folder
+from bench.runner.request import Request
+from bench.runner.run import execute
+
+MODELS = ("kmer-ridge", "proformer")
+_STEPS = 600  # half as many again as the smoke preset: enough to see the network learn
+
+
+def compare(*, rows: int, home: Path | None) -> None:
+    """Train every demo model at its smallest preset and print their figures in one table.
+
+    Args:
+        rows: Simulated training promoters.
+        home: Folder of all runs.
+    """
+    screen = Screen()
+    manifests = []
+    for model in MODELS:
+        request = Request(
+            model=model,
+            task="dream",
+            preset="smoke",
+            simulate_rows=rows,
+            max_steps=_STEPS,
+            home=home,
+        )
+        screen.say(
+            f"\n$ bench run --model {model} --task dream --preset smoke --simulate --rows {rows} "
+            f"--max-steps {_STEPS}"
+        )
+        manifests.append(execute(request, screen, tracked=True))
+    tables.runs_table(manifests)
+    where = run_folder.home(home)
+    print(
+        f"Simulated promoters: these figures compare models, not papers. r Pearson, rho Spearman.\n"
+        f"Next: `bench ui` compares the runs in a browser; `bench models proformer` shows every "
+        f"setting;\n`bench run --model proformer --task dream --data FOLDER` trains on the real "
+        f"assay. Runs lie in {where}."
+    )

@@ -1,0 +1,160 @@
+"""Commands that rank and compare results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli.common import Folder, as_json, home_option, plugins, print_json
+from bench.errors import BenchError
+
+
+@click.command()
+@click.option("--task", required=True, help="A name from `bench tasks`, or a table of your own.")
+@click.option("--simulated", is_flag=True, help="Results on the simulated assay.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json"]),
+    default="table",
+    show_default=True,
+)
+@click.option(
+    "--track", type=click.Choice(["standard", "paper", "open"]), help="Only results of this recipe."
+)
+@click.option("--model", "models", multiple=True, help="Only this model; may be repeated.")
+@click.option(
+    "--group-by",
+    multiple=True,
+    metavar="SETTING",
+    help="Average over all other settings, as in model.dim; may be repeated.",
+)
+@click.option("--fingerprint", help="Only results trained on these rows.  [the most common]")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="task.FIELD=VALUE",
+    help="An option of the task that changes the test rows.",
+)
+@click.option("--data", type=Folder, help="Folder of the test rows.  [as for `bench run`]")
+@click.option("--figure", help="Rank by this, such as all/pearson.  [the task's own]")
+@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
+@click.option("--html", type=Folder, metavar="DIR", help="Write a page with plots, too.")
+@click.option("--log", is_flag=True, help="Log all of it to MLflow, as a run `leaderboard`.")
+@home_option
+@plugins
+def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> None:
+    """Rank the results on a task, with what is known of the order."""
+    from bench.leaderboards.output import formats
+
+    board = _board(**asked)
+    if html is not None:
+        from bench.leaderboards.output.site import write_page
+
+        write_page(board, html)
+        click.echo(f"{html / 'index.html'} is written", err=True)
+    if log:
+        from bench.leaderboards.output.mlflow_board import log_summary
+        from bench.results import run_folder
+
+        log_summary(board, run_folder.home(asked["home"]), html)
+    if form == "md":
+        click.echo(formats.as_markdown(board))
+    elif form == "csv":
+        click.echo(formats.as_csv(board), nl=False)
+    elif form == "json":
+        print_json(formats.as_json(board))
+    else:
+        from bench.cli.tables import leaderboard_table
+
+        leaderboard_table(board)
+
+
+def _board(
+    *,
+    task: str,
+    models: tuple[str, ...],
+    track: str | None,
+    group_by: tuple[str, ...],
+    fingerprint: str | None,
+    assignments: tuple[str, ...],
+    home: Path | None,
+    **rest: Any,
+) -> Any:
+    from bench.config import split_assignments
+    from bench.leaderboards.board import make_leaderboard
+    from bench.leaderboards.selection import Filters
+    from bench.results import run_folder
+
+    options = split_assignments(assignments)
+    for section in ("model", "recipe"):
+        if options[section]:
+            raise BenchError(
+                f"--set {section}.…: only an option of the task changes the test rows. "
+                "Try --group-by or --model."
+            )
+    return make_leaderboard(
+        task,
+        home=run_folder.home(home),
+        filters=Filters(track=track, models=models, fingerprint=fingerprint, group_by=group_by),
+        options=options["task"],
+        **rest,
+    )
+
+
+@click.command()
+@click.argument("first", metavar="RUN_A")
+@click.argument("second", metavar="RUN_B")
+@click.option("--task", "task_name", help="Where the runs' table is now.  [as recorded]")
+@click.option("--subset", default="all", show_default=True, help="Where to look for disagreement.")
+@click.option("--data", type=Folder, help="Folder of the test rows.  [as recorded]")
+@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
+@home_option
+@plugins
+@as_json
+def compare(*, first: str, second: str, home: Path | None, as_json: bool, **asked: Any) -> None:
+    """Compare two runs: by how much they differ, how sure that is, and where."""
+    from bench.cli.tables import versus_table
+    from bench.leaderboards.compare import compare_runs
+    from bench.results import run_folder
+
+    versus = compare_runs(first, second, home=run_folder.home(home), **asked)
+    print_json(versus.as_json()) if as_json else versus_table(versus)
+
+
+@click.command()
+@click.argument("runs", metavar="RUN…", nargs=-1, required=True)
+@click.option("--out", type=Folder, required=True, metavar="FILE.zip", help="A new file.")
+@home_option
+def export(*, runs: tuple[str, ...], out: Path, home: Path | None) -> None:
+    """Write runs to one file: settings, predictions and curves; no weights, no code."""
+    from bench.results import run_folder
+    from bench.sharing.archive import export_runs
+
+    for name in export_runs(runs, out, run_folder.home(home)):
+        click.echo(name)
+
+
+@click.command("import")
+@click.argument("file", type=Folder)
+@click.option("--task", "task_name", help="Where the table is here, for results on a table.")
+@click.option("--data", type=Folder, help="Folder of the test rows.  [as for `bench run`]")
+@home_option
+@plugins
+def import_(*, file: Path, task_name: str | None, data: Path | None, home: Path | None) -> None:
+    """Take in runs of others: their predictions are scored again here, or nothing is taken."""
+    from bench.results import run_folder
+    from bench.sharing.archive import import_runs
+    from bench.tracking import uploader
+
+    directory = run_folder.home(home)
+    for run in import_runs(file, directory, task_name=task_name, data=data):
+        told = f"{run.path}: {run.rows:,} predictions scored again; imported, unverified"
+        try:
+            uploader.sync(run.path, directory)
+        except BenchError as error:
+            told = f"{told}. {error} `bench sync` sends it later."
+        click.echo(told)

@@ -1,0 +1,263 @@
+"""Tables for a terminal; plain text where the output is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bench.leaderboards.board import Leaderboard
+    from bench.leaderboards.compare import Versus
+    from bench.scoring.scorer import Scores
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[str] = ()
+) -> None:
+    """Print a table to standard output; columns named in ``numbers`` are set flush right."""
+    right = set(numbers)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        name = column in right
+        justify: Literal["right", "left"] = "right" if name else "left"
+        table.add_column(column, justify=justify, no_wrap=name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    # Without a terminal nothing may be cut: a file or a pager has no width.
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, highlight=False, markup=False).print(table)
+
+
+def figures_table(manifest: Mapping[str, Any]) -> None:
+    """Print the figures of one run: a row a set of sequences, a column a metric."""
+    figures, scored = manifest["metrics"], manifest["scored"]
+    counts = {"validation": manifest["data"]["rows"]["validation"]}
+    counts |= {f"test/{name}": n for name, n in scored["n"].items()}
+    rows = [
+        [
+            key.removeprefix("test/"),
+            "-" if n is None else f"{n:,}",
+            figure(figures.get(f"{key}/pearson")),
+            figure(figures.get(f"{key}/spearman")),
+        ]
+        for key, n in counts.items()
+    ]
+    overall = {
+        key.removeprefix("test/"): value
+        for key, value in figures.items()
+        if key.startswith("test/") and key.count("/") == 1
+    }
+    title = f"{manifest['data']['name']}, {scored['rows']} rows"
+    _print_scores(title, rows, overall, scored["problems"])
+
+
+def scores_table(data: str, scores: Scores) -> None:
+    """Print scores: a row a subset, a column a metric, then the task's overall scores."""
+    rows = [
+        [name, "-", "-", "-"]
+        if found is None
+        else [name, f"{found.n:,}", figure(found.pearson), figure(found.spearman)]
+        for name, found in scores.subsets.items()
+    ]
+    _print_scores(f"{data}, {scores.rows} rows", rows, scores.overall, scores.problems)
+
+
+def _print_scores(
+    title: str,
+    rows: Sequence[Sequence[str]],
+    overall: Mapping[str, float | None],
+    problems: Iterable[str],
+) -> None:
+    columns = [title, "n", "Pearson", "Spearman"]
+    print_table(columns, rows, numbers=columns[1:])
+    for name, value in overall.items():
+        print(f"{name.replace('_', ' ').title()}: {figure(value)}")
+    for problem in problems:
+        print(f"  {problem}")
+
+
+def runs_table(manifests: Iterable[Mapping[str, Any]]) -> None:
+    """Print runs, one a row: what ran, what came out, what it cost, where it lies."""
+    metrics = {
+        "validation r": "validation/pearson",
+        "validation rho": "validation/spearman",
+        "test r": "test/all/pearson",
+        "test rho": "test/all/spearman",
+    }
+    rows = []
+    for manifest in manifests:
+        figures, model = manifest.get("metrics", {}), manifest.get("model", {})
+        parameters = model.get("parameters")
+        rows.append(
+            [
+                model.get("name", "?"),
+                *(figure(figures.get(name)) for name in metrics.values()),
+                "-" if parameters is None else f"{parameters:,}",
+                _speed(manifest),
+                manifest["id"],  # holds the data's name and the seed
+            ]
+        )
+    numbers = [*metrics, "parameters", "sequences/s"]
+    print_table(["model", *numbers, "run"], rows, numbers=numbers)
+
+
+def _speed(manifest: Mapping[str, Any]) -> str:
+    """Say how fast a run trained, or why there is nothing to say."""
+    if manifest["status"] != "finished":
+        return str(manifest["status"])
+    if not manifest.get("verified", True):
+        return "unverified"
+    speed = manifest.get("cost", {}).get("sequences_per_second")
+    return "-" if speed is None else f"{speed:,.0f}"
+
+
+def figure(value: float | None) -> str:
+    """Format a correlation; a figure that does not exist is a dash."""
+    return "-" if value is None or value != value else f"{value:.4f}"
+
+
+def stock_table(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print data files, one a row: whose, what was checked, how large, where."""
+    columns = ["task", "file", "state", "size", "where"]
+    print_table(
+        columns,
+        [
+            [
+                row["task"],
+                row["name"],
+                row["kind"],
+                _bytes(row["size"]) if row["size"] else "-",
+                "-" if row["kind"] == "missing" else row["path"],
+            ]
+            for row in rows
+        ],
+        numbers=["size"],
+    )
+
+
+def checked_table(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print checked files, one a row: what they were held against, and what came of it."""
+    columns = ["task", "file", "size", "sha256", "held against", "found"]
+    print_table(
+        columns,
+        [
+            [
+                row["task"],
+                row["name"],
+                "-" if row["size"] is None else _bytes(row["size"]),
+                (row["sha256"] or "-")[:12],
+                row["against"],
+                row["fault"] or "as it should be",
+            ]
+            for row in rows
+        ],
+        numbers=["size"],
+    )
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
+
+
+def plans_table(plans: Sequence[Mapping[str, Any]]) -> None:
+    """Print what a run takes: a row a figure, a column a number of devices."""
+    columns = [f"{plan['device']['count']} x {plan['device']['name']}" for plan in plans]
+    hours, giga = 3600, 1e9
+    rows: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
+        ("sequences at once, on a device", lambda plan: f"{plan['rows_at_once']:,}"),
+        ("largest that fits", lambda plan: _known(plan["largest_batch_per_device"], ",.0f")),
+        (
+            "training GFLOP a sequence",
+            lambda plan: _known(plan["training_flops_per_sequence"], ",.3g", giga),
+        ),
+        ("sequences/s", lambda plan: f"{plan['sequences_per_second']:,.0f}"),
+        ("GFLOP/s a device", lambda plan: _known(plan["flops_per_second"], ",.4g", giga)),
+        (
+            "of its matrix product's",
+            lambda plan: _known(plan["share_of_matmul_rate"], ".0%"),
+        ),
+        ("peak memory, GB", lambda plan: f"{plan['peak_memory_bytes'] / giga:.2f}"),
+        ("updates", lambda plan: f"{plan['plan']['steps']:,}"),
+        ("hours", lambda plan: f"{plan['seconds'] / hours:,.3g}"),
+        ("device-hours", lambda plan: f"{plan['device_hours']:,.3g}"),
+    ]
+    model = plans[0]["model"]
+    title = f"{model['name']}, {model['parameters']:,} parameters, batch {plans[0]['batch_size']:,}"
+    table = [[name, *(show(plan) for plan in plans)] for name, show in rows]
+    print_table([title, *columns], table, numbers=columns)
+
+
+def profile_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the most expensive operations of an update."""
+    columns = ["operation", "calls", "ms an update", "share"]
+    table = [
+        [row["operation"], f"{row['calls']:,}", f"{row['milliseconds']:.2f}", f"{row['share']:.1%}"]
+        for row in rows
+    ]
+    print_table(columns, table, numbers=columns[1:])
+
+
+def _known(value: float | None, form: str, unit: float = 1.0) -> str:
+    return "-" if value is None else format(value / unit, form)
+
+
+def leaderboard_table(board: Leaderboard) -> None:
+    """Print a leaderboard; below it what stands apart and why, and what others published."""
+    from bench.leaderboards.output import formats
+    from bench.leaderboards.published.published import beside
+
+    shown = formats.columns(board)
+    words = ("model", "recipe", "tuned", "date", "run")
+    rows = [[cell(row) for cell in shown.values()] for row in board.rows]
+    print(f"{board.data}, version {board.task_class.card.version}")
+    print_table(list(shown), rows, numbers=[name for name in shown if name not in words])
+    for entry, reason in board.selection.apart:
+        print(f"  apart: {entry.id}: {reason}")
+    for note in formats.notes(board):
+        print(f"  {note}")
+    if published := beside(board):
+        headings, lines, below = formats.published_table(published)
+        print_table(headings, lines, numbers=["measured", "published", "difference"])
+        for note in below:
+            print(f"  {note}")
+
+
+def versus_table(versus: Versus) -> None:
+    """Print two runs compared: figures, the verdict, and where they disagree most."""
+    for name, entry in (("A", versus.a), ("B", versus.b)):
+        print(f"{name}: {entry.name}, {entry.id}")
+    columns = [versus.data, "A", "B", "A - B", "95%, all at once", "p, all at once", "better"]
+    rows = [
+        [
+            d.figure,
+            *(figure(d.a), figure(d.b), f"{d.difference:+.4f}"),
+            f"{d.low:+.4f} to {d.high:+.4f}",
+            *(f"{d.p:.4f}", d.better or "-"),
+        ]
+        for d in versus.differences
+    ]
+    print_table(columns, rows, numbers=columns[1:6])
+    print(versus.verdict)
+    for note in versus.notes:
+        print(f"  {note}")
+    columns = [f"disagree most, of {versus.subset}", "truth", "A", "B", "apart"]
+    rows = [
+        [
+            " ".join(f"row {row + 1}" for row in d.rows),
+            *(f"{value:.3f}" for value in (d.truth, d.a, d.b, d.apart)),
+        ]
+        for d in versus.disagreements
+    ]
+    print_table(columns, rows, numbers=columns[1:])
+    for d in versus.disagreements:
+        for row, sequence in zip(d.rows, d.sequences, strict=True):
+            print(f"  row {row + 1}: {sequence}")

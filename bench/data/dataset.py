@@ -1,0 +1,223 @@
+"""A task's data once read: encoded sequences, targets, and what identifies them.
+
+Needs only NumPy, so that a data set encoded on one machine trains on another that has neither
+polars nor the raw files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.sequences import Sequences
+from bench.errors import BenchError
+
+SPLITS = ("train", "validation", "test")
+_HEADER = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one purpose.
+
+    Attributes:
+        sequences: N encoded sequences, flanks included.
+        target: ``(N,)`` float64, as the file says: scores are exact, training rounds.
+    """
+
+    sequences: Sequences
+    target: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: NDArray[np.int64]) -> Split:
+        """Return some rows, in the order given."""
+        return Split(self.sequences.take(rows), self.target[rows])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of letters and targets: equal for equal content, however it was stored."""
+        digest = hashlib.blake2b(f"{len(self)}".encode(), digest_size=8)
+        for array in (self.sequences.hashes(), self.target):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class TestSet(Split):
+    """What predictions are scored on; enough for that, with no training data.
+
+    Attributes:
+        name: What scores are filed under, such as "dream" or "dream-simulated".
+        subsets: By name: test rows ``(M,)``, or pairs of them ``(M, 2)`` as in the files.
+        missing: Files that were not there, by the subset they hold.
+    """
+
+    __test__: ClassVar[bool] = False  # not a test case, pytest
+
+    name: str = ""
+    subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def subsets_fingerprint(self) -> str:
+        """Hash of the subsets: with :attr:`fingerprint`, all a score depends on but predictions."""
+        digest = hashlib.blake2b(digest_size=8)
+        for name, rows in sorted(self.subsets.items()):
+            digest.update(f"{name} {rows.shape} {rows.dtype}".encode())
+            digest.update(np.ascontiguousarray(rows).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything a model is trained and scored on.
+
+    Attributes:
+        name: What results are filed under, such as "dream" or "dream-simulated".
+        version: Of the task that read it.
+        options: The task's options, baked into the rows.
+        usual_length: Letters of a typical sequence, flanks included.
+        flanks: Constant letters on the left and right.
+        train, validation, test: The rows.
+        notes: Counts worth a reader's eye, such as repeated sequences.
+    """
+
+    name: str
+    version: int
+    options: dict[str, Any]
+    usual_length: int
+    flanks: tuple[int, int]
+    train: Split
+    validation: Split
+    test: TestSet
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of letters, targets and split: equal for equal content, however it was stored."""
+        splits = [f"{name} {getattr(self, name).fingerprint}" for name in SPLITS]
+        return hashlib.blake2b(" ".join(splits).encode(), digest_size=8).hexdigest()
+
+    def _checksum(self) -> str:
+        """Hash what the fingerprint leaves out: what trims sequences and picks test rows."""
+        test = self.test
+        rest = (self.usual_length, self.flanks, test.name, test.missing, test.subsets_fingerprint)
+        return hashlib.blake2b(repr(rest).encode(), digest_size=8).hexdigest()
+
+    def save(self, directory: Path) -> None:
+        """Write the data set as ``.npy`` files and a JSON header, the header last.
+
+        Raises:
+            BenchError: The folder holds a data set already; its files may be mapped by this one.
+        """
+        if self.is_saved(directory):
+            raise BenchError(f"{directory} holds a data set already. Name a new folder.")
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in SPLITS:
+            split: Split = getattr(self, name)
+            _save_tokens(directory / f"{name}.tokens.npy", split.sequences)
+            np.save(directory / f"{name}.lengths.npy", split.sequences.lengths)
+            np.save(directory / f"{name}.target.npy", split.target)
+        for name, rows in self.test.subsets.items():
+            np.save(directory / f"subset.{name}.npy", rows)
+        header = {
+            "name": self.name,
+            "version": self.version,
+            "options": self.options,
+            "usual_length": self.usual_length,
+            "flanks": self.flanks,
+            "test": {
+                "name": self.test.name,
+                "subsets": list(self.test.subsets),
+                "missing": self.test.missing,
+            },
+            "notes": self.notes,
+            "fingerprint": self.fingerprint,
+            "checksum": self._checksum(),
+        }
+        (directory / _HEADER).write_text(json.dumps(header, indent=1) + "\n")
+
+    @classmethod
+    def is_saved(cls, directory: Path) -> bool:
+        """Say whether a directory holds a data set written by :meth:`save`."""
+        return (directory / _HEADER).is_file()
+
+    @classmethod
+    def open(cls, directory: Path) -> Dataset:
+        """Open a data set written by :meth:`save`, its arrays memory-mapped.
+
+        Raises:
+            BenchError: A file is missing or does not hold what was written.
+        """
+        try:
+            header = json.loads((directory / _HEADER).read_text())
+            train, validation, test = (_open_split(directory, name) for name in SPLITS)
+            scored = header["test"]
+            subsets = {name: _open_array(directory, f"subset.{name}") for name in scored["subsets"]}
+            dataset = cls(
+                name=header["name"],
+                version=header["version"],
+                options=header["options"],
+                usual_length=header["usual_length"],
+                flanks=(header["flanks"][0], header["flanks"][1]),
+                train=train,
+                validation=validation,
+                test=TestSet(
+                    test.sequences, test.target, scored["name"], subsets, scored["missing"]
+                ),
+                notes=header["notes"],
+            )
+            written = header["fingerprint"], header["checksum"]
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+            raise BenchError(f"{directory / _HEADER}: {error!r}. Encode it again.") from None
+        if (dataset.fingerprint, dataset._checksum()) != written:
+            raise BenchError(f"{directory}: its content has changed. Encode it again.")
+        return dataset
+
+
+def _save_tokens(path: Path, sequences: Sequences) -> None:
+    """Write a chunk at a time: the rows need not fit into memory."""
+    shape = len(sequences), sequences.base.shape[1]
+    if not len(sequences):  # an empty file cannot be mapped
+        np.save(path, np.zeros(shape, dtype=np.uint8))
+        return
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    for part, chunk in sequences.chunks():
+        out[part] = chunk.tokens
+    out.flush()
+
+
+def _open_split(directory: Path, name: str) -> Split:
+    tokens, lengths, target = (
+        _open_array(directory, f"{name}.{part}") for part in ("tokens", "lengths", "target")
+    )
+    kinds = [str(array.dtype) for array in (tokens, lengths, target)]
+    shapes = (tokens.ndim, len(tokens), lengths.shape, target.shape)
+    if kinds != ["uint8", "int32", "float64"] or shapes != (
+        2,
+        len(target),
+        (len(target),),
+        (len(target),),
+    ):
+        raise BenchError(f"{directory}: {name} arrays do not belong together. Encode it again.")
+    return Split(Sequences(tokens, lengths), target)
+
+
+def _open_array(directory: Path, name: str) -> NDArray[Any]:
+    path = directory / f"{name}.npy"
+    try:
+        loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0]
+        raise BenchError(f"{path}: {reason}. Encode it again.") from None
+    return loaded

@@ -1,0 +1,260 @@
+"""Reads tables of sequences and numbers, fast when they are right, exact when they are wrong.
+
+The fast way works on the text buffer as it is: one translation, one gather, and polars for the
+numbers. Only when that fails does a plain loop over the lines look for the first fault, so that the
+message can name its row.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from bench.data.sequences import LETTERS, TRANSLATION, N, Sequences
+from bench.errors import BenchError, first_line
+
+_BLOCK = 1 << 22  # bytes read at once: bounds the memory
+LARGEST = float(np.finfo(np.float32).max)
+"""A number beyond it counts as infinite: models and their predictions are float32."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_LETTERS = frozenset(LETTERS + LETTERS.lower())
+
+
+def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float64]]:
+    """Read ``sequence<TAB>number`` lines into memory; see :func:`pair_blocks`."""
+    blocks = list(pair_blocks(path))
+    width = max(block.base.shape[1] for block, _ in blocks)
+    tokens = np.full((sum(len(block) for block, _ in blocks), width), N, dtype=np.uint8)
+    row = 0
+    for block, _ in blocks:
+        tokens[row : row + len(block), : block.base.shape[1]] = block.base
+        row += len(block)
+    lengths = np.concatenate([block.lengths for block, _ in blocks])
+    return Sequences(tokens, lengths), np.concatenate([numbers for _, numbers in blocks])
+
+
+def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
+    """Read ``sequence<TAB>number`` lines without a header, some 35,000 at a time.
+
+    Lower-case letters and Windows line ends are accepted; gzip is unpacked on the way.
+
+    Yields:
+        Encoded sequences and their numbers ``(N,)``, never none.
+
+    Raises:
+        BenchError: The file is missing, empty, cut short, or a row is not a sequence of ACGTN and
+            a finite number; the message names file and row.
+    """
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    empty = True
+    try:
+        with _open(path) as file:
+            for text in _blocks(file):
+                block = _encode_block(text)
+                if block is None:
+                    raise BenchError(_first_fault(path, 2) or f"{path}: cannot be read.")
+                empty = False
+                yield block
+    except (OSError, EOFError, zlib.error) as error:
+        raise BenchError(_first_fault(path, 2) or f"{path}: {first_line(error)}") from None
+    if empty:
+        raise BenchError(_first_fault(path, 2) or f"{path} is empty.")
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Cut a file into blocks of whole lines; blank lines at its end are left out."""
+    rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    while chunk := file.read(_BLOCK):
+        text = rest + chunk
+        cut = text.rfind(b"\n") + 1
+        while cut and text[cut - 1] in b"\r\n":
+            cut -= 1
+        if cut:
+            cut = text.index(b"\n", cut) + 1
+            yield text[:cut]
+        rest = text[cut:]
+    if rest.strip(b"\r\n"):
+        yield rest.rstrip(b"\r\n") + b"\n"
+
+
+def _encode_block(text: bytes) -> tuple[Sequences, NDArray[np.float64]] | None:
+    """Encode whole lines straight from their text; None where a line is not as it should be."""
+    buffer = np.frombuffer(text, dtype=np.uint8)
+    ends, tabs = np.flatnonzero(buffer == ord("\n")), np.flatnonzero(buffer == ord("\t"))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if len(tabs) != len(ends) or (tabs <= starts).any() or (tabs >= ends).any():
+        return None
+    lengths = (tabs - starts).astype(np.int32)
+    width = int(lengths.max())
+    # A window on the text from each line's start is a row of the matrix but for its end.
+    encoded = np.frombuffer(text.translate(TRANSLATION) + bytes(width), dtype=np.uint8)
+    tokens = sliding_window_view(encoded, width)[starts]
+    tokens[np.arange(width, dtype=np.int32) >= lengths[:, None]] = N
+    numbers = _numbers(text)
+    if tokens.max() > N or numbers is None or len(numbers) != len(lengths):
+        return None
+    return Sequences(tokens, lengths), numbers
+
+
+def _numbers(text: bytes) -> NDArray[np.float64] | None:
+    """Parse the second column; None where one is not a finite number."""
+    import polars
+
+    schema = {"sequence": polars.String, "number": polars.Float64}
+    try:
+        column = polars.read_csv(
+            text, separator="\t", has_header=False, schema=schema, columns=[1], quote_char=None
+        )["number"]
+    except polars.exceptions.PolarsError:
+        return None
+    if column.null_count() or not (column.abs() <= LARGEST).all():
+        return None
+    numbers: NDArray[np.float64] = column.to_numpy()
+    return numbers
+
+
+def read_numbers(path: Path) -> NDArray[np.float64]:
+    """Read one number a line, ``(N,)``; errors as those of :func:`pair_blocks`."""
+    import polars
+
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    try:
+        column = polars.read_csv(
+            path, separator="\t", has_header=False, schema={"number": polars.Float64}, glob=False
+        )["number"]
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise BenchError(_first_fault(path, 1) or f"{path}: {first_line(error)}") from None
+    height = len(column)
+    while len(column) and column[-1] is None:  # blank lines at the end
+        column = column.head(-1)
+    wrong = column.null_count() or not (column.abs() <= LARGEST).all()
+    if wrong or not len(column) or len(column) < height:
+        fault = _first_fault(path, 1)
+        if fault or wrong:
+            raise BenchError(fault or f"{path}: a row lacks its number.")
+    numbers: NDArray[np.float64] = column.to_numpy()
+    return numbers
+
+
+def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArray[np.int64]:
+    """Read columns of 0-based row numbers from a CSV file with a header.
+
+    Args:
+        path: The file; other columns are passed over.
+        columns: Names of the wanted columns.
+        rows: Rows of the table they point into.
+
+    Returns:
+        Array ``(N, len(columns))``.
+
+    Raises:
+        BenchError: A column is missing or a value is no row number below ``rows``.
+    """
+    import polars
+
+    try:
+        frame = polars.read_csv(path, columns=list(columns), infer_schema=False, glob=False)
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise BenchError(
+            f"{path}: needs the columns {', '.join(columns)}: {first_line(error)}"
+        ) from None
+    numbers = frame.select(polars.all().str.strip_chars().cast(polars.Int64, strict=False))
+    positions: NDArray[np.int64] = numbers.fill_null(-1).to_numpy()
+    wrong = ((positions < 0) | (positions >= rows)).any(axis=1)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        shown = shorten(",".join(map(str, frame.row(first))))
+        raise BenchError(
+            f"{path}, row {first + 2}: '{shown}' is no position in a test file of "
+            f"{rows:,} rows. Take both files from one release."
+        )
+    return positions
+
+
+def _first_fault(path: Path, columns: int) -> str | None:
+    """Say what is wrong in the first wrong row of a file of one or two columns, or None."""
+    blank: int | None = None
+    number, empty = 0, True
+    try:
+        for number, line in enumerate(lines(path), start=1):
+            if not line:
+                blank = blank or number
+            elif blank is not None:
+                return f"{path}, row {blank} is empty. Remove the line."
+            else:
+                empty = False
+                fault = _line_fault(line, columns)
+                if fault is not None:
+                    return f"{path}, row {number}: {fault}"
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return f"{path} is cut short or damaged after row {number:,}. Fetch it again."
+    except OSError as error:
+        return f"{path}: {error.strerror}."
+    return f"{path} is empty. Fetch it again, or name another." if empty else None
+
+
+def _line_fault(line: bytes, columns: int) -> str | None:
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return f"not plain text: '{shorten(line.decode('latin-1'))}'. Is it compressed?"
+    cells = text.split("\t")
+    if len(cells) != columns:
+        found = "column" if len(cells) == 1 else "columns"
+        needed = "a sequence, a tab and a number" if columns == 2 else "one number"
+        return f"{len(cells)} {found}, needs {needed}: '{shorten(text)}'"
+    *sequence, number = cells
+    for letters in sequence:
+        wrong = sorted(set(letters) - _LETTERS)
+        if wrong or not letters:
+            what = f"letter {wrong[0]!r} is not one of {LETTERS}" if wrong else "no sequence"
+            return f"{what}: '{shorten(text)}'"
+    shown = shorten(number)
+    if not _NUMBER.fullmatch(number) and not _NOT_FINITE.fullmatch(number.strip()):
+        return f"'{shown}' is not a number. A header line has to go."
+    if _NOT_FINITE.fullmatch(number.strip()) or abs(float(number)) > LARGEST:
+        return f"'{shown}' is not a finite number."
+    return None
+
+
+def columns_of(path: Path) -> int:
+    """Count the tab-separated cells of a file's first line; 0 for none that can be read."""
+    try:
+        first = next(lines(path), b"")
+    except (OSError, EOFError, zlib.error):
+        return 0
+    return len(first.split(b"\t")) if first else 0
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file to read bytes; gzip is known by its first two, as polars does."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb")
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Yield a file's lines without their ends; gzip is unpacked on the way."""
+    with _open(path) as file:
+        for number, line in enumerate(file):
+            if number == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            yield line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def shorten(text: str, letters: int = 40) -> str:
+    """Return the start of a text as it can be shown on one line, control characters escaped."""
+    text = text.encode("unicode_escape").decode()
+    return text if len(text) <= letters else f"{text[: letters - 3]}..."

@@ -1,0 +1,464 @@
+"""A description in words, tables and pictures: one HTML file that needs nothing else.
+
+Pictures are SVG in the page itself; their colours are the page's, so they follow light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bench.describe.facts import BASES, GC_BINS, Description, Overlap, SplitFacts, as_json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TextTable = tuple[list[str], list[list[str]]]
+Panel = Callable[["Axes", str, SplitFacts], None]
+Drawing = Callable[[list["Axes"]], None]
+
+
+def page(description: Description) -> str:
+    """Write a description as HTML."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    sentences = [
+        {"text": text, "bad": overlap.near > 0}
+        for text, overlap in zip(verdicts(description), description.overlaps, strict=True)
+    ]
+    return environment.from_string(_TEMPLATE).render(
+        about=description,
+        tables=tables(description),
+        verdicts=sentences,
+        pictures=_pictures(description),
+        style=_STYLE,
+        # In a script element, a "<" could end it.
+        json=as_json(description).replace("<", "\\u003c"),
+    )
+
+
+def verdicts(description: Description) -> list[str]:
+    """Say of each overlap in a sentence or two what it means."""
+    return [_verdict(overlap, description.within) for overlap in description.overlaps]
+
+
+def tables(description: Description) -> dict[str, TextTable]:
+    """Put the numbers into tables of text, by what they are about."""
+    splits = description.splits
+    return {
+        "letters": _by_split(splits, _letters),
+        "targets": _by_split(splits, _targets),
+        "replicates": _by_split(splits, _replicates),
+        "neighbours": _neighbours_table(description),
+        "units": _units_table(description),
+    }
+
+
+def count(n: float) -> str:
+    """Format a whole number, or a median that may lie between two."""
+    return f"{n:,.0f}" if n == int(n) else f"{n:,.1f}"
+
+
+def share(part: float) -> str:
+    """Format a share in percent; a small one never reads as none."""
+    if 0 < part < 0.001:
+        return "<0.1%"
+    return ">99.9%" if 0.999 < part < 1 else f"{part:.1%}"
+
+
+def number(x: float | None) -> str:
+    """Format a number of the target's scale; a dash for none."""
+    return "-" if x is None else f"{x:,.3f}"
+
+
+def _verdict(overlap: Overlap, within: int) -> str:
+    names = {"train": "training"}
+    row, other = (f"{names.get(name, name)} row" for name in (overlap.of, overlap.among))
+    text = f"No {row} is within {within} substitutions of a {other}."
+    if overlap.near:
+        meaning = {
+            "test": "scores on these rows are memory, not prediction",
+            "validation": "there, the best epoch is chosen by memory, not prediction",
+        }[overlap.of]
+        text = (
+            f"{overlap.near:,} {row}s ({share(overlap.near / overlap.rows)}) are within {within} "
+            f"substitutions of a {other}, {overlap.by_distance[0]:,} of them at distance 0: "
+            f"{meaning}."
+        )
+    if overlap.incomplete:
+        text += (
+            f" For {overlap.incomplete:,} {row}s ({share(overlap.incomplete / overlap.rows)}), "
+            "short or repetitive, only fewer substitutions are ruled out."
+        )
+    return text
+
+
+def _by_split(
+    splits: Mapping[str, SplitFacts], column: Callable[[SplitFacts], dict[str, str]]
+) -> TextTable:
+    """Set columns of figures side by side."""
+    columns = [column(split) for split in splits.values()]
+    labels = columns[0] if columns else {}
+    return ["", *splits], [[label, *(figures[label] for figures in columns)] for label in labels]
+
+
+def _letters(split: SplitFacts) -> dict[str, str]:
+    letters = split.letters
+    gc = "-" if letters.gc_mean is None else f"{letters.gc_mean:.1%} ± {letters.gc_deviation:.1%}"
+    return {
+        "rows": count(split.rows),
+        "shortest (nt)": count(split.shortest),
+        "median length (nt)": count(split.median_length),
+        "longest (nt)": count(split.longest),
+        **{f"share of {base}": share(part) for base, part in letters.bases.items()},
+        "GC of a row, mean ± sd": gc,
+        "rows with N": count(letters.rows_with_n),
+        "share of N": share(letters.share_of_n),
+    }
+
+
+def _targets(split: SplitFacts) -> dict[str, str]:
+    targets = split.targets
+    return {
+        "lowest": number(targets.minimum),
+        "median": number(targets.median),
+        "mean": number(targets.mean),
+        "highest": number(targets.maximum),
+        "standard deviation": number(targets.deviation),
+        "whole numbers": share(targets.share_whole),
+    }
+
+
+def _replicates(split: SplitFacts) -> dict[str, str]:
+    again = split.replicates
+    none = "too few replicates" if again.sequences else "no replicates"
+    return {
+        "sequences that occur again": count(again.sequences),
+        "of them, with different targets": count(again.differing),
+        "rows that hold them": count(again.rows),
+        "sd within a sequence": none if again.deviation is None else number(again.deviation),
+        "ceiling of Pearson r": none if again.ceiling is None else number(again.ceiling),
+    }
+
+
+def _neighbours_table(description: Description) -> TextTable:
+    columns = ["substitutions to the nearest", *map(str, range(description.within + 1))]
+    rows = [
+        [
+            f"{overlap.of} rows, in {overlap.among}",
+            *map(count, overlap.by_distance),
+            count(overlap.near),
+            share(overlap.near / max(overlap.rows, 1)),
+        ]
+        for overlap in description.overlaps
+    ]
+    return [*columns, "together", "share"], rows
+
+
+def _units_table(description: Description) -> TextTable:
+    parts = description.units
+    names = dict.fromkeys(name for units in parts.values() for name in units)
+    rows = []
+    for name in names:
+        found = [units.get(name) for units in parts.values()]
+        kind = next(unit.kind for unit in found if unit)
+        cells = ["-" if unit is None else count(unit.size) for unit in found]
+        rows.append([f"{name} ({kind})", *cells])
+    return ["scored over", *parts], rows
+
+
+def _pictures(description: Description) -> dict[str, str]:
+    splits = description.splits
+    drawings = {
+        "lengths": _each(splits, _draw_lengths),
+        "gc": lambda axes: _draw_gc(axes[0], splits),
+        "positions": _each(splits, _draw_positions),
+        "targets": _each(splits, _draw_targets),
+    }
+    if any(overlap.near for overlap in description.overlaps):
+        drawings["neighbours"] = lambda axes: _draw_neighbours(axes[0], description)
+    single = {"gc", "neighbours"}
+    return {
+        name: _picture(name, draw, panels=1 if name in single else len(splits))
+        for name, draw in drawings.items()
+    }
+
+
+_COLOURS = {
+    name: f"#0a0b{i:02x}"
+    for i, name in enumerate(["ink", "faint", "train", "validation", "test", *BASES])
+}
+"""Stand-ins that no other colour equals; the page's own colours take their place."""
+_SETTINGS = {
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bench",
+}
+
+
+def _picture(name: str, draw: Drawing, *, panels: int) -> str:
+    """Draw panels side by side and return them as SVG for a page."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    text = io.StringIO()
+    inked = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
+    faint = ("axes.edgecolor", "xtick.color", "ytick.color")
+    settings: Any = {
+        **_SETTINGS,
+        "svg.hashsalt": name,  # ids differ from picture to picture
+        **dict.fromkeys(inked, _COLOURS["ink"]),
+        **dict.fromkeys(faint, _COLOURS["faint"]),
+    }
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=(9.0, 2.6), layout="constrained")
+        axes = list(figure.subplots(1, panels, squeeze=False)[0])
+        for panel in axes:
+            panel.spines[["top", "right"]].set_visible(False)
+            panel.tick_params(length=3)
+        draw(axes)
+        figure.savefig(text, format="svg", transparent=True)
+    return _inline(text.getvalue())
+
+
+def _inline(svg: str) -> str:
+    """Cut out of an SVG file what a page has already, and give it the page's colours."""
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
+    )
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same in every picture, so no id
+    for name, colour in _COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    return svg
+
+
+def _each(splits: Mapping[str, SplitFacts], panel: Panel) -> Drawing:
+    """Draw a panel for each split."""
+
+    def draw(axes: list[Axes]) -> None:
+        for place, (name, split) in zip(axes, splits.items(), strict=True):
+            place.set_title(f"{name}, {split.rows:,} rows", loc="left", color=_COLOURS[name])
+            panel(place, name, split)
+
+    return draw
+
+
+def _draw_lengths(axes: Axes, name: str, split: SplitFacts) -> None:
+    lengths = [int(length) for length in split.lengths]
+    axes.bar(lengths, list(split.lengths.values()), width=1, color=_COLOURS[name])
+    axes.set_yscale("log")
+    axes.set_ylim(0.7, max(split.lengths.values()) * 2)
+    axes.set_xlim(min(lengths) - 5, max(lengths) + 5)
+    axes.set_xlabel("length with flanks (nt)")
+    axes.set_ylabel("rows (log scale)")
+
+
+def _draw_gc(axes: Axes, splits: Mapping[str, SplitFacts]) -> None:
+    edges = [100 * i / GC_BINS for i in range(GC_BINS + 1)]
+    for name, split in splits.items():
+        known = max(sum(split.letters.gc_histogram), 1)
+        shares = [100 * rows / known for rows in split.letters.gc_histogram]
+        axes.stairs(shares, edges, color=_COLOURS[name], linewidth=1.6, label=name)
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("G and C among the letters between the flanks (%)")
+    axes.set_ylabel("share of rows (%)")
+    axes.legend(frameon=False)
+
+
+def _draw_positions(axes: Axes, name: str, split: SplitFacts) -> None:
+    positions = range(1, len(split.letters.by_position) + 1)
+    for i, base in enumerate(BASES):
+        shares = [100 * at[i] for at in split.letters.by_position]
+        axes.plot(positions, shares, color=_COLOURS[base], linewidth=1.3, label=base)
+    axes.axhline(25, color=_COLOURS["faint"], linewidth=0.8, linestyle=":")
+    axes.set_ylim(0, max(50, *(100 * max(at) for at in split.letters.by_position)))
+    axes.set_xlabel("position after the left flank (nt)")
+    axes.set_ylabel("share of letters (%)")
+    axes.legend(frameon=False, ncols=4, loc="lower center", handlelength=1.2, columnspacing=1)
+
+
+def _draw_targets(axes: Axes, name: str, split: SplitFacts) -> None:
+    targets, colour = split.targets, _COLOURS[name]
+    if targets.share_whole:
+        axes.stairs(targets.rows, targets.edges, fill=True, color=colour, alpha=0.4, label="all")
+        axes.stairs(targets.whole, targets.edges, fill=True, color=colour, label="whole numbers")
+        axes.legend(frameon=False, loc="upper left")
+    else:
+        axes.stairs(targets.rows, targets.edges, fill=True, color=colour)
+    axes.set_xlabel("target")
+    axes.set_ylabel("rows")
+
+
+def _draw_neighbours(axes: Axes, description: Description) -> None:
+    overlaps = [overlap for overlap in description.overlaps if overlap.near]
+    width = 0.8 / len(overlaps)
+    for i, overlap in enumerate(overlaps):
+        places = [n - 0.4 + (i + 0.5) * width for n in range(description.within + 1)]
+        shares = [100 * rows / overlap.rows for rows in overlap.by_distance]
+        # Two overlaps are of test rows: the second is told by a lighter bar.
+        alpha = 0.5 if (overlap.of, overlap.among) == ("test", "validation") else 1
+        label = f"{overlap.of} rows, in {overlap.among}"
+        axes.bar(places, shares, width * 0.9, color=_COLOURS[overlap.of], alpha=alpha, label=label)
+    axes.set_xticks(range(description.within + 1))
+    axes.set_xlabel("substitutions to the nearest row of the other split")
+    axes.set_ylabel("share of rows (%)")
+    axes.legend(frameon=False)
+
+
+_STYLE = """
+:root { color-scheme: light dark;
+  --paper: #fdfdfb; --card: #f4f4f0; --line: #dcdcd4; --ink: #22252a; --faint: #6d7178;
+  --train: #2f6fb3; --validation: #7a6aa8; --test: #c8641b;
+  --A: #0a8f62; --C: #1f6fc0; --G: #c98a00; --T: #cc4b2c;
+  --good: #1c7c4a; --bad: #b3261e; }
+@media (prefers-color-scheme: dark) { :root {
+  --paper: #16181b; --card: #1f2226; --line: #363a40; --ink: #e6e6e1; --faint: #9a9fa7;
+  --train: #74ade8; --validation: #b3a4e6; --test: #f0a060;
+  --A: #3fcf9a; --C: #6fb2f5; --G: #f0bf4a; --T: #f58468;
+  --good: #6fd39c; --bad: #ff8a80; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
+h1 { font-size: 2.1rem; line-height: 1.2; margin: 0; letter-spacing: -0.01em; }
+h2 { font-size: 1.25rem; margin: 3rem 0 0.6rem; padding-top: 1.2rem;
+  border-top: 1px solid var(--line); }
+p { max-width: 46rem; margin: 0.5rem 0; }
+a { color: inherit; }
+.lead { font-size: 1.15rem; color: var(--faint); }
+.alarm { background: var(--bad); color: var(--paper); font-weight: 700; padding: 0.7rem 1.1rem;
+  border-radius: 0.4rem; margin: 0 0 1.5rem; max-width: none; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 0.8rem;
+  margin: 1.6rem 0; }
+.card { background: var(--card); border-radius: 0.5rem; padding: 0.8rem 1rem; }
+.card b { display: block; font-size: 1.5rem; line-height: 1.3;
+  font-variant-numeric: tabular-nums; }
+.card span, figcaption, .small { color: var(--faint); font-size: 0.88rem; }
+.verdicts { list-style: none; margin: 0.8rem 0; padding: 0; }
+.verdicts li { border-left: 0.3rem solid var(--good); background: var(--card);
+  padding: 0.55rem 0.9rem; margin: 0.45rem 0; border-radius: 0 0.4rem 0.4rem 0; }
+.verdicts li.bad { border-color: var(--bad); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 44rem;
+  margin: 0.8rem 0; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.3rem 0 0.3rem 1rem; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { padding-left: 0; text-align: left; width: 15rem; }
+thead th { border-bottom: 1.5px solid var(--faint); font-weight: 600; }
+tbody tr { border-bottom: 1px solid var(--line); }
+figure { margin: 1.2rem 0 1.6rem; overflow-x: auto; }
+figure svg { width: 100%; min-width: 36rem; height: auto; display: block; }
+figure svg text { font-family: inherit !important; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.25rem 1.4rem; }
+dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
+@media print { :root { color-scheme: light; } h2 { break-after: avoid; }
+  figure { break-inside: avoid; } }
+"""
+
+_TEMPLATE = """<!doctype html>
+<html lang="en">
+{% macro table(content, label) %}
+<div class="scroll"><table aria-label="{{ label }}">
+<thead><tr>{% for cell in content[0] %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in content[1] %}
+<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody></table></div>
+{% endmacro %}
+{% macro figure(name, alt, caption) %}
+<figure role="img" aria-label="{{ alt }}">{{ pictures[name] | safe }}
+<figcaption>{{ caption }}</figcaption></figure>
+{% endmacro %}
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ "SIMULATED " if about.simulated }}{{ about.name }}</title>
+<style>{{ style | safe }}</style></head>
+<body><main>
+{% if about.simulated %}
+<p class="alarm">SIMULATED: a program made up these rows. They say nothing about the real assay.</p>
+{% endif %}
+<h1>{{ about.name }}</h1>
+<p class="lead">{{ about.summary }}</p>
+<div class="cards">
+{% for name, split in about.splits.items() %}
+<div class="card"><b style="color: var(--{{ name }})">{{ "{:,}".format(split.rows) }}</b>
+<span>{{ name }} rows</span></div>
+{% endfor %}
+</div>
+<ul class="verdicts" aria-label="Verdicts">
+{% for verdict in verdicts %}
+<li{{ ' class="bad"' | safe if verdict.bad }}>{{ verdict.text }}</li>
+{% endfor %}
+</ul>
+<dl>
+<dt>a row</dt><dd>{{ about.row }}</dd>
+<dt>its target</dt><dd>{{ about.target }}</dd>
+<dt>flanks</dt><dd>{{ about.flanks[0] }} nt on the left, {{ about.flanks[1] }} nt on the right,
+the same in every row</dd>
+<dt>source</dt><dd>{{ about.citation }} · <a href="{{ about.url }}">{{ about.url }}</a></dd>
+<dt>licence</dt><dd>{{ about.license }}</dd>
+<dt>version</dt><dd>{{ about.version }}, fingerprint <code>{{ about.fingerprint }}</code></dd>
+{% for name, value in about.options.items() %}
+<dt>task.{{ name }}</dt><dd>{{ value }}</dd>
+{% endfor %}
+{% for name, value in about.notes.items() if name != "missing files" %}
+<dt>{{ name }}</dt><dd>{{ value }}</dd>
+{% endfor %}
+</dl>
+
+<h2>How near the splits are</h2>
+{{ table(tables.neighbours, "Rows by substitutions to the nearest row of another split") }}
+{% if pictures.neighbours is defined %}
+{{ figure("neighbours", "Bars: share of rows by substitutions to the nearest row of another split."
+   ~ " The table above has the numbers.", "Share of rows by their distance.") }}
+{% endif %}
+<p class="small">The distance counts letters of a row that the other lacks at the best ungapped
+shift, on either strand, flanks cut off; N matches nothing, and an insertion is no substitution.
+Measuring leakage by similarity to training rows follows hashFrag, Rafi et al., bioRxiv (2025),
+doi:10.1101/2025.01.22.634321.</p>
+
+<h2>Targets</h2>
+{{ table(tables.targets, "Targets by split") }}
+{{ figure("targets", "Histograms of the targets of each split. The table above has their range,"
+   ~ " mean and standard deviation.",
+   "Rows by target, each split on its own scale.") }}
+<p class="small">Where a target is a mean of sorting bins, a whole number tells of a single bin, and
+mostly of a single cell.</p>
+
+<h2>Measured more than once</h2>
+{{ table(tables.replicates, "Repeated sequences by split") }}
+<p class="small">Sequences equal in every letter, flanks included. The ceiling is the largest
+Pearson r that noise between their targets allows, √(1 − variance within a sequence / variance of
+all targets), if the other rows are as noisy; it needs 30 such sequences.</p>
+
+<h2>Letters</h2>
+{{ table(tables.letters, "Lengths and letters by split") }}
+<p class="small">Lengths include the flanks; shares are of the letters between them, those of bases
+and GC of known letters only.</p>
+{{ figure("gc", "Histogram of the GC share of rows, one line a split.",
+   "Share of G and C in a row, in bins of 2.5%.") }}
+{{ figure("positions", "Lines: share of A, C, G and T at each position, one panel a split.",
+   "Composition by position, counted from the left flank; dotted: 25%.") }}
+{{ figure("lengths", "Bars: rows by length, one panel a split, logarithmic.", "Rows by length.") }}
+
+<h2>What is scored</h2>
+{{ table(tables.units, "Sizes of the subsets that are scored") }}
+{% if about.missing or about.lacking %}
+<p>Missing files:</p>
+<dl>
+{% for name, file in about.missing.items() %}
+<dt>{{ name }}</dt><dd>{{ file }}</dd>
+{% endfor %}
+{% for name, file in about.lacking.items() %}
+<dt>{{ name }} rows</dt><dd>cannot be told without {{ file }}</dd>
+{% endfor %}
+</dl>
+{% endif %}
+</main>
+<script type="application/json" id="description">{{ json | safe }}</script>
+</body></html>
+"""

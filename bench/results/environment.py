@@ -1,0 +1,42 @@
+"""What a result ran on: versions, commit, machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import bench
+from bench.version import __version__
+
+
+def describe_environment() -> dict[str, str]:
+    """Return versions of what computes, and the commit of this program where it has one."""
+    versions = {"bench": __version__, "python": platform.python_version()}
+    for package in ("torch", "numpy", "scikit-learn"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {**versions, "platform": platform.platform(), **_commit()}
+
+
+def _commit() -> dict[str, str]:
+    root = Path(bench.__file__).resolve().parents[1]
+    if not (root / ".git").exists():  # installed, or a checkout of something else around it
+        return {}
+    try:
+        head, changed = (
+            subprocess.run(
+                ["git", "-C", str(root), *arguments],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            ).stdout.strip()
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": head + ("+changes" if changed else "")}

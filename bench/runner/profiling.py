@@ -1,0 +1,159 @@
+"""What a run will take on the device at hand, and where its time goes: from a few updates."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity
+from torch.profiler import profile as profiled
+
+from bench.console import Screen
+from bench.errors import BenchError
+from bench.runner.request import Request, prepare
+from bench.runner.setup import Job
+from bench.training.device import choose_device, out_of_memory, peak_memory
+from bench.training.distributed import from_environment, joined
+from bench.training.flops import largest_slice, matmul_rate
+from bench.training.micro_batches import Slices
+from bench.training.predict import predict
+from bench.training.step import Update
+
+_WARM = 2  # updates before the clock starts: memory is claimed, kernels are chosen or compiled
+_SECONDS, _UPDATES = 10.0, 3  # time updates for so long, and so many at least
+_PROFILED = 5
+_TOP = 10
+
+
+def plan(request: Request, screen: Screen) -> dict[str, Any]:
+    """Time updates and a validation, and reckon up the whole run.
+
+    Returns:
+        Figures by name, on rank 0; nothing on others.
+
+    Raises:
+        BenchError: The model is fitted in one go, or the request is wrong.
+    """
+    with _ready(request, screen) as (job, update):
+        assert job.plan is not None
+        device, ranks = job.feed.device, job.ranks
+        begun, updates, seconds = time.perf_counter(), 0, 0.0
+        while updates < _UPDATES or seconds < _SECONDS:
+            update()
+            updates += 1
+            _finish(device)
+            seconds = ranks.broadcast(time.perf_counter() - begun)  # so that all make as many
+        peak, validation = peak_memory(device), job.feed.validation()
+        begun = time.perf_counter()
+        predict(job.model, validation, ranks)
+        per_row = (time.perf_counter() - begun) / max(len(validation), 1)
+        if not ranks.leads:
+            return {}
+        flops, rate = job.training_flops(), matmul_rate(device)
+        speed = updates * job.prepared.recipe.batch_size / seconds
+        validations = -(-job.plan.steps // job.plan.steps_per_epoch)
+        rows = validations * len(validation) + job.feed.counts["test"]
+        whole = job.plan.steps * seconds / updates + rows * per_row
+        return {
+            **{name: job.describe()[name] for name in ("model", "device", "rows_at_once", "plan")},
+            "batch_size": job.prepared.recipe.batch_size,
+            "training_flops_per_sequence": flops,
+            "sequences_per_second": speed,
+            "flops_per_second": None if flops is None else flops * speed / ranks.size,
+            "matmul_flops_per_second": rate,
+            "share_of_matmul_rate": None if flops is None else flops * speed / ranks.size / rate,
+            "peak_memory_bytes": peak,
+            "largest_batch_per_device": largest_slice(job.model, job.feed.training(), device),
+            "seconds": whole,
+            "device_hours": whole * ranks.size / 3600,
+        }
+
+
+def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]:
+    """Trace some updates; write the trace for a browser's viewer.
+
+    Args:
+        request: What to run.
+        screen: Where to tell of it.
+        out: A new file, Chrome's JSON.
+
+    Returns:
+        The most expensive operations, by their own time: name, calls, share of the whole.
+
+    Raises:
+        BenchError: As for :func:`plan`, or the file cannot be written.
+    """
+    if out.exists():
+        raise BenchError(f"--out {out} exists. Name a new file.")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise BenchError(f"--out {out} cannot be written. Name a file in a folder of yours.")
+    with _ready(request, screen) as (job, update):
+        cuda = job.feed.device.type == "cuda"
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+        with profiled(activities=activities) as trace:
+            for _ in range(_PROFILED):
+                update()
+            _finish(job.feed.device)
+    trace.export_chrome_trace(str(out))
+    events = [
+        (
+            event.key,
+            event.count,
+            event.self_device_time_total if cuda else event.self_cpu_time_total,
+        )
+        for event in trace.key_averages()
+    ]
+    whole = sum(spent for _, _, spent in events) or 1.0
+    dearest = sorted(events, key=lambda event: -event[2])[:_TOP]
+    return [
+        {
+            "operation": name,
+            "calls": calls // _PROFILED,
+            "milliseconds": spent / 1e3 / _PROFILED,
+            "share": spent / whole,
+        }
+        for name, calls, spent in dearest
+    ]
+
+
+@contextmanager
+def _ready(request: Request, screen: Screen) -> Iterator[tuple[Job, Callable[[], object]]]:
+    """Load everything and make the first updates; yield the job and what makes the next one."""
+    prepared, ranks = prepare(request), from_environment()
+    device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
+    with joined(ranks, device):
+        job = Job.load(request, prepared, ranks, device, screen if ranks.leads else Screen.mute())
+        if job.plan is None:
+            raise BenchError(f"{request.model} is fitted in one go, in seconds: nothing to plan.")
+        slices = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device)
+        make = Update(
+            job.model,
+            prepared.recipe,
+            job.plan,
+            slices,
+            ranks,
+            seed=request.seed,
+            compiled=request.compiled,
+        )
+        batches = job.feed.training().shuffled(
+            slices.batch, request.seed, cut=slices.count, mine=slices.mine
+        )
+        steps = itertools.cycle(range(job.plan.steps))
+        job.model.train()
+        with out_of_memory(job.rows_at_once, device):
+            for _ in range(_WARM):
+                make(next(steps), batches)
+            _finish(device)
+            yield job, lambda: make(next(steps), batches)
+
+
+def _finish(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,153 @@
+"""Tells of a run while it goes: to its folder, to the screen, to whoever follows the folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from bench.console import Screen
+from bench.results.run_folder import RunFolder
+from bench.training.schedule import Plan
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from bench.tracking.uploader import Follower
+
+Watch = Callable[[int, Mapping[str, float]], None]
+"""Called after every validation with the updates made and the figures."""
+
+_PLAIN_SECONDS = 10.0  # between two lines where there is no terminal to redraw
+
+
+def announce(screen: Screen, path: Path, manifest: Mapping[str, Any]) -> None:
+    """Say what runs, on what, and where it is recorded."""
+    model, rows, data = manifest["model"], manifest["data"]["rows"], manifest["data"]
+    if data["name"].endswith("-simulated"):
+        screen.say("SIMULATED data: figures say nothing about the real assay.")
+    screen.say(
+        f"{model['name']}: {model['parameters']:,} parameters on {data['name']}: "
+        f"{rows['train']:,} training, {rows['validation']:,} validation, "
+        f"{rows['test']:,} test rows"
+    )
+    for name, count in rows.items():
+        if count and name.startswith(("dropped", "cropped")):
+            verb, _, split = name.partition("_")
+            screen.say(f"  {count:,} {split} rows {verb}: longer than the model's input")
+    for name, note in data["notes"].items():
+        if note and name.startswith(("repeated", "rows without")):
+            screen.say(f"  {name}: {note:,}")
+        elif note and name.startswith("share of test"):
+            screen.say(f"  {name}: {note:.1%}")
+    missing = data["notes"].get("missing files", [])
+    if missing:
+        more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
+        screen.say(f"  missing: {', '.join(missing[:2])}{more}; figures that need them will lack")
+    plan = manifest["plan"]
+    if plan is not None:
+        screen.say(
+            f"  {manifest['recipe']['name']} recipe: {plan['steps']:,} updates of "
+            f"{manifest['recipe']['batch_size']} on {manifest['device']['kind']}"
+        )
+        if plan["warmup_steps"] >= plan["steps"]:
+            screen.say(f"  warm-up ({plan['warmup_steps']:,} updates) lasts the whole run")
+    screen.say(f"  {path}")
+
+
+class Report:
+    """A run's progress; a context manager, so that the screen is left tidy.
+
+    Args:
+        run: Figures of every validation go to its metrics.jsonl.
+        screen: Where people watch.
+        plan: For a bar and the time left; None for a model fitted at once.
+        follower: Told whenever the folder has something new.
+        watch: Called after every validation; it may raise to end the run.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        screen: Screen,
+        plan: Plan | None,
+        follower: Follower | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self._run, self._screen, self._plan, self._follower = run, screen, plan, follower
+        self._watch = watch
+        self._history: dict[int, dict[str, float]] = {}
+        self._started = self._spoken = time.perf_counter()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Report:
+        if self._screen.terminal and self._plan is not None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                BarColumn(),
+                TextColumn("{task.completed:,}/{task.total:,}"),
+                TextColumn("{task.description}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.add_task("starting", total=self._plan.steps)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def recall(self, history: Mapping[int, dict[str, float]]) -> None:
+        """Know again what an earlier process reported of the same run."""
+        self._history.update(history)
+        if self._watch is not None:
+            for step, figures in history.items():
+                self._watch(step, figures)
+
+    def step(self, step: int, loss: float, sequences_per_second: float) -> None:
+        """See :class:`bench.training.loop.Progress`."""
+        text = f"loss {loss:.4f}, {sequences_per_second:,.0f} sequences/s"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=step, description=text)
+        elif time.perf_counter() - self._spoken > _PLAIN_SECONDS:
+            assert self._plan is not None
+            left = (time.perf_counter() - self._started) / step * (self._plan.steps - step)
+            self._screen.say(f"  {step:,}/{self._plan.steps:,}: {text}, {_clock(left)} left")
+            self._spoken = time.perf_counter()
+
+    def epoch(self, step: int, figures: dict[str, float]) -> None:
+        """See :class:`bench.training.loop.Progress`."""
+        self._history[step] = figures
+        self._run.log(step, figures)
+        if self._follower is not None:
+            self._follower.wake()
+        loss = f"loss {figures['train/loss']:.4f}, " if "train/loss" in figures else ""
+        text = f"  {step:,}: {loss}validation Pearson {figures['validation/pearson']:.4f}"
+        if self._bar is not None:
+            self._bar.console.print(text, highlight=False)
+        else:
+            self._screen.say(text)
+            self._spoken = time.perf_counter()
+        if self._watch is not None:
+            self._watch(step, figures)
+
+    def at(self, step: int) -> dict[str, float]:
+        """Return the validation figures of an epoch that ended at ``step``."""
+        return {k: v for k, v in self._history[step].items() if k.startswith("validation/")}
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,124 @@
+"""``bench score``: the stored predictions of a run, or those of another program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.config import override
+from bench.data.dataset import TestSet
+from bench.errors import BenchError
+from bench.registry import get_task
+from bench.results import run_folder
+from bench.runner import external
+from bench.scoring.prediction_files import Predictions, read_predictions
+from bench.scoring.scorer import Scores, score
+from bench.sources import locate
+from bench.task import Task
+from bench.tracking import uploader
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Predictions, what they were scored on, and what they came to."""
+
+    task_name: str
+    task: Task
+    test: TestSet
+    predictions: Predictions
+    scores: Scores
+
+    def log(self, name: str, home: Path | None) -> str:
+        """Record as an external result, here and in MLflow; return where."""
+        run = external.record(
+            name,
+            self.task_name,
+            self.task.card,
+            self.test,
+            self.predictions,
+            self.scores,
+            home=home,
+        )
+        told = f"{run.path}: recorded as '{name}', unverified"
+        try:
+            uploader.sync(run.path, run_folder.home(home))
+        except BenchError as error:
+            return f"{told}. {error} `bench sync` sends it later."
+        return told
+
+
+def score_run(
+    reference: str, *, folder: Path | None, rows: str | None, snvs: Path | None, home: Path | None
+) -> Scored:
+    """Score the predictions a run has stored.
+
+    Args:
+        reference: The run's folder or name.
+        folder: Where the test rows are, if no longer where the run read them.
+        rows: Part of the test rows; None for the part that ranks.
+        snvs: A file in place of the subset of single-nucleotide variants.
+        home: Folder of all runs.
+
+    Raises:
+        BenchError: The run or its test rows cannot be found, or they are others than then.
+    """
+    run = run_folder.find_run(reference, run_folder.home(home))
+    manifest = run_folder.read_manifest(run)
+    stored = run / run_folder.PREDICTIONS
+    try:
+        task_name, scored_on = manifest["task"]["name"], manifest["scored"]["test"]
+        options = manifest["data"]["options"]
+        folder = folder or _folder_of(manifest)
+    except (KeyError, TypeError):
+        raise BenchError(
+            f"{run} is {manifest['status']}: it has no predictions to score."
+        ) from None
+    task, test = _open(task_name, folder, options)
+    if test.fingerprint != scored_on:
+        raise BenchError(
+            f"{run} was scored on other test rows than these. Name the folder that has them by "
+            "--data."
+        )
+    return _score(task_name, task, test, read_predictions(stored, test), rows, snvs)
+
+
+def score_file(
+    predictions: Path, task_name: str, *, folder: Path | None, rows: str | None, snvs: Path | None
+) -> Scored:
+    """Score predictions that another program made; see :func:`score_run`.
+
+    Raises:
+        BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
+    """
+    task, test = _open(task_name, folder)
+    return _score(task_name, task, test, read_predictions(predictions, test), rows, snvs)
+
+
+def _open(
+    task_name: str, folder: Path | None, options: Mapping[str, Any] | None = None
+) -> tuple[Task, TestSet]:
+    task_class = get_task(task_name)
+    task = task_class(override(task_class.Options(), options or {}, section="task"))
+    return task, locate.load_test(task, task_name, locate.find(task_class, task_name, folder))
+
+
+def _folder_of(manifest: Mapping[str, Any]) -> Path | None:
+    recorded = manifest["data"].get("test_folder")
+    if recorded is None or not Path(recorded).is_dir():
+        return None
+    return Path(recorded)
+
+
+def _score(
+    task_name: str,
+    task: Task,
+    test: TestSet,
+    predictions: Predictions,
+    rows: str | None,
+    snvs: Path | None,
+) -> Scored:
+    if snvs is not None:
+        test = locate.with_subset(task, test, "SNVs", snvs)
+    return Scored(task_name, task, test, predictions, score(task, test, predictions, rows))

@@ -1,0 +1,180 @@
+"""One run, from a request to a scored and recorded result."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save_model
+
+from bench.console import Screen
+from bench.errors import PrunedError
+from bench.registry import MODELS, TASKS
+from bench.results import run_folder
+from bench.runner import identity
+from bench.runner.progress import Report, Watch, announce
+from bench.runner.request import Request, prepare
+from bench.runner.setup import Job
+from bench.scoring.scorer import score
+from bench.tracking.uploader import Follower
+from bench.training.checkpoints import Checkpoints, State
+from bench.training.device import choose_device, out_of_memory
+from bench.training.distributed import from_environment, joined
+from bench.training.loop import DivergedError
+from bench.training.signals import StoppedError
+
+
+def execute(
+    request: Request, screen: Screen, *, tracked: bool, watch: Watch | None = None
+) -> dict[str, Any]:
+    """Train, score and record; go on with the same run where one was begun.
+
+    Args:
+        request: What to run.
+        screen: Where to tell of it.
+        tracked: Also send the run to MLflow.
+        watch: Told every validation's figures; what it raises ends the run as failed.
+
+    Returns:
+        The run's manifest, on rank 0; nothing on others. A run that is finished is not repeated.
+
+    Raises:
+        StoppedError: A signal asked for the end; the run is saved.
+        BenchError: The request or its data is wrong (nothing is written then), or the training
+            diverged (the run is recorded as failed).
+    """
+    prepared, ranks = prepare(request), from_environment()
+    device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
+    with joined(ranks, device):
+        job = Job.load(request, prepared, ranks, device, screen if ranks.leads else Screen.mute())
+        with out_of_memory(job.rows_at_once, device):
+            if ranks.leads:
+                return _lead(job, screen, tracked=tracked, watch=watch)
+            begins, state = ranks.broadcast((False, None))
+            if begins:
+                job.fit(_Unheard(), state, None)
+                job.predict_test()
+            return {}
+
+
+def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> dict[str, Any]:
+    """Do rank 0's part: find out what is to be done, and record what comes of it."""
+    described, home, test = job.describe(), run_folder.home(job.request.home), job.dataset.test
+    wanted = identity.identity(
+        described, job.prepared.model_class, test.fingerprint + test.subsets_fingerprint
+    )
+    earlier = _earlier(job.request, wanted)
+    if earlier is not None and earlier.finished:
+        job.ranks.broadcast((False, None))
+        manifest = run_folder.read_manifest(earlier.path)
+        screen.say(f"finished before, {manifest['finished']}: {earlier.path} (--force: again)")
+        return manifest
+    if earlier is None:
+        title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
+        run = run_folder.RunFolder.create(home, title)
+    else:
+        run = run_folder.RunFolder.reopen(earlier.path)
+    with run.held():
+        asked = {**job.request.as_json(), "task": described["task"]["name"]}
+        checkpoints = Checkpoints(run.path / run_folder.CHECKPOINTS, job.request.checkpoint_minutes)
+        state, damaged = checkpoints.load()
+        history = run.rewind(state["step"] if state else 0)
+        run.restart(**described, identity=wanted, request=asked)
+        announce(screen, run.path, run.manifest)
+        for line in damaged:
+            screen.warn(line)
+        if earlier is not None:
+            screen.say(f"  begun before; goes on after update {state['step'] if state else 0:,}")
+        job.ranks.broadcast((True, state))
+        follower = Follower(run.path, home) if tracked else None
+        try:
+            with Report(run, screen, job.plan, follower, watch) as report:
+                report.recall(history)
+                _record(job, run, report, state, checkpoints)
+        except StoppedError as error:
+            message = f"{error} It goes on by: {_again(job, run, tracked=tracked)}"
+            raise StoppedError(error.number, message) from None
+        finally:
+            if follower is not None:
+                screen.warn(follower.close())
+    return run.manifest
+
+
+def _earlier(request: Request, wanted: dict[str, str]) -> identity.Earlier | None:
+    """Return the run to go on with, or the one that need not be repeated."""
+    if request.resume is not None:
+        return identity.check_same(request.resume, wanted)
+    return None if request.force else identity.find_earlier(run_folder.home(request.home), wanted)
+
+
+def _record(
+    job: Job,
+    run: run_folder.RunFolder,
+    report: Report,
+    state: State | None,
+    checkpoints: Checkpoints,
+) -> None:
+    """Train and score, and leave in the run's folder how it ended."""
+    try:
+        trained = job.fit(report, state, checkpoints)
+        outcome: dict[str, Any] = {
+            "best_step": trained.best_step,
+            "cost": job.cost(trained),
+            "metrics": report.at(trained.best_step),
+        }
+        if trained.losses is not None:
+            np.save(run.path / run_folder.LOSSES, trained.losses)
+        if (predictions := job.predict_test()) is not None:
+            scored = _score(job, predictions, run)
+            outcome |= {**scored, "metrics": {**outcome["metrics"], **scored["metrics"]}}
+        run.finish("finished", **outcome)
+        checkpoints.clear()
+    except (StoppedError, KeyboardInterrupt):
+        run.save(status="interrupted")
+        raise
+    except BaseException as error:
+        status = "pruned" if isinstance(error, PrunedError) else "failed"
+        run.finish(status, error=str(error) or type(error).__name__)
+        if isinstance(error, DivergedError):
+            raise DivergedError(f"{error} Recorded as failed in {run.path}.") from None
+        raise
+
+
+def _again(job: Job, run: run_folder.RunFolder, *, tracked: bool) -> str:
+    """Return the command that goes on with a run, here and on the same device."""
+    request, usual = job.request, run.path.parent == run_folder.home()
+    words = ["bench", "run", "--resume", run.path.name if usual else str(run.path)]
+    named = [(MODELS.places(), request.model), (TASKS.places(), request.task)]
+    origins = [places[name].origin for places, name in named if name in places]
+    for origin in dict.fromkeys(origins):
+        words += ["--plugin", origin] if Path(origin).is_file() else []
+    words += ["--device", request.device] if request.device != "auto" else []
+    if request.batch_per_device is not None:
+        words += ["--batch-per-device", str(request.batch_per_device)]
+    return shlex.join(words if tracked else [*words, "--no-tracking"])
+
+
+def _score(job: Job, predictions: NDArray[np.float32], run: run_folder.RunFolder) -> dict[str, Any]:
+    """Score predictions of the test rows; keep them and the weights."""
+    if not np.isfinite(predictions).all():
+        raise DivergedError("predictions of the test rows are not all finite.")
+    np.save(run.path / run_folder.PREDICTIONS, predictions)
+    save_model(job.model, str(run.path / run_folder.WEIGHTS))
+    shutil.copymode(
+        run.path / run_folder.PREDICTIONS, run.path / run_folder.WEIGHTS
+    )  # it is private
+    return score(job.prepared.task, job.dataset.test, predictions).outcome(job.dataset.test)
+
+
+class _Unheard:
+    """Progress on ranks that nobody listens to."""
+
+    def step(self, step: int, loss: float, sequences_per_second: float) -> None:
+        """Say nothing."""
+
+    def epoch(self, step: int, figures: dict[str, float]) -> None:
+        """Say nothing."""

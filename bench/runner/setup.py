@@ -1,0 +1,196 @@
+"""A request with its data at hand and its model made, the same on every rank."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.config import as_dict
+from bench.console import Screen
+from bench.data.dataset import Dataset
+from bench.errors import BenchError
+from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
+from bench.registry import MODELS
+from bench.results.environment import describe_environment
+from bench.runner.request import Prepared, Request, data_folder, named_recipe
+from bench.sources import locate
+from bench.training.checkpoints import Checkpoints, State
+from bench.training.device import describe_device, peak_memory
+from bench.training.distributed import Ranks
+from bench.training.flops import training_flops
+from bench.training.loader import Feed
+from bench.training.loop import Progress, Trained, train, validate
+from bench.training.micro_batches import Slices
+from bench.training.monitor import Controls
+from bench.training.predict import predict
+from bench.training.schedule import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run needs before it starts.
+
+    Attributes:
+        folder: Of the data.
+        plan: None for a model that is fitted in one go.
+        rows_at_once: Rows that go through the network at once; None for such a model.
+    """
+
+    request: Request
+    prepared: Prepared
+    ranks: Ranks
+    folder: Path
+    dataset: Dataset
+    feed: Feed
+    model: Model
+    plan: Plan | None
+    rows_at_once: int | None
+
+    @classmethod
+    def load(
+        cls,
+        request: Request,
+        prepared: Prepared,
+        ranks: Ranks,
+        device: torch.device,
+        screen: Screen,
+    ) -> Job:
+        """Read the data and make the model.
+
+        Raises:
+            BenchError: There is no such data, or it does not suit the model or the devices.
+        """
+        screen.say(f"reading the {request.task} data")
+        with ranks.leader_first():
+            folder = data_folder(request, type(prepared.task), screen)
+            dataset = locate.load(prepared.task, request.task, folder, request.test_data)
+        layout = prepared.model_class.layout(prepared.config)
+        feed = Feed(dataset, layout, standardize=prepared.recipe.standardize, device=device)
+        torch.manual_seed(request.seed)
+        model = prepared.model_class(prepared.config, feed.view.positions).to(device)
+        plan = rows = None
+        if not isinstance(model, FittedModel):
+            plan = Plan.of(prepared.recipe, feed.counts["train"], prepared.max_steps)
+            rows = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
+        elif ranks.size > 1:
+            raise BenchError(f"{request.model} is fitted in one go. Leave out --devices.")
+        return cls(request, prepared, ranks, folder, dataset, feed, model, plan, rows)
+
+    def fit(
+        self, progress: Progress, state: State | None, checkpoints: Checkpoints | None
+    ) -> Trained:
+        """Train the model in place, or fit it, from the start or from a state; all ranks do."""
+        training, validation = self.feed.training(), self.feed.validation()
+        if self.plan is not None:
+            controls = Controls(
+                ranks=self.ranks,
+                batch_per_device=self.request.batch_per_device,
+                checkpoints=checkpoints,
+                max_seconds=self.request.max_seconds,
+                compiled=self.request.compiled,
+            )
+            return train(
+                self.model,
+                training,
+                validation,
+                self.prepared.recipe,
+                self.plan,
+                seed=self.request.seed,
+                progress=progress,
+                controls=controls,
+                state=state,
+            )
+        assert isinstance(self.model, FittedModel)
+        started = time.perf_counter()
+        self.model.fit(training.in_order(FITTED_ROWS))
+        fitted = time.perf_counter()
+        progress.epoch(1, validate(self.model, validation))
+        return Trained(
+            steps=1,
+            best_step=1,
+            seconds=fitted - started,
+            validation_seconds=time.perf_counter() - fitted,
+            sequences_per_second=len(training) / (fitted - started),
+            losses=None,
+        )
+
+    def cost(self, trained: Trained) -> dict[str, float | None]:
+        """Say what a training took, on all devices together."""
+        seconds = trained.seconds + trained.validation_seconds
+        return {
+            "updates": trained.steps,
+            "train_seconds": trained.seconds,
+            "total_seconds": seconds,
+            "device_hours": seconds * self.ranks.size / 3600,
+            "sequences_per_second": trained.sequences_per_second,
+            "peak_memory_bytes": peak_memory(self.feed.device),
+            "training_flops_per_sequence": self.training_flops(),
+        }
+
+    def training_flops(self) -> int | None:
+        """Count operations a sequence; see :func:`bench.training.flops.training_flops`."""
+        return training_flops(type(self.model), self.model.config, self.model.positions)
+
+    def predict_test(self) -> NDArray[np.float32] | None:
+        """Predict the test rows, once, in the task's unit; all ranks do. None if not wanted."""
+        if not self.request.tested:
+            return None
+        return self.feed.view.in_units(predict(self.model, self.feed.test(), self.ranks))
+
+    def describe(self) -> dict[str, Any]:
+        """Collect everything that is decided before training starts."""
+        request, prepared, dataset, model = self.request, self.prepared, self.dataset, self.model
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return {
+            "model": {
+                "name": request.model,
+                "origin": MODELS.places()[request.model].origin,
+                "config": as_dict(prepared.config),
+                "positions": model.positions,
+                "parameters": count_parameters(model),
+                "trained_parameters": sum(parameter.numel() for parameter in trained),
+            },
+            "task": {"name": self._task_name(), "version": prepared.task.card.version},
+            "data": {
+                "name": dataset.name,
+                "fingerprint": dataset.fingerprint,
+                "options": dataset.options,
+                "test_folder": str((request.test_data or self.folder).absolute()),
+                "usual_length": dataset.usual_length,
+                "flanks": dataset.flanks,
+                "rows": self.feed.counts,
+                "notes": dataset.notes,
+            },
+            "recipe": {"name": request.recipe, **as_dict(prepared.recipe)},
+            "plan": None if self.plan is None else as_dict(self.plan),
+            "preset": request.preset,
+            "track": self._track(),
+            "max_seconds": request.max_seconds,
+            "compiled": request.compiled,
+            "tested": request.tested,
+            "seed": request.seed,
+            **{k: dict(v) for k in ("study", "tuned") if (v := getattr(request, k)) is not None},
+            "device": {**describe_device(self.feed.device), "count": self.ranks.size},
+            "rows_at_once": self.rows_at_once,
+            "environment": describe_environment(),
+            "target": {"mean": self.feed.view.mean, "deviation": self.feed.view.deviation},
+        }
+
+    def _track(self) -> str:
+        """Name the track that a result runs on: its recipe, or "open" where that was changed."""
+        named, _ = named_recipe(
+            self.request.recipe, self.request.task, type(self.model), self.prepared.config
+        )
+        return self.request.recipe if self.prepared.recipe == named else "open"
+
+    def _task_name(self) -> str:
+        """Name the task so that it is found from anywhere: a table by its whole path."""
+        if self.prepared.task.home is None:
+            return self.request.task
+        return str(Path(self.request.task).absolute())

@@ -1,0 +1,1 @@
+"""Scores predictions of a task's test rows."""

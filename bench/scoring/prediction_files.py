@@ -1,0 +1,139 @@
+"""Reads predictions made elsewhere, and makes sure that each one belongs to its test row.
+
+Four forms, told apart by name and content:
+
+*.json     the challenge's submission, {"0": value, "1": value, …}
+*.npy      a NumPy vector
+two columns, sequence<TAB>value, or one value a line; may be gzipped
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.dataset import TestSet
+from bench.data.sequences import Sequences, decode
+from bench.data.tables import LARGEST, columns_of, read_numbers, read_pairs
+from bench.errors import BenchError, first_line
+
+Predictions = NDArray[np.float64]
+
+
+def read_predictions(path: Path, test: TestSet) -> Predictions:
+    """Read one prediction for every test row, in the order of the test rows, ``(N,)``.
+
+    Raises:
+        BenchError: The file is none of the four forms, a value is not a finite number, or rows and
+            test rows do not match; the message names the first row that is wrong.
+    """
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    if path.suffix == ".json":
+        return _read_submission(path, len(test))
+    if path.suffix == ".npy":
+        predictions = _read_vector(path)
+    elif columns_of(path) > 1:
+        sequences, predictions = read_pairs(path)
+        _match(path, sequences, test.sequences)
+    else:
+        predictions = read_numbers(path)
+    if len(predictions) != len(test):
+        raise BenchError(
+            f"{path}: {len(predictions):,} predictions for {len(test):,} test rows. "
+            "Give one for every row of the test file, in its order."
+        )
+    return predictions
+
+
+def _read_vector(path: Path) -> Predictions:
+    try:
+        with path.open("rb") as file:
+            values = np.load(file, allow_pickle=False)
+    except Exception as error:  # a damaged header raises whatever its parser stumbled over
+        raise BenchError(f"{path}: not a NumPy array file: {first_line(error)}") from None
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "fiu":
+        found = f"{values.dtype} of shape {values.shape}" if hasattr(values, "dtype") else "several"
+        raise BenchError(f"{path}: needs one vector of numbers, found {found}.")
+    wrong = ~(np.abs(values.astype(np.float64)) <= LARGEST)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise BenchError(f"{path}, row {row}: {values[row]} is not a finite number.")
+    return values.astype(np.float64)
+
+
+def _read_submission(path: Path, rows: int) -> Predictions:
+    """Read the challenge's JSON: every test row's index, once, with its value."""
+    try:
+        pairs = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: pairs)
+    except (ValueError, RecursionError) as error:
+        raise BenchError(f"{path}: not JSON: {error}") from None
+    form = 'needs {"0": value, "1": value, …}, one for every row of the test file'
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        raise BenchError(f"{path}: {form}.")
+    given = dict(pairs)
+    wanted = {str(row): row for row in range(rows)}
+    unknown = next((key for key in given if key not in wanted), None)
+    if unknown is not None:
+        raise BenchError(f"{path}: '{unknown[:40]}' is no row of the {rows:,} test rows (from 0).")
+    if len(given) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise BenchError(f"{path}: index '{twice}' is given twice.")
+    if len(given) < rows:
+        first = next(key for key in wanted if key not in given)
+        raise BenchError(
+            f"{path}: {len(given):,} predictions for {rows:,} test rows; the first without one is "
+            f"'{first}'."
+        )
+    for key, value in pairs:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not abs(value) <= LARGEST
+        ):
+            raise BenchError(f"{path}: index '{key}': {str(value)[:40]!r} is not a finite number.")
+    return np.array([given[key] for key in wanted], dtype=np.float64)
+
+
+def _match(path: Path, given: Sequences, wanted: Sequences) -> None:
+    """Check that sequences are those of the test file, in its order; say where they are not."""
+    width = int(wanted.lengths.max(initial=0))
+    if len(given) == len(wanted) and int(given.lengths.max(initial=0)) == width:
+        same = np.array_equal(given.lengths, wanted.lengths)
+        if same and np.array_equal(given.tokens[:, :width], wanted.tokens[:, :width]):
+            return
+    ours, theirs = _spell(wanted), _spell(given)
+    place: dict[str, int] = {}
+    for row, text in enumerate(ours):
+        place.setdefault(text, row)
+    often, seen = Counter(ours), Counter[str]()
+    for row, text in enumerate(theirs):
+        if text not in place:
+            raise BenchError(
+                f"{path}, row {row + 1}: not a sequence of the test file: {text[:40]}…"
+            )
+        seen[text] += 1
+        if seen[text] > often[text]:
+            raise BenchError(
+                f"{path}, row {row + 1}: sequence repeats an earlier row: {text[:40]}…"
+            )
+    missing = next((place[text] for text in ours if seen[text] < often[text]), None)
+    if missing is not None:
+        raise BenchError(
+            f"{path}: {len(theirs):,} predictions for {len(ours):,} test rows; row "
+            f"{missing + 1} of the test file has none."
+        )
+    row = next(row for row, text in enumerate(theirs) if text != ours[row])
+    raise BenchError(
+        f"{path}, row {row + 1}: the sequence is row {place[theirs[row]] + 1} of the test file. "
+        "Put the rows in the test file's order."
+    )
+
+
+def _spell(sequences: Sequences) -> list[str]:
+    letters = decode(sequences.tokens)
+    return [text[:length] for text, length in zip(letters, sequences.lengths, strict=True)]

@@ -1,0 +1,1 @@
+"""Results as one file: written here, checked and scored again elsewhere."""

@@ -1,0 +1,243 @@
+"""Runs as one file: what is needed to rank them elsewhere, and nothing that could be executed.
+
+``results.zip`` holds a folder a run, named as the run: manifest.json, predictions.npy and, where
+the run has them, metrics.jsonl and losses.npy. No code, no weights, and of the manifest neither
+places on this machine nor commands.
+
+Whoever imports trusts nothing of it. Names and sizes are checked before anything is unpacked, a
+manifest is taken field by field (:mod:`bench.sharing.manifest_check`), and the predictions are
+scored again on the test rows at hand: they have to be the same rows, and come to the figures that
+the file claims.
+How a model was trained cannot be checked in this way, so an imported run stays unverified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import stat
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bench.errors import BenchError, first_line
+from bench.results import run_folder
+from bench.sharing.verify import read_claimed
+
+_LARGEST = {
+    run_folder.MANIFEST: 1 << 20,
+    run_folder.PREDICTIONS: 1 << 28,
+    run_folder.METRICS: 1 << 26,
+    run_folder.LOSSES: 1 << 26,
+}
+"""Bytes of each file, unpacked; there are no others."""
+_NEEDED = {run_folder.MANIFEST, run_folder.PREDICTIONS}
+_ALTOGETHER = 1 << 31
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,199}-\d{6}-\d{6}-[0-9a-f]{4}")
+"""As :meth:`bench.results.run_folder.RunFolder.create` names runs."""
+
+
+def export_runs(references: Iterable[str], out: Path, home: Path) -> list[str]:
+    """Write runs to a zip file, which appears whole or not at all.
+
+    Args:
+        references: Folders of runs, or their names, or the beginnings of these.
+        out: The file; there must be none yet.
+        home: Folder of all runs.
+
+    Returns:
+        The runs' names.
+
+    Raises:
+        BenchError: A run cannot be found, or has no predictions; or the file exists.
+    """
+    if out.exists():
+        raise BenchError(f"--out {out} exists. Name a new file.")
+    runs = {
+        path.resolve(): None for path in (run_folder.find_run(r, home, "RUN") for r in references)
+    }
+    manifests = {path: _exported(path) for path in runs}
+    try:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as fresh:
+            packed = Path(fresh) / "results.zip"
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+                for path, manifest in manifests.items():
+                    _pack(file, path, manifest)
+            packed.replace(out)
+    except OSError as error:
+        raise BenchError(f"--out {out}: {error.strerror}.") from None
+    return [manifest["id"] for manifest in manifests.values()]
+
+
+def _exported(path: Path) -> dict[str, Any]:
+    """Read a finished run's manifest, without places on this machine and without its command."""
+    manifest = run_folder.read_manifest(path)
+    if manifest["status"] != "finished" or not (path / run_folder.PREDICTIONS).is_file():
+        raise BenchError(f"{path.name} is {manifest['status']}: it has no predictions to share.")
+    for name in ("request", "identity"):
+        manifest.pop(name, None)
+    manifest["data"].pop("test_folder", None)
+    for section, name in (("task", "name"), ("model", "origin")):  # a table's path, a plugin's
+        manifest[section][name] = Path(manifest[section][name]).name
+    return manifest
+
+
+def _pack(file: zipfile.ZipFile, path: Path, manifest: dict[str, Any]) -> None:
+    text = json.dumps(run_folder.finite(manifest), indent=1)
+    file.writestr(f"{manifest['id']}/{run_folder.MANIFEST}", text)
+    for name in (run_folder.PREDICTIONS, run_folder.METRICS, run_folder.LOSSES):
+        if (path / name).is_file():
+            file.write(path / name, f"{manifest['id']}/{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A run that was taken in.
+
+    Attributes:
+        path: Its folder.
+        rows: Test rows that its predictions were scored on again.
+    """
+
+    path: Path
+    rows: int
+
+
+def import_runs(
+    path: Path, home: Path, *, task_name: str | None = None, data: Path | None = None
+) -> list[Imported]:
+    """Take in every run of a file that :func:`export_runs` wrote, or none of them.
+
+    Args:
+        path: The file.
+        home: Folder of all runs.
+        task_name: Where the task's table is here; needed for results on a table.
+        data: Folder of the test rows; as for ``bench run`` if None.
+
+    Raises:
+        BenchError: The file is none of ours, a run is here already, or its predictions are not
+            what it says they are.
+    """
+    with _opened(path) as file:
+        members = _members(path, file)
+        for name in members:
+            if (home / name).exists():
+                raise BenchError(f"{path}: {name} is here already, in {home}.")
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as fresh:
+                found = [
+                    _unpack(file, files, Path(fresh) / name, task_name, data)
+                    for name, files in members.items()
+                ]
+                _refuse_twins(path, found, home)
+                _move([run.path for run in found], home)
+        except OSError as error:
+            raise BenchError(f"cannot write runs to {home}: {error.strerror}.") from None
+    return [Imported(home / run.path.name, run.rows) for run in found]
+
+
+def _opened(path: Path) -> zipfile.ZipFile:
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        raise BenchError(f"{path}: no zip file: {first_line(error)}.") from None
+
+
+def _read(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Unpack one member: no more bytes than the directory says, and with its checksum."""
+    try:
+        return file.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, struct.error) as error:
+        raise BenchError(f"{member.filename} is damaged: {first_line(error)}.") from None
+
+
+def _members(path: Path, file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.ZipInfo]]:
+    """List the files by run and name, by what the directory says of them; nothing is unpacked."""
+    runs: dict[str, dict[str, zipfile.ZipInfo]] = {}
+    for member in file.infolist():
+        run, name = _place(path, member)
+        if runs.setdefault(run, {}).setdefault(name, member) is not member:
+            raise BenchError(f"{path}: {member.filename} is in it twice.")
+        if member.file_size > _LARGEST[name]:
+            raise BenchError(f"{path}: {member.filename} unpacks to {member.file_size:,} bytes.")
+    if not runs:
+        raise BenchError(f"{path}: holds no runs.")
+    if sum(member.file_size for member in file.infolist()) > _ALTOGETHER:
+        raise BenchError(f"{path}: unpacks to more than {_ALTOGETHER:,} bytes. Share fewer runs.")
+    for run, files in runs.items():
+        for name in sorted(_NEEDED - files.keys()):
+            raise BenchError(f"{path}: {run} has no {name}.")
+    return runs
+
+
+def _place(path: Path, member: zipfile.ZipInfo) -> tuple[str, str]:
+    """Split a member's name into run and file, if it is one that an export holds."""
+    shown = ascii(member.filename)[1:-1][:80]
+    parts = PurePosixPath(member.orig_filename).parts
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    plain = len(parts) == 2 and parts[1] in _LARGEST and _NAME.fullmatch(parts[0])
+    if not plain or member.orig_filename != "/".join(parts) or member.filename.endswith("/"):
+        raise BenchError(f"{path}: {shown} has no place in a file of results.")
+    packed = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if kind not in (0, stat.S_IFREG) or member.flag_bits & 1 or not packed:
+        raise BenchError(f"{path}: {shown} is no plain file.")
+    return parts[0], parts[1]
+
+
+def _unpack(
+    file: zipfile.ZipFile,
+    files: dict[str, zipfile.ZipInfo],
+    folder: Path,
+    task_name: str | None,
+    data: Path | None,
+) -> Imported:
+    """Check one run and write it to a new folder."""
+    given = {name: _read(file, member) for name, member in files.items()}
+    claimed = read_claimed(folder.name, given, task_name, data)
+    folder.mkdir()
+    for name, content in claimed.files.items():
+        (folder / name).write_bytes(content)
+    run_folder.write_json(folder / run_folder.MANIFEST, claimed.manifest)
+    return Imported(folder, claimed.rows)
+
+
+def _refuse_twins(path: Path, found: list[Imported], home: Path) -> None:
+    """Refuse a run that is here, or twice in the file, under another name."""
+    known = {_content(folder): folder.name for folder in run_folder.find_runs(home)}
+    for run in found:
+        content = _content(run.path)
+        if content in known:
+            raise BenchError(f"{path}: {run.path.name} is {known[content]} by another name.")
+        known[content] = run.path.name
+
+
+def _content(folder: Path) -> tuple[object, ...]:
+    """Return what no two runs share: model, settings, seed and predictions."""
+    manifest, file = run_folder.read_manifest(folder), folder / run_folder.PREDICTIONS
+    if not file.is_file():
+        return (folder,)
+    settings = json.dumps([manifest.get(n) for n in ("recipe", "plan", "seed")], sort_keys=True)
+    model = manifest.get("model", {}).get("name")
+    return model, settings, hashlib.blake2b(file.read_bytes()).digest()
+
+
+def _move(folders: list[Path], home: Path) -> None:
+    """Move all folders to where runs are, or none."""
+    moved: list[Path] = []
+    try:
+        for folder in folders:
+            moved.append(folder.rename(home / folder.name))
+    except OSError:
+        for folder in moved:
+            shutil.rmtree(folder)
+        raise

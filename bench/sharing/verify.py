@@ -1,0 +1,153 @@
+"""Judges one run that came from elsewhere: its figures by scoring its predictions again."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bench.config import override
+from bench.data.dataset import TestSet
+from bench.data.vectors import read_vector
+from bench.errors import BenchError
+from bench.registry import get_task
+from bench.results import run_folder
+from bench.scoring import scorer
+from bench.sharing.manifest_check import claimed_manifest
+from bench.sources import locate
+from bench.sources.user_table import SUFFIXES
+from bench.task import Task
+
+_CURVE = re.compile(r"(train|validation)/[a-z0-9_]{1,40}")
+_MOST = 1000  # figures a line
+_TOLERATED = 1e-9  # sums in another order: other processors differ in the last digits
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run that is what it says, as it is to be written.
+
+    Attributes:
+        manifest: Its own fields, marked as imported and unverified.
+        files: The others, by name.
+        rows: Test rows that were scored.
+    """
+
+    manifest: dict[str, Any]
+    files: dict[str, bytes]
+    rows: int
+
+
+def read_claimed(
+    run: str, given: Mapping[str, bytes], task_name: str | None, folder: Path | None
+) -> Claimed:
+    """Check a run's files, and score its predictions again.
+
+    Args:
+        run: Its name, which its manifest has to repeat.
+        given: Content of its files, by name.
+        task_name: Where the task's table is here.
+        folder: Of the test rows; as for ``bench run`` if None.
+
+    Raises:
+        BenchError: The run is not what it says; the message starts with its name.
+    """
+    try:
+        manifest = claimed_manifest(run, given[run_folder.MANIFEST])
+        task, test, place = _opened(manifest, task_name, folder)
+        predictions = read_vector(given[run_folder.PREDICTIONS], run_folder.PREDICTIONS, len(test))
+        outcome = _rescored(manifest, task, test, predictions)
+        files = {run_folder.PREDICTIONS: given[run_folder.PREDICTIONS]}
+        if run_folder.LOSSES in given:
+            read_vector(given[run_folder.LOSSES], run_folder.LOSSES, None)
+            files[run_folder.LOSSES] = given[run_folder.LOSSES]
+        if run_folder.METRICS in given:
+            files[run_folder.METRICS] = _curves(given[run_folder.METRICS])
+    except BenchError as error:
+        raise BenchError(f"{run}: {error} Nothing was imported.") from None
+    curves = {k: v for k, v in manifest["metrics"].items() if k.startswith("validation/")}
+    manifest["model"]["origin"] = "imported"
+    manifest["data"]["test_folder"] = str(place.absolute())
+    metrics = {**curves, **outcome["metrics"]}
+    return Claimed({**manifest, **outcome, "metrics": metrics, "verified": False}, files, len(test))
+
+
+def _opened(
+    manifest: dict[str, Any], task_name: str | None, folder: Path | None
+) -> tuple[Task, TestSet, Path]:
+    """Open the test rows at hand, which have to be those that the run was scored on."""
+    recorded, scored = manifest["task"]["name"], manifest["scored"]
+    if recorded.endswith(SUFFIXES):  # a path of another machine is not to be opened here
+        if task_name is None:
+            raise BenchError(f"its task is a table, {recorded}. Say where it is here by --task.")
+        recorded = manifest["task"]["name"] = str(Path(task_name).absolute())
+    options = json.dumps(manifest["data"]["options"], sort_keys=True)
+    task, test, place = _open(recorded, options, folder)
+    if test.name != manifest["data"]["name"]:
+        raise BenchError(
+            f"its test rows are {manifest['data']['name']}'s; those in {place} are {test.name}'s. "
+            "Name a folder by --data."
+        )
+    here = {
+        "task version": (manifest["task"]["version"], task.card.version),
+        "scorer's version": (scored["version"], scorer.VERSION),
+        "test rows": (scored["test"], test.fingerprint),
+        "subsets of the test rows": (scored["subsets"], test.subsets_fingerprint),
+    }
+    for name, (theirs, ours) in here.items():
+        if theirs != ours:
+            raise BenchError(f"its {name} ({theirs}) are not those of {place} ({ours}).")
+    return task, test, place
+
+
+@lru_cache(maxsize=1)
+def _open(task_name: str, options: str, folder: Path | None) -> tuple[Task, TestSet, Path]:
+    task_class = get_task(task_name)
+    chosen = override(task_class.Options(), json.loads(options), section="task")
+    task, place = task_class(chosen), locate.find(task_class, task_name, folder)
+    return task, locate.load_test(task, task_name, place), place
+
+
+def _rescored(
+    manifest: dict[str, Any], task: Task, test: TestSet, predictions: Any
+) -> dict[str, Any]:
+    """Score the predictions; every figure has to be the one that is claimed."""
+    outcome = scorer.score(task, test, predictions, manifest["scored"]["rows"]).outcome(test)
+    claimed = {k: v for k, v in manifest["metrics"].items() if k.startswith("test/")}
+    figures = run_folder.finite(outcome["metrics"])
+    for name in sorted(claimed.keys() | figures.keys()):
+        theirs, ours = claimed.get(name, ...), figures.get(name, ...)
+        same = theirs is ours or (
+            isinstance(theirs, int | float)
+            and isinstance(ours, float)
+            and abs(theirs - ours) <= _TOLERATED
+        )
+        if not same:
+            shown = ["missing" if value is ... else value for value in (theirs, ours)]
+            raise BenchError(f"its {name} is {shown[0]}, its predictions come to {shown[1]}.")
+    return outcome
+
+
+def _curves(content: bytes) -> bytes:
+    """Check metrics.jsonl and write it anew."""
+    lines = []
+    try:
+        for line in content.decode().splitlines():
+            entry = json.loads(line)
+            step, time, figures = entry["step"], entry["time"], entry["metrics"]
+            good = type(step) is int and type(time) is int and min(step, time) >= 0
+            good = good and max(step, time) < 1 << 53 and len(figures) <= _MOST
+            for name, value in figures.items():
+                good = good and bool(_CURVE.fullmatch(name)) and type(value) in (int, float)
+                good = good and math.isfinite(value)
+            if not good:
+                raise ValueError
+            lines.append(json.dumps({"step": step, "time": time, "metrics": figures}) + "\n")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        raise BenchError(f"its {run_folder.METRICS}, line {len(lines) + 1}, is none.") from None
+    return "".join(lines).encode()

@@ -1,0 +1,83 @@
+"""Shows people how far a file is: a bar on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bench.sources.download import limits
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from bench.console import Screen
+
+
+class Meter:
+    """One file's progress; a context manager, so that the screen is left tidy.
+
+    Args:
+        name: The file's.
+        screen: Where people watch.
+    """
+
+    def __init__(self, name: str, screen: Screen) -> None:
+        self._name, self._screen = name, screen
+        self._bar: Progress | None = None
+        self._start = 0
+        self._total: int | None = None
+        self._began = self._spoken = time.monotonic()
+
+    def __enter__(self) -> Meter:
+        if self._screen.terminal:
+            from rich import progress
+            from rich.console import Console
+
+            self._bar = progress.Progress(
+                "{task.description}",
+                progress.BarColumn(),
+                progress.DownloadColumn(),
+                progress.TransferSpeedColumn(),
+                progress.TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.add_task(self._name, total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Write a line about the file."""
+        line = f"  {self._name}: {text}"
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False, markup=False)
+        else:
+            self._screen.say(line)
+
+    def begin(self, start: int, total: int | None) -> None:
+        """Take note of where a request begins, which is not its speed."""
+        self._start, self._total, self._began = start, total, time.monotonic()
+        if self._bar is not None:
+            self._bar.reset(self._bar.task_ids[0], total=total, completed=start)
+
+    def at(self, have: int) -> None:
+        """Show how many bytes are there."""
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=have)
+        elif now - self._spoken >= limits.PLAIN_SECONDS:
+            speed = (have - self._start) / max(now - self._began, 1e-9)
+            self.say(_progress(have, self._total, speed))
+            self._spoken = now
+
+
+def _progress(have: int, total: int | None, speed: float) -> str:
+    """Return such as ``120/805 MB, 12.3 MB/s, 0:00:56 left``."""
+    of = "" if total is None else f"/{total / 1e6:,.0f}"
+    left = timedelta(seconds=round((total - have) / speed)) if total and speed else "unknown time"
+    return f"{have / 1e6:,.0f}{of} MB, {speed / 1e6:.1f} MB/s, {left} left"

@@ -1,0 +1,48 @@
+"""What data is here: fetched, simulated, encoded; and whether it still is what it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.registry import TASKS
+from bench.sources import download
+from bench.sources.locate import cache_home
+
+Rows = list[dict[str, Any]]
+
+
+def listed() -> Rows:
+    """List every task's published files, then what was simulated and encoded, with sizes."""
+    rows: Rows = []
+    for name in TASKS.places():
+        folder = cache_home() / name
+        rows += [
+            {"task": name, "path": str(folder / state.name), **asdict(state)}
+            for state in download.state(TASKS.get(name).files, folder)
+        ]
+    for path in sorted(cache_home().glob("*-simulated/*")):
+        rows.append(_folder(path, path.parent.name, "simulated"))
+    for path in sorted(cache_home().glob("encoded/*")):
+        rows.append(_folder(path, "", "encoded"))
+    return rows
+
+
+def verified(task: str | None) -> Rows:
+    """Hash the fetched files of one task or of all, and hold them against what is known.
+
+    Raises:
+        BenchError: No such task.
+    """
+    rows: Rows = []
+    for name in TASKS.places() if task is None else [task]:
+        files = TASKS.get(name).files
+        checked = download.verify(files, cache_home() / name)
+        rows += [{"task": name, **asdict(file), "ok": file.ok} for file in checked]
+    return rows
+
+
+def _folder(path: Path, task: str, kind: str) -> dict[str, Any]:
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return {"task": task, "path": str(path), "name": path.name, "kind": kind, "size": size}

@@ -1,0 +1,164 @@
+"""Where data lies: given folders, BENCH_DATA, the cache, and simulated data made on demand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.atomic import beside
+from bench.config import as_dict
+from bench.console import Screen
+from bench.data.dataset import Dataset, TestSet
+from bench.errors import BenchError
+from bench.sources import download
+from bench.task import Task
+
+_MARK = "simulated.json"  # a simulator writes it last, so a folder that has it is whole
+
+
+def cache_home() -> Path:
+    """Return the folder for downloaded and simulated data, by BENCH_CACHE or the XDG rules."""
+    if given := os.environ.get("BENCH_CACHE"):
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dream-bench"
+
+
+def find(task: type[Task], task_name: str, given: Path | None) -> Path:
+    """Return the folder of a task's files: the given one, else BENCH_DATA's, else the cache's.
+
+    Raises:
+        BenchError: There is none; the message says how to get one.
+    """
+    if given is not None:
+        if not given.is_dir():
+            raise BenchError(f"--data {given}: no such folder.")
+        return given
+    if task.home is not None:
+        return task.home
+    candidates = [cache_home() / task_name]
+    if root := os.environ.get("BENCH_DATA"):
+        candidates.insert(0, Path(root) / task_name)
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise BenchError(
+        f"no data for task '{task_name}' in {' or '.join(map(str, candidates))}. "
+        f"`bench data get {task_name}` fetches it (so does --download), --data names a folder that "
+        "has it, --simulate makes a simulated assay."
+    )
+
+
+def fetch(
+    task: type[Task],
+    task_name: str,
+    screen: Screen,
+    *,
+    mirror: str | None = None,
+    source: Path | None = None,
+) -> Path:
+    """Bring a task's published files into the cache; see :func:`bench.sources.download.fetch_all`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        BenchError: The task has no published files, or they cannot be had.
+    """
+    if not task.files:
+        raise BenchError(f"task '{task_name}' names no files to fetch. Give a folder by --data.")
+    folder = cache_home() / task_name
+    download.fetch_all(task.files, folder, screen, mirror=mirror, source=source)
+    return folder
+
+
+def simulated(task: type[Task], task_name: str, *, rows: int, seed: int) -> Path:
+    """Return a cached folder of simulated raw files, written now where it is not there yet."""
+    version = task.card.version
+    folder = cache_home() / f"{task_name}-simulated" / f"v{version}-{rows}-rows-seed-{seed}"
+    if not (folder / _MARK).is_file():
+        write_simulation(task, folder, rows=rows, seed=seed)
+    return folder
+
+
+def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
+    """Write simulated raw files into a new folder, which appears whole or not at all.
+
+    Returns:
+        What the simulator tells of them.
+
+    Raises:
+        BenchError: The folder exists already or cannot be made.
+    """
+    if folder.exists():
+        raise BenchError(f"{folder} exists. Name a new folder.")
+    with beside(folder) as fresh:
+        facts = task.simulate(fresh, rows=rows, seed=seed)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if not (folder / _MARK).is_file():  # else another process was faster
+                raise
+    return facts
+
+
+def load_test(task: Task, task_name: str, directory: Path) -> TestSet:
+    """Read only what scoring needs, from raw files or from what ``bench data encode`` wrote.
+
+    Raises:
+        BenchError: Files are missing or wrong.
+    """
+    if Dataset.is_saved(directory):
+        return _open_saved(task, task_name, directory).test
+    return task.read_test(directory)
+
+
+def with_subset(task: Task, test: TestSet, name: str, path: Path) -> TestSet:
+    """Return a test set with one subset read from another file.
+
+    Raises:
+        BenchError: The task has no such subset, or the file is missing or wrong.
+    """
+    if not path.is_file():
+        raise BenchError(f"{path}: no such file.")
+    subsets = {**test.subsets, name: task.read_subset(name, path, len(test))}
+    missing = {subset: file for subset, file in test.missing.items() if subset != name}
+    return replace(test, subsets=subsets, missing=missing)
+
+
+def load(task: Task, task_name: str, directory: Path, test_directory: Path | None) -> Dataset:
+    """Read a task's data from raw files, or open what ``bench data encode`` wrote.
+
+    Raises:
+        BenchError: Files are missing or wrong, or were encoded with other options.
+    """
+    if not Dataset.is_saved(directory):
+        if task.home not in (None, directory):
+            raise BenchError(f"--data {directory}: {task_name} is its own data. Leave out --data.")
+        return task.read(directory, test_directory or directory)
+    if test_directory is not None:
+        raise BenchError(f"--test-data: {directory} is encoded and holds its test rows already.")
+    dataset = _open_saved(task, task_name, directory)
+    wanted = as_dict(task.options)
+    for name, value in wanted.items():
+        if dataset.options.get(name) != value:
+            raise BenchError(
+                f"{directory} was encoded with task.{name}={dataset.options.get(name)}, "
+                f"not {value}. Encode it again, or --set task.{name}={dataset.options.get(name)}."
+            )
+    return dataset
+
+
+def _open_saved(task: Task, task_name: str, directory: Path) -> Dataset:
+    dataset = Dataset.open(directory)
+    wanted = task.filed_as(task_name)
+    if dataset.name.removesuffix("-simulated") != wanted:
+        raise BenchError(f"{directory} holds data of '{dataset.name}', not of '{wanted}'.")
+    if dataset.version != task.card.version:
+        raise BenchError(
+            f"{directory} was encoded for version {dataset.version} of the task; "
+            f"this is version {task.card.version}. Encode it again."
+        )
+    return dataset

@@ -1,0 +1,213 @@
+"""Reads a user's own table: where its columns are, what its rows hold, and which one is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import tomllib
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.dataset import SPLITS
+from bench.data.sequences import LETTERS, Sequences, encode_lines
+from bench.data.tables import LARGEST, lines, shorten
+from bench.errors import BenchError, first_line
+
+if TYPE_CHECKING:
+    import polars
+
+_VALIDATION = {"val": "validation", "valid": "validation", "dev": "validation"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableFile:
+    """Where a table lies and what its columns are called."""
+
+    table: Path
+    sequence: str = "sequence"
+    target: str = "target"
+    split: str = "split"
+    summary: str = "a table of one's own"
+    unit: str = "as in the table"
+    flanks: tuple[int, int] = (0, 0)
+
+
+def describe_table(path: Path) -> TableFile:
+    """Read a TOML file that describes a table; its fields are those of :class:`TableFile`.
+
+    Raises:
+        BenchError: It is no TOML file, or says something unknown.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BenchError(f"{path}: {first_line(error)}") from None
+    known = {field.name for field in fields(TableFile)}
+    unknown = sorted(set(values) - known)
+    if unknown or "table" not in values:
+        what = f"'{unknown[0]}' is unknown" if unknown else 'table = "FILE.tsv" is missing'
+        raise BenchError(f"{path}: {what}. It takes: {', '.join(sorted(known))}.")
+    flanks = values.get("flanks", [0, 0])
+    whole = isinstance(flanks, list) and len(flanks) == 2
+    if not whole or not all(type(n) is int and n >= 0 for n in flanks):
+        raise BenchError(f"{path}: flanks are two numbers of letters, such as [17, 13].")
+    texts = {name: value for name, value in values.items() if name != "flanks"}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise BenchError(f"{path}: {name} is a text in quotes.")
+    table = path.parent / texts.pop("table")
+    if not table.is_file():
+        raise BenchError(f"{path}: no such table: {table}")
+    found = TableFile(table=table, flanks=(flanks[0], flanks[1]), **texts)
+    if len({found.sequence, found.target, found.split}) < 3:
+        named = f"'{found.sequence}', '{found.target}' and '{found.split}'"
+        raise BenchError(f"{path}: sequence, target and split are three columns, not {named}.")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table that have a target.
+
+    Attributes:
+        sequences: N sequences.
+        target: ``(N,)``.
+        split: ``(N,)`` names of :data:`bench.data.dataset.SPLITS`; None without such a column.
+        without_target: Rows that are left out.
+    """
+
+    sequences: Sequences
+    target: NDArray[np.float64]
+    split: NDArray[np.str_] | None
+    without_target: int
+
+
+def read_table(file: TableFile) -> Rows:
+    """Read the columns that matter; rows without a target are left out and counted.
+
+    Raises:
+        BenchError: The table cannot be read, or a row is wrong; the message names it.
+    """
+    frame = _checked(file, _columns(file))
+    known = frame.filter(frame["target"].is_not_null())
+    if not known.height:
+        raise BenchError(f"{file.table}: no row has a target.")
+    sequences, good = encode_lines(known["sequence"].cast(_binary()).to_list())
+    bad = ~good | (sequences.lengths <= sum(file.flanks))
+    if bad.any():
+        row = int(np.argmax(bad))
+        text = known["sequence"][row]
+        wrong = next((x for x in text if x.upper() not in LETTERS), None)
+        what = f"nothing between flanks of {sum(file.flanks)} letters" if text else "no sequence"
+        what = f"letter {wrong!r} is not one of {LETTERS}" if wrong else what
+        raise BenchError(f"{file.table}, row {known['row'][row]}: {what}: '{shorten(text)}'")
+    split = known["split"].to_numpy().astype(str) if "split" in known.columns else None
+    return Rows(sequences, known["target"].to_numpy(), split, frame.height - known.height)
+
+
+def _columns(file: TableFile) -> polars.DataFrame:
+    """Read row (from 1, the header's), sequence, target and, where there is one, split as text."""
+    import polars
+
+    places, width = _places(file)
+    try:
+        frame = polars.read_csv(
+            file.table,
+            separator="\t",
+            has_header=False,
+            skip_lines=1,
+            schema={str(place): polars.String for place in range(width)},
+            quote_char=None,
+            glob=False,  # a name may have a * or a bracket
+            raise_if_empty=False,
+        )
+    except (polars.exceptions.PolarsError, OSError) as error:
+        raise BenchError(_first_fault(file.table) or f"{file.table}: {first_line(error)}") from None
+    filled = frame.select(polars.any_horizontal(polars.all().is_not_null())).to_series().to_numpy()
+    rows = (
+        int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
+    )  # without blank lines at the end
+    if not filled[:rows].all():
+        raise BenchError(
+            f"{file.table}, row {int(np.argmin(filled)) + 2} is empty. Mend or remove the line."
+        )
+    columns = [polars.col(str(place)).alias(kind) for kind, place in places.items()]
+    return frame.head(rows).select(columns).with_row_index("row", offset=2)
+
+
+def _places(file: TableFile) -> tuple[dict[str, int], int]:
+    """Find the columns in the header: where each one is, and how many there are in all."""
+    try:
+        text = next(lines(file.table), b"").decode()
+    except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
+        raise BenchError(_first_fault(file.table) or f"{file.table}: {first_line(error)}") from None
+    if not text or "\0" in text or "\r" in text:
+        what = "is empty" if not text else "is not UTF-8 text with a line feed after every row"
+        raise BenchError(f"{file.table}, row 1 {what}. Columns are named there.")
+    header, places = text.split("\t"), {}
+    have = shorten(", ".join(header), 200) + ("" if "\t" in text else " (tabs separate columns)")
+    for kind, name in (("sequence", file.sequence), ("target", file.target), ("split", file.split)):
+        like = [found for found in header if found.strip(" \"'").lower() == name.lower()]
+        if header.count(name) > 1:
+            raise BenchError(f"{file.table}: {header.count(name)} columns '{name}'. Rename them.")
+        if name in header:
+            places[kind] = header.index(name)
+        elif like or (kind, name) != ("split", "split"):
+            hint = f" Did you mean '{shorten(like[0])}'?" if like else ""
+            raise BenchError(f"{file.table}: no column '{name}'. The header has: {have}.{hint}")
+    return places, len(header)
+
+
+def _first_fault(path: Path) -> str | None:
+    """Say in which row a table stops to be one, or None."""
+    number, columns = 0, 0
+    try:
+        for number, line in enumerate(lines(path), start=1):
+            cells = len(line.decode().split("\t"))
+            columns = columns or cells
+            if cells != columns:
+                what = f": {cells} columns, the header has {columns}." if line else " is empty."
+                return f"{path}, row {number}{what} Mend or remove the line."
+    except UnicodeDecodeError:
+        return f"{path}, row {number}: not UTF-8 text. Save the table as such."
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return f"{path} is cut short or damaged after row {number:,}. Copy or fetch it again."
+    return None
+
+
+def _checked(file: TableFile, frame: polars.DataFrame) -> polars.DataFrame:
+    """Turn targets into numbers, null where there is none, and splits into their usual names."""
+    import polars
+
+    text = frame["target"].str.strip_chars()
+    number = text.cast(polars.Float64, strict=False)
+    missing = text.is_null() | text.str.to_lowercase().is_in(["", "na", "nan", "null"])
+    wrong = ~missing & ~(number.abs() <= LARGEST).fill_null(False)
+    _refuse(file, frame, wrong, "target", "is not a finite number")
+    target = polars.when(~missing).then(number)
+    frame = frame.with_columns(polars.col("sequence").fill_null(""), target=target)
+    if "split" in frame.columns:
+        split = frame["split"].fill_null("").str.to_lowercase().replace(_VALIDATION)
+        wrong = ~split.is_in(list(SPLITS))
+        _refuse(file, frame, wrong, "split", f"is not one of {', '.join(SPLITS)}")
+        frame = frame.with_columns(split=split)
+    return frame
+
+
+def _refuse(
+    file: TableFile, frame: polars.DataFrame, wrong: polars.Series, column: str, what: str
+) -> None:
+    if wrong.any():
+        first = wrong.arg_true()[0]
+        value = shorten(frame[column][first] or "")
+        raise BenchError(f"{file.table}, row {frame['row'][first]}: {column} '{value}' {what}.")
+
+
+def _binary() -> Any:
+    import polars
+
+    return polars.Binary

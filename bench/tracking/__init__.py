@@ -1,0 +1,1 @@
+"""Sends run folders to MLflow."""

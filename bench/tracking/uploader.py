@@ -1,0 +1,258 @@
+"""Sends run folders to MLflow: in the background while a run goes, or later by ``bench sync``.
+
+A run never waits for a server. What was sent is noted in the run's folder (tracking.json), so
+sending again adds only what is missing, and a run that a server never saw can be sent next week.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest, write_json
+from bench.tracking.experiments import experiment, study_run
+from bench.tracking.mlflow_store import connected
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+STATE = "tracking.json"
+_BATCH = 1000  # most metrics MLflow takes at once
+
+
+def sync(run: Path, home: Path) -> bool:
+    """Send what a tracking server lacks of one run.
+
+    Args:
+        run: The run's folder.
+        home: Folder of all runs, where the default store lies.
+
+    Returns:
+        Whether anything was missing.
+
+    Raises:
+        BenchError: The server cannot be reached, or refuses.
+    """
+    with connected(home) as (client, uri):
+        return _Sender(client, uri, run, home).send()
+
+
+class Follower:
+    """Keeps MLflow up to date with a running run, from a thread of its own.
+
+    Args:
+        run: The run's folder.
+        home: Folder of all runs.
+    """
+
+    def __init__(self, run: Path, home: Path) -> None:
+        self._run, self._home = run, home
+        self._news, self._closing = threading.Event(), False
+        self._problem: str | None = "still sending"
+        self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that the folder has something new; returns at once."""
+        self._news.set()
+
+    def close(self, patience: float = 60.0) -> str | None:
+        """Send the rest, for ``patience`` seconds at most; return what went wrong, if it did."""
+        self._closing = True
+        self._news.set()
+        self._thread.join(patience)
+        if self._problem is None:
+            return None
+        return f"{self._problem.rstrip('.')}. The run is whole; `bench sync` sends it later."
+
+    def _follow(self) -> None:
+        while True:
+            self._news.wait()
+            self._news.clear()
+            last = self._closing  # read before sending: what is closed now is sent whole
+            try:
+                sync(self._run, self._home)
+                problem = None
+            except BenchError as error:
+                problem = str(error)
+            except Exception as error:  # a thread's traceback would be lost; training goes on
+                problem = f"MLflow: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            if last:
+                self._problem = problem
+                return
+
+
+class _Sender:
+    """One exchange with a server about one run."""
+
+    def __init__(self, client: MlflowClient, uri: str, run: Path, home: Path) -> None:
+        self._client, self._uri, self._run, self._home = client, uri, run, home
+        self._manifest = read_manifest(run)
+        self._state: dict[str, Any] = {"uri": uri, "run_id": None, "lines": 0, "status": None}
+        path = run / STATE
+        if path.is_file():
+            known = json.loads(path.read_text())
+            if known["uri"] == uri and "status" in known:
+                self._state = known
+
+    def send(self) -> bool:
+        """Send what is missing, noting every step; return whether anything was."""
+        status, known = self._manifest["status"], self._state["status"]
+        if status == known and status != "running":
+            return False
+        if self._state["run_id"] is None:
+            run_id = self._find() or self._create()
+            self._log_settings(run_id)
+            self._note(run_id=run_id)
+        self._log_curves(self._state["run_id"])
+        if known not in (None, "running"):  # it goes on
+            self._client.update_run(self._state["run_id"], status="RUNNING")
+            if known == "failed":
+                self._client.delete_tag(self._state["run_id"], "error")
+        if status == "interrupted":
+            self._client.set_terminated(self._state["run_id"], status="KILLED")
+        elif status != "running":
+            self._log_outcome(self._state["run_id"])
+        self._note(status=status)
+        return True
+
+    def _note(self, **changes: Any) -> None:
+        self._state.update(changes)
+        write_json(self._run / STATE, self._state)
+
+    def _experiment(self) -> str:
+        return experiment(self._client, self._uri, self._home, self._manifest["data"]["name"])
+
+    def _find(self) -> str | None:
+        """Find the run by its tag: an earlier exchange may have ended before it was noted."""
+        runs = self._client.search_runs(
+            [self._experiment()], filter_string=f"tags.`bench.id` = '{self._manifest['id']}'"
+        )
+        return str(runs[0].info.run_id) if runs else None
+
+    def _create(self) -> str:
+        manifest = self._manifest
+        tags = {
+            "bench.id": manifest["id"],
+            "model": manifest["model"]["name"],
+            "task": manifest["task"]["name"],
+            "task.version": str(manifest["task"]["version"]),
+            "recipe": manifest["recipe"]["name"],
+            "preset": manifest["preset"],
+            "track": manifest.get("track", "open"),
+            "test_folder": manifest["data"].get("test_folder", ""),
+            "data": manifest["data"]["name"],
+            "fingerprint": manifest["data"]["fingerprint"] or "unknown",
+            "verified": str(manifest.get("verified", True)).lower(),
+            "device": manifest["device"].get("name") or manifest["device"]["kind"],
+            "mlflow.user": os.environ.get("USER", "unknown"),
+            **{f"version.{name}": v for name, v in manifest["environment"].items()},
+        }
+        if "commit" in manifest["environment"]:
+            tags["mlflow.source.git.commit"] = manifest["environment"]["commit"]
+        if study := manifest.get("study"):
+            parent = study_run(self._client, self._experiment(), study["name"])
+            tags |= {"mlflow.parentRunId": parent, "trial": str(study["trial"])}
+        if tuned := manifest.get("tuned"):
+            tags |= {f"tuned.{name}": str(value) for name, value in tuned.items()}
+        run = self._client.create_run(
+            self._experiment(),
+            start_time=_milliseconds(manifest["created"]),
+            tags=tags,
+            run_name=_title(manifest),
+        )
+        return str(run.info.run_id)
+
+    def _log_settings(self, run_id: str) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        manifest, data = self._manifest, self._manifest["data"]
+        params = {
+            **_flat("model", manifest["model"]["config"]),
+            **_flat("recipe", manifest["recipe"]),
+            **_flat("task", data["options"]),
+            **_flat("plan", manifest["plan"] or {}),
+            **{name: manifest[name] for name in ("seed", "preset") if manifest[name] is not None},
+        }
+        entries = [Param(name, str(value)) for name, value in params.items()]
+        for start in range(0, len(entries), 100):
+            self._client.log_batch(run_id, params=entries[start : start + 100])
+        dataset = Dataset(
+            name=data["name"],
+            digest=data["fingerprint"] or manifest["scored"]["test"],
+            source_type="bench",
+            source=json.dumps({"task": manifest["task"], "options": data["options"]}),
+            profile=json.dumps({"rows": data["rows"], **data["notes"]}),
+        )
+        context = InputTag("mlflow.data.context", "training")
+        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=[context])])
+
+    def _log_curves(self, run_id: str) -> None:
+        from mlflow.entities import Metric
+
+        path = self._run / METRICS
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        lines = [line for line in lines if line.endswith("\n")]  # the last may be half written
+        points: list[Metric] = []
+        for line in lines[self._state["lines"] :]:
+            entry = json.loads(line)
+            points += [
+                Metric(name, value, entry["time"], entry["step"])
+                for name, value in entry["metrics"].items()
+            ]
+        for start in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+        # A run that goes on from a checkpoint repeats its last lines: they were sent.
+        self._note(lines=max(len(lines), self._state["lines"]))
+
+    def _log_outcome(self, run_id: str) -> None:
+        from mlflow.entities import Metric
+
+        manifest = self._manifest
+        time = _milliseconds(manifest["finished"])
+        figures = {
+            **{
+                f"best/{k}" if k.startswith("validation/") else k: v
+                for k, v in manifest.get("metrics", {}).items()
+            },
+            **{f"cost/{name}": value for name, value in manifest.get("cost", {}).items()},
+            "cost/parameters": manifest["model"]["parameters"],
+        }
+        # At step 0, so that MLflow draws bars to compare and not single points of a curve.
+        points = [Metric(k, float(v), time, 0) for k, v in figures.items() if v is not None]
+        if manifest["status"] != "finished":  # it may go on, and then have them twice
+            points = []
+        for start in range(0, len(points), _BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
+        for name in ("manifest.json", METRICS, PREDICTIONS, WEIGHTS):
+            if (self._run / name).is_file():
+                self._client.log_artifact(run_id, str(self._run / name))
+        tags = {"error": manifest["error"][:5000]} if "error" in manifest else {}
+        if "scored" in manifest:
+            keys = ("version", "rows", "test", "subsets")
+            tags |= {f"scored.{key}": str(manifest["scored"][key]) for key in keys}
+        for tag, value in tags.items():
+            self._client.set_tag(run_id, tag, value)
+        ends = {"finished": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
+        status = ends[manifest["status"]]
+        self._client.set_terminated(run_id, status=status, end_time=time)
+
+
+def _title(manifest: Mapping[str, Any]) -> str:
+    seed = "" if manifest["seed"] is None else f" seed {manifest['seed']}"
+    return f"{manifest['model']['name']} {manifest['preset']}{seed}"
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{name}": value for name, value in values.items()}
+
+
+def _milliseconds(iso_time: str) -> int:
+    return round(datetime.fromisoformat(iso_time).timestamp() * 1000)

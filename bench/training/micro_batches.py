@@ -1,0 +1,73 @@
+"""How a batch is cut: into equal slices, each of which goes through the network at once.
+
+A slice's noise (dropout, masks) is drawn from a seed made of the run's seed, the update and the
+slice's number. So what an update computes depends on how many slices there are and not on which
+rank computes them, and a run that goes on needs no state of any generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+
+from bench.errors import BenchError
+from bench.training.distributed import Ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """The slices of every batch that one rank computes.
+
+    Attributes:
+        batch: Rows of a batch.
+        count: Slices of a batch, over all ranks.
+        mine: Numbers of this rank's slices.
+    """
+
+    batch: int
+    count: int
+    mine: range
+
+    @property
+    def rows(self) -> int:
+        """Rows of a slice."""
+        return self.batch // self.count
+
+    @classmethod
+    def of(cls, batch: int, ranks: Ranks, per_device: int | None = None) -> Slices:
+        """Cut a batch into one slice a rank, or into more of ``per_device`` rows each.
+
+        Raises:
+            BenchError: The batch cannot be cut so.
+        """
+        count = ranks.size if per_device is None else -(-batch // per_device)
+        if batch % count or count % ranks.size or (per_device and batch // count != per_device):
+            what = f"{ranks.size} devices" if ranks.size > 1 else "slices"
+            each = f" of {per_device} rows each" if per_device else ""
+            fitting = _divisors_near(batch, ranks.size, per_device)
+            raise BenchError(
+                f"a batch of {batch} rows cannot be cut evenly into {what}{each}. Try {fitting}."
+            )
+        mine = count // ranks.size
+        return cls(batch, count, range(ranks.rank * mine, (ranks.rank + 1) * mine))
+
+    @staticmethod
+    def seed_noise(seed: int, step: int, number: int, device: torch.device) -> None:
+        """Start torch's generators, the CPU's and the device's, for one slice of one update."""
+        digest = hashlib.blake2b(f"{seed} {step} {number}".encode(), digest_size=8).digest()
+        noise = int.from_bytes(digest, "little") >> 1
+        # torch.manual_seed visits every kind of device there could be, which takes longer.
+        torch.default_generator.manual_seed(noise)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(noise)
+
+
+def _divisors_near(batch: int, size: int, per_device: int | None) -> str:
+    """Name what would fit: the nearest size of a slice, or of a batch."""
+    fitting = [rows for rows in range(1, batch + 1) if batch % (rows * size) == 0]
+    if per_device is None or not fitting:
+        return f"--set recipe.batch_size={max(batch // size, 1) * size}"
+    return f"--batch-per-device {max((r for r in fitting if r <= per_device), default=fitting[0])}"

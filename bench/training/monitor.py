@@ -1,0 +1,133 @@
+"""Looks at a training about once a second: what it has come to, and whether it is to end.
+
+Everything between two looks goes on without waiting for the device or, with several ranks, for
+more than the gradients. Rank 0's clock decides, and all ranks look after the same update.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+from bench.training.checkpoints import Checkpoints
+from bench.training.distributed import Ranks
+from bench.training.signals import Stop, StoppedError
+from bench.training.state import Course
+
+_SECONDS = 1.0  # between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What changes how a training goes, and not what comes out.
+
+    Attributes:
+        ranks: The processes that share the work.
+        batch_per_device: Rows that go through the network at once; None for all of a rank's.
+        checkpoints: Where states are kept; None to keep none, as on all ranks but 0.
+        max_seconds: Stop at the next look once so much time is spent on updates.
+        compiled: Trace the loss with ``torch.compile``.
+    """
+
+    ranks: Ranks = field(default_factory=Ranks)
+    batch_per_device: int | None = None
+    checkpoints: Checkpoints | None = None
+    max_seconds: float | None = None
+    compiled: bool = False
+
+
+PLAIN = Controls()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look found, the same on all ranks.
+
+    Attributes:
+        loss: Mean loss since the last look.
+        sequences_per_second: Since the last look, on rank 0's clock.
+        late: The time is up.
+        signal: The signal that asks for the end; 0 for none.
+        save: It is time for a checkpoint.
+    """
+
+    loss: float
+    sequences_per_second: float
+    late: bool
+    signal: int
+    save: bool
+
+    @property
+    def finite(self) -> bool:
+        """Say whether the loss is a number."""
+        return math.isfinite(self.loss)
+
+
+class Watch:
+    """The clock of a training.
+
+    Args:
+        course: Where it stands.
+        controls: Its limits.
+        stop: Whether a signal asks for the end.
+
+    Attributes:
+        next_look: Updates to make before the next look, unless an epoch ends before.
+    """
+
+    def __init__(self, course: Course, controls: Controls, stop: Stop) -> None:
+        self._course, self._controls, self._stop = course, controls, stop
+        self._looked = course.step
+        self.next_look = course.step + 1
+        self._resumed = self._looked_at = self._paused = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on updates so far."""
+        return self._course.seconds + time.perf_counter() - self._resumed
+
+    def look(self, batch: int) -> Look:
+        """Wait for the device and for all ranks, and say where the training stands.
+
+        Args:
+            batch: Sequences an update.
+        """
+        course, controls = self._course, self._controls
+        course.share_losses()
+        loss = course.losses[self._looked : course.step].mean().item()  # waits for the device
+        updates, now = course.step - self._looked, time.perf_counter()
+        elapsed = max(now - self._looked_at, 1e-9)
+        word = [self._stop.asked, 0, 0, 0]
+        if controls.ranks.leads:
+            late = controls.max_seconds is not None and self.seconds > controls.max_seconds
+            due = controls.checkpoints is not None and controls.checkpoints.due
+            ahead = max(1, min(2 * updates, int(_SECONDS / elapsed * updates)))
+            word[1:] = [int(late), int(due), ahead]
+        word = controls.ranks.largest(word)
+        self._looked, self._looked_at = course.step, now
+        self.next_look = course.step + word[3]
+        return Look(loss, updates * batch / elapsed, bool(word[1]), word[0], bool(word[2]))
+
+    def save(self, look: Look, *, epoch_ends: bool) -> None:
+        """Keep a checkpoint where it is time for one.
+
+        Raises:
+            StoppedError: A signal asked for the end.
+        """
+        checkpoints, course = self._controls.checkpoints, self._course
+        if checkpoints and (look.save or look.signal or (epoch_ends and checkpoints.cheap)):
+            checkpoints.save(course.step, {**course.state(), "seconds": self.seconds})
+        if look.signal:
+            self._controls.ranks.wait()  # whoever ends first has the others killed
+            raise StoppedError(look.signal, f"stopped after update {course.step:,}.")
+
+    def pause(self) -> None:
+        """Stop the clock for a validation."""
+        self._course.seconds = self.seconds
+        self._paused = time.perf_counter()
+
+    def resume(self) -> None:
+        """Start the clock again."""
+        self._resumed = self._looked_at = time.perf_counter()
+        self._course.validation_seconds += self._resumed - self._paused

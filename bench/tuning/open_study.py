@@ -1,0 +1,149 @@
+"""From what is typed to a study that can be worked on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.study import Study
+
+from bench.errors import BenchError
+from bench.registry import MODELS, TASKS, get_task, load_plugin_file
+from bench.runner.request import Request, prepare
+from bench.tuning import definition, study
+from bench.tuning.definition import Search
+from bench.tuning.feasibility import Probe, check, read
+from bench.tuning.samplers import grid_size
+from bench.tuning.storage import open_storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A search as it is typed.
+
+    Attributes:
+        request: The run that trials are variations of.
+        spaces: Values of ``--space``.
+        rest: Further fields of :class:`bench.tuning.definition.Search`.
+    """
+
+    request: Request
+    spaces: tuple[str, ...]
+    rest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A study that is worked on.
+
+    Attributes:
+        study: In its storage.
+        place: The storage.
+        search: What it searches.
+        probe: For its data.
+    """
+
+    study: Study
+    place: str
+    search: Search
+    probe: Probe
+
+
+def begin(
+    typed: Typed, storage: str | None, name: str | None, home: Path, *, device: str, exists: bool
+) -> Opened:
+    """Check a search and make its study, or join it.
+
+    Args:
+        typed: The search.
+        storage: Where to keep the study; None for a journal in the folder of runs.
+        name: What to call it; None to name it after what is searched.
+        home: Folder of all runs.
+        device: As for a run.
+        exists: Only join.
+
+    Raises:
+        BenchError: A space or another value is wrong, or the study of this name is another.
+    """
+    search = _search(typed)
+    request = search.trial({}, seed=search.seeds[0])
+    dataset = read(request)
+    probe = Probe(dataset)
+    check(search, probe)
+    identity = search.identity(dataset.fingerprint, prepare(request).task.card.version)
+    name = name or definition.name_of(identity, dataset.name)
+    place = storage or str(study.folder(home) / f"{name}.log")
+    if exists:
+        study.find(storage, name, home)
+    made = study.make(
+        open_storage(place, create=True, wait=False), name, definition.to_json(search), identity
+    )
+    request = dataclasses.replace(search.request, home=study.folder(home) / name, device=device)
+    search = dataclasses.replace(search, request=request)
+    return Opened(made, place, search, probe)
+
+
+def resume(
+    storage: str | None,
+    name: str | None,
+    home: Path,
+    *,
+    device: str,
+    data: Path | None,
+    wait: bool,
+) -> Opened:
+    """Open a study for more work; it knows its settings.
+
+    Args:
+        storage: Where it is kept; None for the folder of runs.
+        name: The study's; None for the only one there.
+        home: Folder of all runs.
+        device: As for a run.
+        data: Where the data lies on this machine, if the study says another place.
+        wait: The storage was there a moment ago.
+
+    Raises:
+        BenchError: There is none, its data has changed, or its plugins are not here.
+    """
+    found, place = study.find(storage, name, home, wait=wait)
+    search = stored(found, home, device=device, data=data)
+    dataset = read(search.trial({}, seed=search.seeds[0]))
+    known = study.stored_identity(found)["data"]
+    if dataset.fingerprint != known:
+        raise BenchError(
+            f"study {found.study_name} is of data {known}; here it is {dataset.fingerprint}. "
+            "Name its folder by --data."
+        )
+    return Opened(found, place, search, Probe(dataset))
+
+
+def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None = None) -> Search:
+    """Return what a study searches, to be run here; its plugins get loaded.
+
+    Raises:
+        BenchError: A plugin is not here.
+    """
+    known = {place.origin for place in [*MODELS.places().values(), *TASKS.places().values()]}
+    kept = study.stored_search(found)
+    for file in kept["plugins"]:
+        if file not in {str(Path(origin).absolute()) for origin in known}:
+            load_plugin_file(Path(file))
+    here: dict[str, Any] = {"home": study.folder(home) / found.study_name, "device": device}
+    if data is not None:
+        here["data"] = data
+    return definition.from_json(kept, **here)
+
+
+def _search(typed: Typed) -> Search:
+    """Lay the user's spaces over the declared ones; a grid has to have an end."""
+    model_class = MODELS.get(typed.request.model)
+    get_task(typed.request.task)
+    found, fixed = definition.spaces(model_class, typed.spaces, typed.request.overrides)
+    request = dataclasses.replace(typed.request, overrides=fixed)
+    files = definition.plugin_files(request)
+    search = Search(request=request, space=found, plugins=files, **typed.rest)
+    if search.sampler == "grid":
+        grid_size(found)
+    return search

@@ -1,0 +1,50 @@
+"""A study's plots as pages that need no server and no network."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optuna import visualization
+from optuna.exceptions import ExperimentalWarning
+from optuna.study import Study
+
+from bench.tuning.summary import ranked
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_OBJECTIVE = "validation Pearson"
+
+
+def write(study: Study, folder: Path) -> list[Path]:
+    """Write history, curves, parallel coordinates and importances; return the pages.
+
+    A plot that would show nothing is left out: importances need two different trials.
+    """
+    trials = ranked(study)
+    plots: dict[str, Callable[[], Figure]] = {}
+    if trials:
+        plots["history"] = lambda: visualization.plot_optimization_history(
+            study, target_name=_OBJECTIVE
+        )
+        plots["curves"] = lambda: visualization.plot_intermediate_values(study)
+        plots["parallel-coordinates"] = lambda: visualization.plot_parallel_coordinate(
+            study, target_name=_OBJECTIVE
+        )
+    if len({trial.value for trial in trials}) > 1:
+        plots["importances"] = lambda: visualization.plot_param_importances(
+            study, target_name=_OBJECTIVE
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        for name, plot in plots.items():
+            figure = plot()
+            figure.update_layout(title=f"{study.study_name}: {name}")
+            pages.append(folder / f"{name}.html")
+            figure.write_html(pages[-1], include_plotlyjs=True)
+    return pages

@@ -1,0 +1,94 @@
+"""The best trials once more: in full, on all of the data, and scored on the test rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.study import Study
+from optuna.trial import TrialState
+
+from bench.console import Screen
+from bench.errors import BenchError, first_line
+from bench.runner.request import Request
+from bench.runner.run import execute
+from bench.training.loop import DivergedError
+from bench.tuning import slots, summary
+from bench.tuning.heartbeat import Beat
+from bench.tuning.open_study import Opened
+from bench.tuning.shared_trials import share
+from bench.tuning.trial import Job
+from bench.tuning.worker import Budget, take
+
+
+def refit(opened: Opened, count: int, home: Path, screen: Screen, *, tracked: bool) -> None:
+    """Run the ``count`` best trials as ordinary runs; several workers share them.
+
+    What they are and what is left of them is a study of its own beside the first, so a worker that
+    dies loses none of them either.
+
+    Raises:
+        BenchError: No trial has a score, or a run fails.
+    """
+    best = summary.ranked(opened.study)[:count]
+    if not best:
+        raise BenchError("no trial has a score: there is nothing to refit.")
+    queue = _queue(opened.study, [trial.number for trial in best])
+    search = opened.search
+    with Beat(queue, search.beat) as beat:
+        while (turn := take(queue, Budget(len(best), None))) is not None:
+            rank = slots.slot_of(queue._storage.get_trial(turn))
+            trial = best[rank]
+            tuned = {**_cost(opened.study), "trial": trial.number}
+            request = search.refit(trial.params, tuned=tuned)
+            request = dataclasses.replace(request, home=home, force=not _was_begun(queue, rank))
+            screen.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} in full")
+            with beat.of(turn):
+                share(Job((request,), search.plugins))
+                _run(queue, turn, request, screen, tracked=tracked)
+
+
+def _queue(study: Study, numbers: list[int]) -> Study:
+    """Return the study whose trials are the refits, made where it is not there yet."""
+    name = f"{study.study_name}-refit-{'-'.join(map(str, numbers))}"
+    try:
+        queue = optuna.create_study(storage=study._storage, study_name=name, direction="maximize")
+    except DuplicatedStudyError:
+        queue = optuna.load_study(storage=study._storage, study_name=name)
+    known = {slots.slot_of(trial) for trial in queue.get_trials(deepcopy=False)}
+    for rank in range(len(numbers)):
+        if rank not in known:
+            slots.add(queue, rank)
+    return queue
+
+
+def _was_begun(queue: Study, rank: int) -> bool:
+    """Say whether a worker was lost with this refit: then its checkpoints are worth having."""
+    return bool(slots.Slots(queue.get_trials(deepcopy=False), None).failed(rank))
+
+
+def _cost(study: Study) -> dict[str, Any]:
+    """Return what a result has to tell of the search before it."""
+    found = summary.summarize(study)
+    return {"study": found.name, "trials": found.finished, "device_hours": found.device_hours}
+
+
+def _run(queue: Study, turn: int, request: Request, screen: Screen, *, tracked: bool) -> None:
+    """Run one of the best and note its run; an interrupted one is given back."""
+    storage = queue._storage
+    try:
+        manifest = execute(request, screen, tracked=tracked)
+        storage.set_trial_user_attr(turn, "runs", [manifest["id"]])
+        score = manifest["metrics"]["validation/pearson"]
+        storage.set_trial_state_values(turn, TrialState.COMPLETE, [score])
+    except UpdateFinishedTrialError:
+        screen.say("this refit was given to another worker meanwhile")
+    except DivergedError as error:
+        slots.tell_infeasible(queue, turn, {"diverged": 1.0}, str(error))
+        screen.warn(str(error))
+    except (BenchError, KeyboardInterrupt) as error:
+        slots.end(queue, turn, slots.RETURNED, first_line(error))
+        raise

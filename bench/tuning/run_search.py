@@ -1,0 +1,141 @@
+"""What ``bench search`` does: makes or joins a study, works on it, and ends with what came out."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.console import Screen
+from bench.errors import BenchError
+from bench.training.device import choose_device
+from bench.training.distributed import from_environment, joined
+from bench.tuning import open_study, processes, samplers, study, study_log, summary
+from bench.tuning.open_study import Opened
+from bench.tuning.refit import refit
+from bench.tuning.shared_trials import follow, share
+from bench.tuning.storage import shown
+from bench.tuning.worker import Budget, work
+
+_TRIALS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a study is to be worked on.
+
+    Attributes:
+        settings: What a study keeps, as typed; None to take it from the study.
+        name, storage: Which study, and where; None for the usual.
+        resume: Only go on with a study that exists.
+        trials: How many of them finished, of all workers; None for the usual.
+        minutes: Start no trial after so long.
+        refit: How many of the best to run in full afterwards.
+        workers: Processes.
+        child: This is one of them.
+        device: As for a run.
+        tracked: Whether runs go to MLflow.
+        home: Folder of all runs.
+        data: Where the data lies on this machine, if the study says another place.
+    """
+
+    settings: open_study.Typed | None
+    name: str | None
+    storage: str | None
+    resume: bool
+    trials: int | None
+    minutes: float | None
+    refit: int | None
+    workers: int
+    child: bool
+    device: str
+    tracked: bool
+    home: Path
+    data: Path | None
+
+
+def search(asked: Asked, screen: Screen) -> summary.Summary | None:
+    """Work on a study until it is complete, in this process or in several of its own.
+
+    Returns:
+        What it came to; None on ranks that do not lead.
+
+    Raises:
+        BenchError: What is asked is wrong, or a bug stopped the study.
+        KeyboardInterrupt: Ctrl-C; what ran is given back.
+    """
+    ranks = from_environment()
+    device = choose_device(asked.device, ranks.local if ranks.size > 1 else None)
+    with joined(ranks, device):
+        if ranks.leads:
+            return _lead(asked, screen)
+        follow()
+    return None
+
+
+def _lead(asked: Asked, screen: Screen) -> summary.Summary:
+    deadline = None if asked.minutes is None else time.monotonic() + asked.minutes * 60
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's Ctrl-C
+    opened = _open(asked)
+    found = opened.study
+    budget = Budget(_trials(asked, opened), deadline)
+    if asked.child:
+        _work(asked, opened, budget, screen)
+        return summary.summarize(found)
+    found.set_user_attr(study.WANTED, budget.trials)
+    found.set_user_attr(study.STOPPED, "")
+    screen.say(f"study {found.study_name} in {shown(opened.place)}")
+    if asked.tracked:
+        screen.warn(study_log.begin(found, opened.probe.name, asked.home))
+    try:
+        if asked.workers > 1:
+            processes.work(asked, opened, budget, screen)
+        else:
+            _work(asked, opened, budget, screen)
+    finally:
+        if asked.tracked:
+            screen.warn(study_log.end(found, asked.home))
+    if stopped := found.user_attrs[study.STOPPED]:
+        raise BenchError(f"the study is stopped: {stopped}. Mend it, then --resume.")
+    return summary.summarize(found)
+
+
+def _open(asked: Asked) -> Opened:
+    if asked.settings is None:
+        return open_study.resume(
+            asked.storage,
+            asked.name,
+            asked.home,
+            device=asked.device,
+            data=asked.data,
+            wait=asked.child,
+        )
+    return open_study.begin(
+        asked.settings,
+        asked.storage,
+        asked.name,
+        asked.home,
+        device=asked.device,
+        exists=asked.resume,
+    )
+
+
+def _trials(asked: Asked, opened: Opened) -> int | None:
+    """Say how many trials there are to be: as asked, as last time, all of a grid, or 100."""
+    before: int | None = opened.study.user_attrs.get(study.WANTED)
+    wanted = asked.trials or before
+    if opened.search.sampler == "grid":
+        size = samplers.grid_size(opened.search.space)
+        return size if wanted is None else min(wanted, size)
+    if wanted is None and asked.minutes is None:
+        return _TRIALS
+    return wanted
+
+
+def _work(asked: Asked, opened: Opened, budget: Budget, screen: Screen) -> None:
+    found, what = opened.study, opened.search
+    work(found, what, opened.probe, budget, screen, tracked=asked.tracked)
+    if asked.refit is not None and not budget.is_over and not found.user_attrs[study.STOPPED]:
+        refit(opened, asked.refit, asked.home, screen, tracked=asked.tracked)
+    share(None)

@@ -1,0 +1,79 @@
+"""The study in MLflow: a run with its settings, its outcome, its table and its plots."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optuna.study import Study
+
+from bench.errors import BenchError
+from bench.tracking import mlflow_store
+from bench.tracking.experiments import experiment, study_run
+from bench.tuning import plots, summary
+from bench.tuning.study import folder, stored_identity
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_DATA = "data"
+"""Study attribute: the name of its data, under which MLflow files it."""
+
+
+def begin(study: Study, data: str, home: Path) -> str | None:
+    """Make a study's run, and send its trials' runs to the same place.
+
+    Args:
+        study: The study.
+        data: The name of its data.
+        home: Folder of all runs.
+
+    Returns:
+        What went wrong, if anything did: a search does not wait for MLflow.
+    """
+    # Trials lie in a folder of their own, beside which MLflow would otherwise make a new store.
+    os.environ["MLFLOW_TRACKING_URI"] = mlflow_store.tracking_uri(home)
+    study.set_user_attr(_DATA, data)
+
+    def send(client: MlflowClient, run: str) -> None:
+        for field, value in stored_identity(study).items():
+            client.log_param(run, field, value or "none")
+        client.update_run(run, status="RUNNING")
+
+    return _told(study, home, send)
+
+
+def end(study: Study, home: Path) -> str | None:
+    """Send what a study has come to; return what went wrong, if anything did."""
+    found = summary.summarize(study)
+    place = folder(home) / study.study_name
+    pages = plots.write(study, place / "plots")
+    summary.export(study, place / "trials.csv")
+
+    def send(client: MlflowClient, run: str) -> None:
+        for state, count in found.counts.items():
+            client.log_metric(run, f"trials/{state}", count)
+        client.log_metric(run, "cost/device_hours", found.device_hours)
+        if found.best is not None and found.best.value is not None:
+            client.log_metric(run, "best/validation/pearson", found.best.value)
+            for name, value in found.best.params.items():
+                client.set_tag(run, f"best.{name}", str(value))
+        for page in pages:
+            client.log_artifact(run, str(page), "plots")
+        client.log_artifact(run, str(place / "trials.csv"))
+        complete = found.wanted is not None and found.finished >= found.wanted
+        client.set_terminated(run, status="FINISHED" if complete else "KILLED")
+
+    return _told(study, home, send)
+
+
+def _told(study: Study, home: Path, send: Callable[[MlflowClient, str], None]) -> str | None:
+    try:
+        with mlflow_store.connected(home) as (client, uri):
+            filed = experiment(client, uri, home, study.user_attrs[_DATA])
+            send(client, study_run(client, filed, study.study_name))
+    except BenchError as error:
+        return f"{error}. The search goes on without."
+    return None

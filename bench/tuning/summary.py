@@ -1,0 +1,155 @@
+"""What a study has come to: how many trials ended how, the best, and what it cost."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from bench.cli.tables import figure, print_table
+from bench.config import spell
+from bench.errors import BenchError
+from bench.tuning.slots import END, is_infeasible, slot_of
+from bench.tuning.study import STOPPED, WANTED
+
+DEVICES = "devices"
+"""User attribute of a trial: how many devices it ran on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A study's state.
+
+    Attributes:
+        name: The study's.
+        wanted: Trials asked for; None for as many as the time allows.
+        counts: Trials by state: complete, pruned, infeasible, running, waiting, lost, given back,
+            error, not needed. The first three are finished, and count.
+        reasons: How often which limit made a trial infeasible.
+        best: The best complete trial; None before there is one.
+        device_hours: Spent on all trials, lost ones included.
+        stopped: Why no worker starts another trial; empty while they do.
+    """
+
+    name: str
+    wanted: int | None
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    best: FrozenTrial | None
+    device_hours: float
+    stopped: str
+
+    @property
+    def finished(self) -> int:
+        """Count the trials that are over and count."""
+        return sum(self.counts.get(state, 0) for state in ("complete", "pruned", "infeasible"))
+
+    def show(self) -> None:
+        """Print the summary."""
+        goal = "" if self.wanted is None else f" of {self.wanted:,}"
+        print(f"{self.name}: {self.finished:,}{goal} trials finished")
+        rows = [[state, f"{count:,}"] for state, count in self.counts.items()]
+        print_table(["trials", "count"], rows, numbers=["count"])
+        for limit, count in self.reasons.items():
+            print(f"  infeasible by {limit}: {count:,}")
+        best = self.best
+        if best is not None:
+            values = "  ".join(f"{n}={spell(v)}" for n, v in sorted(best.params.items()))
+            print(f"best validation Pearson: {figure(best.value)}, trial {best.number}: {values}")
+        print(f"device-hours: {self.device_hours:.2f}")
+        if self.stopped:
+            print(f"stopped: {self.stopped}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary as JSON values."""
+        best = self.best
+        return {
+            "study": self.name,
+            "trials": self.wanted,
+            "finished": self.finished,
+            "states": self.counts,
+            "infeasible": self.reasons,
+            "device_hours": self.device_hours,
+            "stopped": self.stopped or None,
+            "best": None
+            if best is None
+            else {"trial": best.number, "value": best.value, "params": best.params},
+        }
+
+
+def summarize(study: Study) -> Summary:
+    """Sum up a study as it stands."""
+    trials = study.get_trials(deepcopy=False)
+    attributes = study.user_attrs
+    complete = ranked(study)
+    reasons = Counter(name for t in trials for name, excess in t.constraints.items() if excess > 0)
+    return Summary(
+        study.study_name,
+        attributes.get(WANTED),
+        dict(Counter(map(state_of, trials)).most_common()),
+        dict(reasons.most_common()),
+        complete[0] if complete else None,
+        sum(_hours(trial) for trial in trials),
+        attributes.get(STOPPED) or "",
+    )
+
+
+def ranked(study: Study) -> list[FrozenTrial]:
+    """List the trials that have a score, the best first."""
+    states = (TrialState.COMPLETE,)
+    trials = [t for t in study.get_trials(deepcopy=False, states=states) if not is_infeasible(t)]
+    return sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number))
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """Name a trial's state as people use it."""
+    if trial.state == TrialState.FAIL:
+        return str(trial.user_attrs.get(END, "failed"))
+    if trial.state == TrialState.COMPLETE and is_infeasible(trial):
+        return "infeasible"
+    return trial.state.name.lower()
+
+
+def export(study: Study, path: Path) -> int:
+    """Write a table of all trials; return how many.
+
+    Raises:
+        BenchError: The file cannot be written.
+    """
+    trials = study.get_trials(deepcopy=False)
+    names = sorted({name for trial in trials for name in trial.params})
+    head = ["trial", "slot", "state", "value", "validations", "seconds", "reason", "runs"]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([*head, *names])
+            for trial in trials:
+                writer.writerow([*_cells(trial), *(trial.params.get(name, "") for name in names)])
+    except OSError as error:
+        raise BenchError(f"--export {path}: {error.strerror}.") from None
+    return len(trials)
+
+
+def _cells(trial: FrozenTrial) -> list[Any]:
+    scored = trial.values is not None and not is_infeasible(trial)
+    return [
+        trial.number,
+        slot_of(trial),
+        state_of(trial),
+        trial.value if scored else "",
+        len(trial.intermediate_values),
+        "" if trial.duration is None else trial.duration.total_seconds(),
+        trial.user_attrs.get("reason", ""),
+        " ".join(trial.user_attrs.get("runs", [])),
+    ]
+
+
+def _hours(trial: FrozenTrial) -> float:
+    if trial.duration is None:
+        return 0.0
+    return trial.duration.total_seconds() / 3600 * float(trial.user_attrs.get(DEVICES, 1))

@@ -1,0 +1,209 @@
+"""A worker: takes a trial, runs it, tells how it ended, and goes on until nothing is left."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from typing import NoReturn
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.pruners import SuccessiveHalvingPruner
+from optuna.study import Study
+from optuna.trial import Trial, TrialState
+
+from bench.config import spell
+from bench.console import Screen
+from bench.errors import BenchError, PrunedError, first_line
+from bench.search_space import Choice
+from bench.training.distributed import from_environment
+from bench.tuning import slots
+from bench.tuning.definition import Params, Search
+from bench.tuning.feasibility import Probe
+from bench.tuning.heartbeat import Beat
+from bench.tuning.samplers import grid_point, sampler
+from bench.tuning.shared_trials import share
+from bench.tuning.study import STOPPED
+from bench.tuning.summary import DEVICES
+from bench.tuning.trial import InfeasibleError, LostError, job, run
+
+_WAIT = 1.0  # seconds between two looks for a trial to start
+_FORGIVEN = 3  # errors of files, between two trials that complete
+_RUNGS = 3  # one trial in so many goes on from every rung of successive halving
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long a worker goes on.
+
+    Attributes:
+        trials: Of the study, finished ones of other workers included; None for any number.
+        deadline: Monotonic seconds after which no trial is started; None for never.
+    """
+
+    trials: int | None
+    deadline: float | None
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether the time is up."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+
+def work(
+    study: Study, search: Search, probe: Probe, budget: Budget, screen: Screen, *, tracked: bool
+) -> None:
+    """Run trials until all are finished or the time is up.
+
+    Raises:
+        BenchError: Trials cannot be run here, or a bug stopped the study.
+        KeyboardInterrupt: Ctrl-C; the running trial is given back.
+    """
+    worker = Worker(study, search, probe, screen, tracked=tracked)
+    with Beat(study, search.beat) as beat:
+        while (trial := worker.next(budget)) is not None:
+            with beat.of(trial._trial_id):
+                worker.attempt(trial)
+
+
+class Worker:
+    """One process's part in a study.
+
+    Args:
+        study: The study.
+        search: What it searches.
+        probe: For the data.
+        screen: Where to tell how trials end.
+        tracked: Whether runs go to MLflow.
+    """
+
+    def __init__(
+        self, study: Study, search: Search, probe: Probe, screen: Screen, *, tracked: bool
+    ) -> None:
+        self._study, self._search, self._probe = study, search, probe
+        self._screen, self._tracked = screen, tracked
+        self._misfortunes = 0
+
+    def next(self, budget: Budget) -> Trial | None:
+        """Take the next trial; None at the end."""
+        study = self._study
+        trial_id = take(study, budget)
+        if trial_id is None:
+            return None
+        number = study._storage.get_trial(trial_id).number
+        study._storage.set_trial_user_attr(trial_id, DEVICES, from_environment().size)
+        self._lay_on_grid(trial_id)
+        # A fresh view of the study: samplers read a list of trials that only `ask` renews.
+        view = optuna.load_study(
+            study_name=study.study_name,
+            storage=study._storage,
+            sampler=sampler(self._search.sampler, self._search.sampler_seed, number),
+            pruner=SuccessiveHalvingPruner(min_resource=2, reduction_factor=_RUNGS),
+        )
+        return Trial(view, trial_id)
+
+    def _lay_on_grid(self, trial_id: int) -> None:
+        if self._search.sampler != "grid":
+            return
+        study = self._study
+        order = list(slots.Slots(study.get_trials(deepcopy=False), None).trials)
+        index = order.index(slots.slot_of(study._storage.get_trial(trial_id)))
+        point = dict(grid_point(self._search.space, index))
+        study._storage.set_trial_system_attr(trial_id, "fixed_params", point)
+
+    def attempt(self, trial: Trial) -> None:
+        """Run a trial and tell how it ended.
+
+        Raises:
+            BenchError: It cannot be run here, or a bug stopped the study.
+            KeyboardInterrupt: Ctrl-C; the trial is given back.
+        """
+        study, trial_id = self._study, trial._trial_id
+        try:
+            params = suggest(trial, self._search)
+            record = {"name": study.study_name, "trial": trial.number}
+            task = job(self._search, self._probe, params, record)
+            share(task)
+            score, runs = run(task, trial, tracked=self._tracked)
+            study._storage.set_trial_user_attr(trial_id, "runs", runs)
+            self._tell(trial, TrialState.COMPLETE, score)
+            self._misfortunes = 0
+        except PrunedError as error:
+            self._tell(trial, TrialState.PRUNED, None, str(error))
+        except InfeasibleError as error:
+            self._tell_infeasible(trial, error)
+        except (LostError, UpdateFinishedTrialError):
+            self._screen.say(f"trial {trial.number}: given to another worker meanwhile")
+        except (BenchError, KeyboardInterrupt) as error:  # nothing is wrong with the trial
+            slots.end(study, trial_id, slots.RETURNED, first_line(error))
+            raise
+        except OSError as error:  # nor here: a file server that is away, a full disk
+            slots.end(study, trial_id, slots.RETURNED, first_line(error))  # waits for the storage
+            self._misfortunes += 1
+            if self._misfortunes > _FORGIVEN:
+                raise
+            self._screen.warn(f"trial {trial.number} is given back: {first_line(error)}")
+        except Exception as error:  # a bug in the model or the task, which no other trial escapes
+            self._stop(trial, error)
+
+    def _tell(self, trial: Trial, state: TrialState, score: float | None, reason: str = "") -> None:
+        """Finish a trial; a pruned one keeps the best it had."""
+        storage, trial_id = self._study._storage, trial._trial_id
+        curve = storage.get_trial(trial_id).intermediate_values
+        values = [score] if score is not None else [curve[max(curve)]]
+        if reason:
+            storage.set_trial_user_attr(trial_id, "reason", reason)
+        storage.set_trial_state_values(trial_id, state, values)
+        how = "pruned" if state == TrialState.PRUNED else "complete"
+        self._say(trial, f"{values[0]:.4f} {how}")
+
+    def _tell_infeasible(self, trial: Trial, error: InfeasibleError) -> None:
+        limits = {error.limit: error.excess}
+        slots.tell_infeasible(self._study, trial._trial_id, limits, str(error))
+        self._say(trial, f"infeasible: {error}")
+
+    def _stop(self, trial: Trial, error: Exception) -> NoReturn:
+        """Stop the study for a bug."""
+        reason = f"trial {trial.number} raised {type(error).__name__}: {first_line(error)}"
+        traceback.print_exception(error)
+        slots.end(self._study, trial._trial_id, slots.FAULTY, reason)
+        self._study.set_user_attr(STOPPED, reason)
+        raise BenchError(f"the study is stopped: {reason}. Mend it, then --resume.") from None
+
+    def _say(self, trial: Trial, outcome: str) -> None:
+        params = self._study._storage.get_trial(trial._trial_id).params
+        values = "  ".join(f"{name}={spell(value)}" for name, value in sorted(params.items()))
+        self._screen.say(f"trial {trial.number}: {outcome}  {values}")
+
+
+def take(study: Study, budget: Budget) -> int | None:
+    """Claim a trial, waiting as long as others may still give one back.
+
+    Returns:
+        The trial's identity in the storage; None when the study is complete or stopped, or the
+        time is up.
+    """
+    while not budget.is_over and not study.user_attrs.get(STOPPED):
+        trial_id = slots.claim(study, budget.trials)
+        if trial_id is not None:
+            return trial_id
+        if slots.Slots(study.get_trials(deepcopy=False), budget.trials).complete:
+            slots.retire_surplus(study, budget.trials)
+            return None
+        time.sleep(_WAIT)
+    return None
+
+
+def suggest(trial: Trial, search: Search) -> Params:
+    """Return a trial's values: those it was added with, else the sampler's."""
+    values = {}
+    for name in sorted(search.space):
+        space = search.space[name]
+        if isinstance(space, Choice):
+            values[name] = trial.suggest_categorical(name, space.values)
+        elif isinstance(space.low, int) and isinstance(space.high, int):
+            values[name] = trial.suggest_int(name, space.low, space.high, log=space.log)
+        else:
+            values[name] = trial.suggest_float(name, space.low, space.high, log=space.log)
+    return values

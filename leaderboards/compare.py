@@ -1,0 +1,232 @@
+"""Compares two runs: by how much figures differ, how sure that is, and over which sequences.
+
+Every figure of both runs is taken in the same resamples of the test rows
+(:mod:`bench.leaderboards.statistics.bootstrap`). Divided by its standard deviation over resamples,
+the largest |difference| of all figures about its mean gives one reach for all intervals (max-T:
+Westfall and Young 1993; Romano and Wolf 2005, doi:10.1198/016214504000000539): that all of them
+hold the truth at once has a probability of 95%, however many subsets there are. Test rows are what
+is drawn; one run each says nothing of other seeds.
+
+Legend: R resamples, F figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.leaderboards.disagreement import Disagreement, disagreements
+from bench.leaderboards.entries import Entry, read_predictions
+from bench.leaderboards.finding import check_comparable, find_entries, open_test
+from bench.leaderboards.statistics.bootstrap import RESAMPLES, Draws, resample
+from bench.leaderboards.statistics.clusters import link_equal
+from bench.leaderboards.statistics.statistics_cache import cached_sketch
+from bench.leaderboards.statistics.sufficient_statistics import Design, make_design
+from bench.sources.locate import cache_home
+from bench.task import Task
+
+Vector = NDArray[np.float64]
+
+LEVEL = 0.95
+_LOST = 0.05  # share of resamples without a value that a figure may have
+_NOISE = 1e-7  # of single precision: no deviation is smaller
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of both runs.
+
+    Attributes:
+        a, b: The figure of each.
+        difference: The first less the second.
+        error: Its standard error over test rows.
+        low, high: Interval, for all figures at once.
+        p: Two-sided, for all figures at once.
+    """
+
+    figure: str
+    a: float
+    b: float
+    difference: float
+    error: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def better(self) -> str:
+        """Letter of the better run; empty where the interval holds zero."""
+        return "A" if self.low > 0 else "B" if self.high < 0 else ""
+
+
+@dataclass(frozen=True)
+class Versus:
+    """All that is known of two runs.
+
+    Attributes:
+        a, b: The runs.
+        data: What they are filed under.
+        primary: The figure that ranks, or the first there is.
+        differences: In the order of the task's table; overall scores last.
+        subset: Where disagreements were looked for.
+        disagreements: The largest first.
+        notes: What a reader should know, one line each.
+    """
+
+    a: Entry
+    b: Entry
+    data: str
+    primary: str
+    differences: tuple[Difference, ...]
+    subset: str
+    disagreements: tuple[Disagreement, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Say in words which is better, and on what."""
+        first = next(d for d in self.differences if d.figure == self.primary)
+        better = first.better
+        if better:
+            sign = 1 if better == "A" else -1
+            low, high = sorted((sign * first.low, sign * first.high))
+            told = f"{better} is better on {first.figure} by {abs(first.difference):.4f}"
+        else:
+            low, high = first.low, first.high
+            told = f"A and B cannot be told apart on {first.figure}: {first.difference:+.4f}"
+        others = [d for d in self.differences if d is not first]
+        found = {name: [d.figure for d in others if d.better == name] for name in ("A", "B")}
+        rest = [f"{name} is better on {', '.join(on)}" for name, on in found.items() if on]
+        told = f"{told} ({low:.4f} to {high:.4f})"
+        count = f"{len(others)} other{'' if len(others) == 1 else 's'}"
+        told += f"; of {count}, {'; '.join(rest) or 'neither on any'}"
+        return f"{told}; nothing is known of other seeds."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it as nested JSON values."""
+        return {
+            "a": _described(self.a),
+            "b": _described(self.b),
+            "data": self.data,
+            "primary": self.primary,
+            "verdict": self.verdict,
+            "level": LEVEL,
+            "differences": [{**asdict(d), "better": d.better} for d in self.differences],
+            "subset": self.subset,
+            "disagreements": [asdict(d) for d in self.disagreements],
+            "notes": list(self.notes),
+        }
+
+
+def compare_runs(
+    first: str,
+    second: str,
+    *,
+    home: Path,
+    task_name: str | None = None,
+    data: Path | None = None,
+    subset: str = "all",
+    resamples: int = RESAMPLES,
+) -> Versus:
+    """Compare two finished runs on the same test rows.
+
+    Args:
+        first: One run; see :func:`bench.leaderboards.finding.find_entries`.
+        second: The other.
+        home: Folder of all runs.
+        task_name: The task, where it is a table that has moved; as recorded if None.
+        data: Folder of the test rows; where the first run had them, if None.
+        subset: Where to look for the sequences, or pairs, on which they disagree.
+        resamples: Of the bootstrap.
+
+    Raises:
+        BenchError: A run cannot be found or compared; the field that differs is named.
+    """
+    a, b = find_entries((first, second), home)
+    check_comparable(a, b)
+    task, test, folder = open_test(a, task_name or a.tags["task"], data)
+    units = task.units(test, a.lock["scored.rows"])
+    if subset not in units:
+        raise BenchError(f"--subset {subset}: there are: {', '.join(units)}.")
+    links = [link_equal(test.sequences.hashes()), task.links(test, folder)]
+    design = make_design(test.target, units, links)
+    predictions = [read_predictions(entry).astype(np.float64) for entry in (a, b)]
+    draws = _draws(design, task, predictions, resamples)
+    differences, missing = differ(draws)
+    primary = task.card.primary
+    if primary not in {d.figure for d in differences}:
+        primary = differences[0].figure
+    shown = disagreements(test, units[subset], predictions)
+    notes = (*draws.notes, *missing, *_unverified(a, b))
+    return Versus(a, b, test.name, primary, differences, subset, shown, notes)
+
+
+def differ(draws: Draws) -> tuple[tuple[Difference, ...], list[str]]:
+    """Take the differences of two runs, with intervals for all figures at once.
+
+    Args:
+        draws: Of two runs, with every figure that is to be compared.
+
+    Returns:
+        Differences, and a line for each figure that has none.
+
+    Raises:
+        BenchError: No figure has a value.
+    """
+    names, missing = [], []
+    for name, values in draws.points.items():
+        known = np.isfinite(draws.samples[name]).all(axis=1).mean()
+        if np.isfinite(values).all() and known >= 1 - _LOST:
+            names.append(name)
+        else:
+            missing.append(f"{name}: no value, in one of the runs or in many resamples")
+    if not names:
+        raise BenchError(f"nothing to compare: {'; '.join(missing)}.")
+    samples = np.stack([draws.samples[name] for name in names], axis=2)  # (R, 2, F)
+    samples = samples[np.isfinite(samples).all(axis=(1, 2))].astype(np.float64)
+    moved = samples[:, 0] - samples[:, 1]
+    moved -= moved.mean(axis=0)
+    error = np.maximum(moved.std(axis=0), _NOISE)
+    largest = np.sort(np.abs(moved / error).max(axis=1))
+    reach = error * np.quantile(largest, LEVEL)
+    points = np.array([draws.points[name] for name in names])
+    gap = points[:, 0] - points[:, 1]
+    above = len(largest) - np.searchsorted(largest, np.abs(gap) / error)
+    p = (1 + above) / (1 + len(largest))
+    columns = (points[:, 0], points[:, 1], gap, error, gap - reach, gap + reach, p)
+    rows = zip(names, *(column.tolist() for column in columns), strict=True)
+    return tuple(Difference(*row) for row in rows), missing
+
+
+def _draws(design: Design, task: Task, predictions: Sequence[Vector], resamples: int) -> Draws:
+    """Resample every figure of both runs."""
+    names = [f"{name}/{metric}" for name in design.subsets for metric in ("pearson", "spearman")]
+    scores = task.overall(dict.fromkeys(names, 0.0))
+    folder = cache_home() / "sketches"
+    return resample(
+        design,
+        {n: cached_sketch(folder, design, v) for n, v in zip("AB", predictions, strict=True)},
+        figures=(*names, *scores),
+        combine=task.overall,
+        resamples=resamples,
+    )
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    known = {"run": entry.run, "id": entry.id, "name": entry.name, "model": entry.model}
+    return {**known, "seed": entry.seed, "verified": entry.verified}
+
+
+def _unverified(a: Entry, b: Entry) -> list[str]:
+    named: Mapping[str, Entry] = {"A": a, "B": b}
+    return [
+        f"{name} is unverified: nobody here knows how it was trained"
+        for name, entry in named.items()
+        if not entry.verified
+    ]

@@ -1,0 +1,191 @@
+"""Reads runs from MLflow, a file beside the runs or a server: what they are, and what they scored.
+
+One query a leaderboard: tags, settings and figures of a run come with it. Predictions are files,
+read one by one and only for runs that rank; those of a server are kept in the cache.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError, first_line
+from bench.results.run_folder import PREDICTIONS
+from bench.sources.locate import cache_home
+from bench.tracking.mlflow_store import connected
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+_PAGE = 1000
+_LOCKED = ("task.version", "scored.version", "scored.rows", "scored.test", "scored.subsets")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run, as MLflow knows it.
+
+    Attributes:
+        run: MLflow's number of it.
+        id: Our name of it.
+        name: What MLflow's pages call it.
+        status: finished, failed, running, interrupted or pruned.
+        created: When it began.
+        tags, settings: As logged.
+        figures: Metrics as logged, such as ``test/all/pearson`` and ``cost/parameters``.
+        artifacts: Where its files are.
+    """
+
+    run: str
+    id: str
+    name: str
+    status: str
+    created: datetime
+    tags: Mapping[str, str]
+    settings: Mapping[str, str]
+    figures: Mapping[str, float]
+    artifacts: str
+
+    @property
+    def model(self) -> str:
+        """The model's name, or what an external result is called."""
+        return self.tags["model"]
+
+    @property
+    def seed(self) -> str:
+        """The seed; empty where nobody knows it."""
+        return self.settings.get("seed", "")
+
+    @property
+    def verified(self) -> bool:
+        """Whether ``bench`` itself trained and predicted."""
+        return self.tags.get("verified") == "true"
+
+    @property
+    def lock(self) -> dict[str, str]:
+        """What has to agree between results that rank together."""
+        found = {name: self.tags.get(name, "unknown") for name in _LOCKED}
+        if self.verified:  # what an external result was trained on, nobody knows
+            found["fingerprint"] = self.tags.get("fingerprint", "unknown")
+        return found
+
+    @property
+    def seconds(self) -> float:
+        """Device-seconds of training and validation."""
+        return self.figures.get("cost/device_hours", math.nan) * 3600
+
+
+def read_entries(home: Path, experiment: str) -> list[Entry]:
+    """List the runs on one data set, newest first, without studies and deleted ones.
+
+    Args:
+        home: Folder of all runs, where the default store lies.
+        experiment: What results are filed under, such as "dream".
+
+    Raises:
+        BenchError: The store cannot be read, or there is no such experiment in it.
+    """
+    with _uncollected(), connected(home, reading=True) as (client, uri):
+        found = client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage == "deleted":
+            known = sorted(e.name for e in client.search_experiments() if e.name != "Default")
+            there = f"there are: {', '.join(known)}" if known else "it holds none"
+            raise BenchError(f"no results on '{experiment}' in {uri}; {there}.")
+        runs = [_entry(run) for run in _pages(client, found.experiment_id)]
+    return [entry for entry in runs if entry is not None]
+
+
+def read_predictions(entry: Entry) -> NDArray[np.floating[Any]]:
+    """Read a run's predictions of the test rows, ``(N,)``.
+
+    Raises:
+        BenchError: They are not there, or no numbers.
+    """
+    path = artifact(entry, PREDICTIONS)
+    try:
+        values: NDArray[np.floating[Any]] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BenchError(f"{path}: no predictions: {first_line(error)}.") from None
+    return values
+
+
+def artifact(entry: Entry, name: str) -> Path:
+    """Return where a run's file is, fetched if it is a server's; a local one may be missing.
+
+    Raises:
+        BenchError: The server does not give it.
+    """
+    place = urlparse(entry.artifacts)
+    if place.scheme in ("", "file"):
+        return Path(unquote(place.path)) / name
+    return _fetched(entry, name)
+
+
+def _pages(client: MlflowClient, experiment: str) -> Iterator[Run]:
+    token = None
+    while True:
+        page = client.search_runs([experiment], max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from searching MLflow's modules, and 100 objects a run, for cycles: 2/3 of it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()  # nor again when there is more
+        gc.enable()
+
+
+def _entry(run: Run) -> Entry | None:
+    """Return what is ours; None for a study, or a run of another program."""
+    info, data = run.info, run.data
+    if "bench.id" not in data.tags or "model" not in data.tags:
+        return None
+    status = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
+    return Entry(
+        run=info.run_id,
+        id=data.tags["bench.id"],
+        name=info.run_name or info.run_id,
+        status=status.get(info.status, "running"),
+        created=datetime.fromtimestamp(info.start_time / 1000, UTC),
+        tags=data.tags,
+        settings=data.params,
+        figures=data.metrics,
+        artifacts=info.artifact_uri or "",
+    )
+
+
+def _fetched(entry: Entry, name: str) -> Path:
+    """Fetch a server's file once."""
+    path = cache_home() / "artifacts" / entry.run / name
+    if path.is_file():
+        return path
+    from mlflow import MlflowException
+    from mlflow.artifacts import download_artifacts
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    address = f"{entry.artifacts}/{name}"
+    try:
+        with TemporaryDirectory(dir=path.parent) as fresh:
+            Path(download_artifacts(artifact_uri=address, dst_path=fresh)).replace(path)
+    except (MlflowException, OSError) as error:
+        raise BenchError(f"{address} cannot be fetched: {first_line(error)}.") from None
+    return path

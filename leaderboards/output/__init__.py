@@ -1,0 +1,1 @@
+"""A leaderboard as text, as files, as a site, as an MLflow run."""

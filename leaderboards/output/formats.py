@@ -1,0 +1,177 @@
+"""A leaderboard as text: a table for a terminal, Markdown, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bench.leaderboards.board import Leaderboard, Row
+from bench.leaderboards.published.published import REASONS, Beside, beside
+
+Cell = Callable[[Row], str]
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def _range(low: float, high: float, form: str) -> str:
+    return format(low, form) if low == high else f"{low:{form}}-{high:{form}}"
+
+
+def columns(board: Leaderboard) -> dict[str, Cell]:
+    """Return what a table shows of every model, by heading."""
+    overall = {"pearson_score": "spearman_score", "all/pearson": "all/spearman"}
+    second = overall.get(board.primary)
+    shown: dict[str, Cell] = {
+        "rank": lambda row: _range(row.standing.rank_low, row.standing.rank_high, "d"),
+        "tier": lambda row: str(row.standing.tier),
+        "model": lambda row: row.group.label + ("" if row.newest.verified else " (unverified)"),
+        "recipe": lambda row: row.newest.tags.get("track", "-"),
+        heading(board.primary): lambda row: _number(row.standing.value, ".4f"),
+        "95%": lambda row: f"{row.standing.low:.4f}-{row.standing.high:.4f}",
+    }
+    if second is not None:
+        shown[heading(second)] = lambda row: _number(row.mean(f"test/{second}"), ".4f")
+    return {
+        **shown,
+        "seeds": lambda row: str(row.standing.seeds),
+        "parameters": lambda row: _number(row.mean("cost/parameters"), ",.0f"),
+        "sequences/s": lambda row: _number(row.mean("cost/sequences_per_second"), ",.0f"),
+        "device-h": lambda row: _number(row.mean("cost/device_hours"), ".3g"),
+        "tuned": lambda row: row.tuned or "-",
+        "date": lambda row: f"{row.newest.created:%Y-%m-%d}",
+        "run": lambda row: row.newest.id,
+    }
+
+
+PUBLISHED = ("published beside measured", "figure", "measured", "published", "difference")
+"""Headings of a table of published figures; the reason and the source follow."""
+
+
+def published_table(lines: Sequence[Beside]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return headings, rows, and what is to be said below: the codes' meanings and the sources."""
+    sources = list(dict.fromkeys(line.source for line in lines))
+    rows = [
+        [
+            line.label,
+            line.reference.figure,
+            _number(line.measured, ".4f"),
+            f"{line.reference.value:.4f}",
+            _number(line.difference, "+.4f"),
+            " ".join(line.reason) or "-",
+            f"[{1 + sources.index(line.source)}]",
+        ]
+        for line in lines
+    ]
+    used = {code for line in lines for code in line.reason}
+    notes = [f"{code}: {meaning}" for code, meaning in REASONS.items() if code in used]
+    notes += [f"[{place}] {source}" for place, source in enumerate(sources, 1)]
+    return [*PUBLISHED, "reason", "source"], rows, notes
+
+
+def heading(figure: str) -> str:
+    """Spell a figure: "Pearson Score", "Spearman"."""
+    return figure.removeprefix("all/").replace("_", " ").title()
+
+
+def notes(board: Leaderboard) -> list[str]:
+    """Say under the table what a reader should know of it."""
+    lines = []
+    if board.board is not None:
+        found = board.board.comparisons.resolvable
+        if not math.isnan(found):
+            lines.append(
+                f"A difference of {found:.4f} is the smallest that these rows and seeds resolve "
+                "(power 80%, median pair, all pairs tested at once)."
+            )
+        lines.append("Ranks are those that the tests do not exclude; within a tier none differ.")
+        lines += board.board.notes
+        lines += [f"not ranked: {run}: {why}" for run, why in board.board.excluded.items()]
+        alone = [row for row in board.rows if row.standing.note]
+        if alone:
+            lines.append(f"{len(alone)} of {len(board.rows)} have {alone[0].standing.note}.")
+    for status, count in sorted(board.selection.left_out.items()):
+        lines.append(f"{count} {status} {'run is' if count == 1 else 'runs are'} left out.")
+    return lines
+
+
+def as_markdown(board: Leaderboard) -> str:
+    """Return the table as Markdown, with the notes below."""
+    shown = columns(board)
+    lines = [_line(shown), _line(["---"] * len(shown))]
+    lines += [_line([cell(row) for cell in shown.values()]) for row in board.rows]
+    lines += ["", *(f"- {note}" for note in notes(board))]
+    lines += [f"- apart: {entry.id}: {reason}" for entry, reason in board.selection.apart]
+    if published := beside(board):
+        headings, cells, below = published_table(published)
+        lines += ["", _line(headings), _line(["---"] * len(headings)), *map(_line, cells)]
+        lines += ["", *(f"- {note}" for note in below)]
+    return "\n".join(lines)
+
+
+def _line(cells: Any) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def as_csv(board: Leaderboard) -> str:
+    """Return the table as CSV, numbers in full."""
+    out = io.StringIO()
+    rows = [flat(row, board) for row in board.rows]
+    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def as_json(board: Leaderboard) -> dict[str, Any]:
+    """Return all of it as nested JSON values."""
+    comparisons = None if board.board is None else board.board.comparisons
+    return {
+        "task": board.task,
+        "data": board.data,
+        "version": board.task_class.card.version,
+        "figure": board.primary,
+        "fingerprint": board.selection.fingerprint,
+        "rows": [flat(row, board) for row in board.rows],
+        "resolvable": None if comparisons is None else comparisons.resolvable,
+        "adjusted_p": None if comparisons is None else comparisons.adjusted.tolist(),
+        "apart": [{"run": e.id, "reason": reason} for e, reason in board.selection.apart],
+        "left_out": dict(board.selection.left_out),
+        "published": [line.as_json() for line in beside(board)],
+        "notes": notes(board),
+    }
+
+
+def flat(row: Row, board: Leaderboard) -> dict[str, Any]:
+    """Return one model's row as plain values."""
+    place, newest = row.standing, row.newest
+    figures: Mapping[str, float] = {
+        name.removeprefix("test/"): row.mean(name)
+        for name in newest.figures
+        if name.startswith("test/")
+    }
+    return {
+        "model": row.group.label,
+        "track": newest.tags.get("track", ""),
+        "value": place.value,
+        "low": place.low,
+        "high": place.high,
+        "error": place.error,
+        "rank": place.rank,
+        "rank_low": place.rank_low,
+        "rank_high": place.rank_high,
+        "tier": place.tier,
+        "seeds": place.seeds,
+        "verified": newest.verified,
+        **figures,
+        "parameters": row.mean("cost/parameters"),
+        "sequences_per_second": row.mean("cost/sequences_per_second"),
+        "device_hours": row.mean("cost/device_hours"),
+        "tuned": row.tuned,
+        "date": f"{newest.created:%Y-%m-%d}",
+        "runs": " ".join(entry.id for entry in row.group.entries),
+    }

@@ -1,0 +1,55 @@
+"""Puts a leaderboard into MLflow, as artifacts of a run of its own beside the runs it ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.leaderboards.board import Leaderboard
+from bench.leaderboards.output.formats import as_csv, as_json, as_markdown
+from bench.results.run_folder import finite
+from bench.tracking.mlflow_store import connected
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+TAG = "bench.leaderboard"
+_NAME = "leaderboard"
+
+
+def log_summary(board: Leaderboard, home: Path, page: Path | None = None) -> str:
+    """Log a leaderboard, in place of the last one by the same figure.
+
+    Args:
+        board: What to log, as Markdown, CSV and JSON.
+        home: Folder of all runs, where the default store lies.
+        page: A folder that :func:`bench.leaderboards.output.site.write_page` wrote, to log as well.
+
+    Returns:
+        MLflow's number of the run.
+
+    Raises:
+        BenchError: The store cannot be written.
+    """
+    with connected(home) as (client, _):
+        run = _run(client, board)
+        client.log_text(run, as_markdown(board), f"{_NAME}.md")
+        client.log_text(run, as_csv(board), f"{_NAME}.csv")
+        client.log_dict(run, finite(as_json(board)), f"{_NAME}.json")
+        if page is not None:
+            client.log_artifacts(run, str(page), "page")
+        client.set_terminated(run)
+    return run
+
+
+def _run(client: MlflowClient, board: Leaderboard) -> str:
+    """Return the figure's run, making it where there is none."""
+    experiment = client.get_experiment_by_name(board.data)
+    assert experiment is not None, f"{board.data}: the runs were read from it"
+    wanted = f"tags.`{TAG}` = '{board.primary}'"
+    found = client.search_runs([experiment.experiment_id], filter_string=wanted, max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    tags = {TAG: board.primary, "task": board.task}
+    created = client.create_run(experiment.experiment_id, tags=tags, run_name=_NAME)
+    return str(created.info.run_id)

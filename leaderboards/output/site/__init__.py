@@ -1,0 +1,88 @@
+"""A leaderboard as a folder that a browser opens from disk: no server, no request to anywhere.
+
+index.html         the ranking, what it hangs on, plots
+runs/RUN.html      a card a run
+leaderboard.json   what ``--format json`` prints
+page.js style.css plotly.min.js
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+from typing import TYPE_CHECKING, Any
+
+from bench.leaderboards.board import Leaderboard
+from bench.leaderboards.output.formats import as_json
+from bench.leaderboards.output.site.curves import read_curves
+from bench.leaderboards.output.site.index import index
+from bench.leaderboards.output.site.run_card import Card, cards
+from bench.leaderboards.output.site.site_folder import replacing
+from bench.results.run_folder import finite
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_HERE = Path(__file__).parent / "templates"
+_COPIED = ("page.js", "style.css")
+_LIBRARY = "plotly.min.js"
+FILES = ("index.html", "runs", "leaderboard.json", _LIBRARY, *_COPIED)
+
+
+def write_page(board: Leaderboard, directory: Path) -> None:
+    """Write the page into a folder, all of it or nothing.
+
+    Args:
+        board: What to show.
+        directory: A new folder, an empty one, or an earlier page, which is replaced.
+
+    Raises:
+        BenchError: The folder holds something else, or cannot be written.
+    """
+    from plotly.offline import get_plotlyjs
+
+    environment = _environment()
+    found = list(cards(board))
+    with replacing(directory, FILES) as fresh:
+        content = index(board, found, read_curves(board))
+        page = environment.get_template("index.html").render(content)
+        (fresh / "index.html").write_text(page, encoding="utf-8")
+        (fresh / "runs").mkdir()
+        for name, text in _rendered(environment, board, found):
+            (fresh / "runs" / name).write_text(text, encoding="utf-8")
+        values = json.dumps(finite(as_json(board)), indent=1)
+        (fresh / "leaderboard.json").write_text(values + "\n", encoding="utf-8")
+        (fresh / _LIBRARY).write_text(get_plotlyjs(), encoding="utf-8")
+        for name in _COPIED:
+            copyfile(_HERE / name, fresh / name)
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data"] = _data
+    return environment
+
+
+def _data(value: Any) -> Any:
+    """Return JSON for a script element, which a "<" could end."""
+    from markupsafe import Markup
+
+    return Markup(json.dumps(finite(value)).replace("<", "\\u003c"))
+
+
+def _rendered(
+    environment: Environment, board: Leaderboard, found: list[Card]
+) -> Iterator[tuple[str, str]]:
+    template = environment.get_template("run.html")
+    for card in found:
+        yield card.file, template.render(card=card, board=board)

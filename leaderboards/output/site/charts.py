@@ -1,0 +1,219 @@
+"""Plots as plotly.js takes them: JSON of data and layout; the page adds the colours of its theme.
+
+Names go into plots escaped: plotly.js reads ``<b>`` and ``<a href>`` in any text. Nothing is told
+by a colour alone. Colours are those of Okabe and Ito (2008, jfly.uni-koeln.de/color) that can be
+told from paper and ink.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from bench.leaderboards.board import Leaderboard, Row
+from bench.leaderboards.output.formats import heading
+from bench.leaderboards.output.site.curves import MODELS as CURVES
+from bench.leaderboards.output.site.curves import Curve
+from bench.leaderboards.published.published import Beside
+
+Plot = dict[str, Any]
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down")
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+_GREY = "#808080"  # is seen on paper and on ink
+_LONGEST = 26
+HEIGHT = 420  # pixels
+COSTS = {"device_hours": "device-hours", "parameters": "parameters"}
+
+
+def pareto(board: Leaderboard, cost: str) -> Plot:
+    """Plot the figure that ranks against a cost, with the models that none beats in both.
+
+    Args:
+        board: The models.
+        cost: A logged figure under ``cost/``; models without it, or that cost nothing, are not
+            drawn.
+    """
+    known = [(row.mean(f"cost/{cost}"), row) for row in board.rows]
+    points = [(x, row) for x, row in known if math.isfinite(x) and x > 0]
+    names = list(dict.fromkeys(row.newest.model for _, row in points))
+    traces = [
+        _cloud([(x, row) for x, row in points if row.newest.model == name], name, place)
+        for place, name in enumerate(names)
+    ]
+    best = front(points)
+    line = {
+        "x": [x for x, _ in best],
+        "y": [row.standing.value for _, row in best],
+        "mode": "lines",
+        "line": {"shape": "hv", "color": _GREY, "width": 1.5, "dash": "dot"},
+        "name": "best for its cost",
+        "hoverinfo": "skip",
+    }
+    return {
+        "data": [line, *traces],
+        "layout": {
+            "height": HEIGHT,
+            "xaxis": _log_axis(COSTS[cost], [x for x, _ in points]),
+            "yaxis": {"title": {"text": heading(board.primary)}, "range": span(board.rows)},
+        },
+    }
+
+
+def front(points: Sequence[tuple[float, Row]]) -> list[tuple[float, Row]]:
+    """Return the models that no cheaper or equally cheap one is as good as, the cheapest first.
+
+    Args:
+        points: Costs and models, the best model first.
+    """
+    best: list[tuple[float, Row]] = []
+    for x, row in sorted(points, key=lambda point: point[0]):
+        if not best or row.standing.value > best[-1][1].standing.value:
+            best.append((x, row))
+    return best
+
+
+def span(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return the ends of an axis of values: wide enough for all of them and the usual interval."""
+    if not rows:
+        return 0.0, 1.0
+    values = [row.standing.value for row in rows]
+    room = 2 * median(row.standing.high - row.standing.low for row in rows) or 0.01
+    return min(values) - room, max(values) + room
+
+
+def curves(board: Leaderboard, found: Mapping[str, Curve]) -> Plot:
+    """Plot the validation Pearson of the best models by update, a line a run."""
+    traces: list[Plot] = []
+    for place, row in enumerate(board.rows[:CURVES]):
+        drawn = [entry for entry in row.group.entries if entry.id in found]
+        for number, entry in enumerate(drawn):
+            steps, values = zip(*found[entry.id], strict=True)
+            seed = f", seed {entry.seed}" if entry.seed else ""
+            traces.append(
+                {
+                    "x": steps,
+                    "y": values,
+                    "mode": "lines+markers" if len(steps) < 3 else "lines",
+                    "line": {
+                        "color": _COLOURS[place % len(_COLOURS)],
+                        "dash": _DASHES[place // len(_COLOURS) % len(_DASHES)],
+                        "width": 1.5,
+                    },
+                    "name": placed(row),
+                    "legendgroup": str(place),
+                    "showlegend": number == 0,
+                    "hovertext": escape(f"{place + 1}. {row.group.label}{seed}"),
+                    "hovertemplate": "%{hovertext}<br>update %{x:,}: %{y:.4f}<extra></extra>",
+                }
+            )
+    return {
+        "data": traces,
+        "layout": {
+            "height": HEIGHT,
+            "xaxis": _log_axis("updates", [x for trace in traces for x in trace["x"]]),
+            "yaxis": {"title": {"text": "validation Pearson"}},
+        },
+    }
+
+
+def published(lines: Sequence[Beside]) -> Plot:
+    """Plot what was measured against what was published, where both are known."""
+    shown = [line for line in lines if math.isfinite(line.measured)]
+    ends = [value for line in shown for value in (line.reference.value, line.measured)]
+    equal = {
+        "x": [min(ends), max(ends)],
+        "y": [min(ends), max(ends)],
+        "mode": "lines",
+        "line": {"color": _GREY, "dash": "dot", "width": 1.5},
+        "name": "equal",
+        "hoverinfo": "skip",
+    }
+    kinds = {
+        "comparable": ([line for line in shown if not line.reason], "circle"),
+        "not comparable": ([line for line in shown if line.reason], "circle-open"),
+    }
+    clouds = [_held(found, name, symbol) for name, (found, symbol) in kinds.items() if found]
+    return {
+        "data": [equal, *clouds],
+        "layout": {
+            "height": HEIGHT,
+            "xaxis": {"title": {"text": "published"}},
+            "yaxis": {"title": {"text": "measured"}},
+        },
+    }
+
+
+def escape(text: str) -> str:
+    """Return text that plotly.js shows letter by letter: no tags, no TeX between dollars."""
+    return html.escape(" ".join(text.split()), quote=False).replace("$", "&#36;")
+
+
+def short(text: str) -> str:
+    """Return the beginning of a name, escaped."""
+    return escape(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
+
+
+def placed(row: Row) -> str:
+    """Return a model's rank and the beginning of its name, escaped."""
+    return short(f"{row.standing.rank}. {row.group.label}")
+
+
+def _log_axis(title: str, values: Sequence[float]) -> Plot:
+    """Return a logarithmic axis with ticks at 1, 2, 5 …, at powers of ten where it is long."""
+    low, high = (math.log10(pick(values, default=1)) for pick in (min, max))
+    steps = (1, 2, 5) if high - low < 3 else (1,)
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    return {
+        "type": "log",
+        "title": {"text": f"{title} (log)"},
+        "tickvals": ticks,
+        "ticktext": [f"{tick:,.10g}" for tick in ticks],
+    }
+
+
+def _cloud(points: Sequence[tuple[float, Row]], name: str, place: int) -> Plot:
+    values = [row.standing.value for _, row in points]
+    return {
+        "x": [x for x, _ in points],
+        "y": values,
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [row.standing.high - row.standing.value for _, row in points],
+            "arrayminus": [row.standing.value - row.standing.low for _, row in points],
+            "thickness": 1,
+            "width": 0,
+        },
+        "mode": "markers",
+        "marker": {
+            "color": _COLOURS[place % len(_COLOURS)],
+            "symbol": _SYMBOLS[place % len(_SYMBOLS)],
+            "size": 9,
+            "line": {"color": _GREY, "width": 1},
+        },
+        "name": short(name),
+        "hovertext": [escape(row.group.label) for _, row in points],
+        "hovertemplate": "%{hovertext}<br>%{y:.4f} at %{x:.4g}<extra></extra>",
+    }
+
+
+def _held(lines: Sequence[Beside], name: str, symbol: str) -> Plot:
+    hover = [
+        f"{escape(line.label)}<br>{escape(line.reference.figure)}<br>{' '.join(line.reason)}"
+        for line in lines
+    ]
+    return {
+        "x": [line.reference.value for line in lines],
+        "y": [line.measured for line in lines],
+        "mode": "markers",
+        "marker": {"color": _COLOURS[len(lines[0].reason) > 0], "symbol": symbol, "size": 9},
+        "name": name,
+        "hovertext": hover,
+        "hovertemplate": "%{hovertext}<br>published %{x:.4f}, measured %{y:.4f}<extra></extra>",
+    }

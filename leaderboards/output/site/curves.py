@@ -1,0 +1,38 @@
+"""Training curves: validation figures of a run by update, from the lines it wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from bench.errors import BenchError
+from bench.leaderboards.board import Leaderboard
+from bench.leaderboards.entries import Entry, artifact
+from bench.results.run_folder import METRICS
+
+MODELS = 30
+"""Best models whose curves are drawn."""
+_FIGURE = "validation/pearson"
+
+Curve = Sequence[tuple[int, float]]
+
+
+def read_curves(board: Leaderboard) -> Mapping[str, Curve]:
+    """Read the curves of the best models' runs, by run: updates and validation Pearson.
+
+    A run whose lines are not there, or cannot be read, has none.
+    """
+    entries = [entry for row in board.rows[:MODELS] for entry in row.group.entries]
+    curves = {entry.id: _curve(entry) for entry in entries if entry.verified}
+    return {run: curve for run, curve in curves.items() if curve}
+
+
+def _curve(entry: Entry) -> Curve:
+    try:
+        lines = artifact(entry, METRICS).read_text(encoding="utf-8").splitlines()
+        points = [json.loads(line) for line in lines]
+        return [
+            (p["step"], float(p["metrics"][_FIGURE])) for p in points if _FIGURE in p["metrics"]
+        ]
+    except (BenchError, OSError, ValueError, KeyError, TypeError):
+        return ()  # the page says how many have none

@@ -1,0 +1,152 @@
+"""Cards of runs: what there is to know of each, for a page of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.errors import BenchError
+from bench.leaderboards.board import Leaderboard, Row
+from bench.leaderboards.entries import Entry, artifact
+from bench.results.command import run_line
+from bench.results.run_folder import MANIFEST
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,120}")
+_OF_SUBSET = re.compile(r"test/[^/]+/(pearson|spearman)")
+Table = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One run.
+
+    Attributes:
+        entry: The run.
+        file: Of its page; safe, whatever the run is called.
+        row: Its model on the board; None where it does not rank.
+        apart: Why it does not rank; empty if it does.
+        command: That repeats it; empty where nobody recorded one.
+        subsets: Pearson and Spearman of the test rows, by subset.
+        figures: All others.
+        facts: Tables of what else is recorded, by heading.
+    """
+
+    entry: Entry
+    file: str
+    row: Row | None
+    apart: str
+    command: str
+    subsets: Mapping[str, tuple[float | None, float | None]]
+    figures: Mapping[str, float]
+    facts: Mapping[str, Table]
+
+
+def cards(board: Leaderboard) -> Iterator[Card]:
+    """Make a card for every run that is finished: those that rank first, the best ones first."""
+    placed = {row.group.label: row for row in board.rows}
+    excluded = {} if board.board is None else board.board.excluded
+    for row in board.rows:
+        for entry in row.group.entries:
+            if entry.id not in excluded:
+                yield _card(entry, row, "")
+    for group in board.selection.groups:
+        for entry in group.entries:
+            if group.label not in placed or entry.id in excluded:
+                yield _card(entry, None, excluded.get(entry.id, "no figure"))
+    for entry, reason in board.selection.apart:
+        yield _card(entry, None, reason)
+
+
+def file_name(run: str) -> str:
+    """Name a run's page: by the run if that is a plain name, else by a hash of it."""
+    if _PLAIN.fullmatch(run):
+        return f"{run}.html"
+    return f"{hashlib.blake2b(run.encode(), digest_size=12).hexdigest()}.html"
+
+
+def subset_names(figures: Iterable[str]) -> list[str]:
+    """Name the subsets of the test rows that figures are of, "all" first."""
+    found = {name.split("/")[1] for name in figures if _OF_SUBSET.fullmatch(name)}
+    return sorted(found, key=lambda name: (name != "all", name))
+
+
+def _card(entry: Entry, row: Row | None, apart: str) -> Card:
+    manifest = _manifest(entry)
+    subsets = _subsets(entry.figures)
+    shown = {f"test/{name}/{kind}" for name in subsets for kind in ("pearson", "spearman")}
+    others = {
+        name: value
+        for name, value in sorted(entry.figures.items())
+        if name not in shown and not name.startswith("cost/")
+    }
+    return Card(
+        entry=entry,
+        file=file_name(entry.id),
+        row=row,
+        apart=apart,
+        command=repeating(manifest),
+        subsets=subsets,
+        figures=others,
+        facts=_facts(entry, manifest),
+    )
+
+
+def repeating(manifest: Mapping[str, Any]) -> str:
+    """Spell the command that repeats a run; empty where its manifest does not tell."""
+    try:
+        origin = str(manifest["model"]["origin"])
+        return run_line(manifest["request"], [origin] * origin.endswith(".py"))
+    except (KeyError, TypeError, AttributeError):  # an older version's, or another program's
+        return ""
+
+
+def _manifest(entry: Entry) -> Mapping[str, Any]:
+    """Read what a run wrote of itself; MLflow has most of it, too, so it may be missing."""
+    try:
+        found = json.loads(artifact(entry, MANIFEST).read_text(encoding="utf-8"))
+    except (BenchError, OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _subsets(figures: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:
+    return {
+        name: (figures.get(f"test/{name}/pearson"), figures.get(f"test/{name}/spearman"))
+        for name in subset_names(figures)
+    }
+
+
+def _facts(entry: Entry, manifest: Mapping[str, Any]) -> dict[str, Table]:
+    """Sort what is recorded: from MLflow, and from the manifest where that knows more."""
+    versions = {n.removeprefix("version."): v for n, v in entry.tags.items() if _is_version(n)}
+    costs = {n: v for n, v in entry.figures.items() if n.startswith("cost/")}
+    data = _flat(manifest.get("data", {})) or {"fingerprint": entry.tags.get("fingerprint", "")}
+    return {
+        "Settings": dict(sorted(entry.settings.items())),
+        "Training and test data": data,
+        "Device and cost": {
+            **(_flat(manifest.get("device", {})) or {"device": entry.tags.get("device", "")}),
+            **{n.removeprefix("cost/").replace("_", " "): f"{v:,.6g}" for n, v in costs.items()},
+        },
+        "Versions": versions,
+        "Tags": {n: v for n, v in sorted(entry.tags.items()) if not _is_version(n)},
+    }
+
+
+def _is_version(tag: str) -> bool:
+    return tag.startswith("version.")
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    """Name every leaf of nested JSON by the way to it: ``rows train``."""
+    if isinstance(value, Mapping):
+        parts = [_flat(item, f"{name} {key}".strip()) for key, item in value.items()]
+        return {key: leaf for part in parts for key, leaf in part.items()}
+    if value is None or value == []:
+        return {}
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return {name: text} if name else {}

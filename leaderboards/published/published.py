@@ -1,0 +1,242 @@
+"""Figures that other people published, and how they compare with what was measured here.
+
+``figures.csv`` holds them, one a line, under the metric that was computed, which is not always
+the one that a text names: the challenge's leaderboard, and so the talk's four rows on private data,
+give squared r over all rows; MadLab's program squares what its report calls Pearson. The talk's
+cells on promoters are near .72, where test promoters, measured in many more cells, give .9 and
+more: they are correlations on held-out rows of the training file.
+
+A figure is held against the models of a board that have its settings. What else sets the two
+apart is told by the codes of :data:`REASONS`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.leaderboards.board import Leaderboard, Row
+    from bench.leaderboards.entries import Entry
+
+_UNKNOWN = "unknown-variant"
+REASONS = {
+    "no-run": "no result of this model is on the board",
+    "other-settings": "another size or option: held against the model's best result here",
+    "one-seed": "one seed, or nobody says how many: another one differs by as much",
+    "other-rows": "scored on other rows",
+    "other-metric": "a figure that has no value here",
+    "other-training-rows": "trained on other rows, or on another number of them",
+    "other-recipe": "trained by another recipe",
+    "other-budget": "fewer updates than the recipe's",
+    "not-trained-transformer": "the published model's transformer was never trained",
+    _UNKNOWN: "its authors do not say which settings it has",
+}
+"""Why a published figure and a measured one cannot be compared, by code."""
+
+_SETS_APART = {
+    "track": "other-recipe",
+    "task.fraction": "other-training-rows",
+    "task.singletons": "other-training-rows",
+    "task.validation": "other-rows",
+    "task.split": "other-rows",
+    "model.frozen_transformer": "not-trained-transformer",
+}
+"""Settings in which a result may differ and still be shown beside a figure, with the code for it;
+in all others it may not."""
+_TOLERATED = 0.05  # of the number of training rows: drawn anew, a dropped row more or less
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One published figure; see :data:`REASONS` for ``reason``.
+
+    Attributes:
+        task, model: As in ``bench tasks`` and ``bench models``; a model may be of another program.
+        variant: What the authors call it.
+        setting: Our settings that correspond, such as ``model.head``, and the track.
+        figure: As computed, such as ``test/all/pearson`` or ``validation/pearson squared``.
+        value: As printed.
+        rows: Which part of the rows it was taken over.
+        training_rows, seeds: How many; None where nobody says.
+        source, page: Where it is printed: a pinned address, and the place in it.
+        reason: Codes of what keeps it from being compared with anything here.
+    """
+
+    task: str
+    model: str
+    variant: str
+    setting: Mapping[str, str]
+    figure: str
+    value: float
+    rows: str
+    training_rows: int | None
+    seeds: int | None
+    source: str
+    page: str
+    reason: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a flat row, settings and codes as text."""
+        setting = " ".join(f"{name}={value}" for name, value in self.setting.items())
+        return {**asdict(self), "setting": setting, "reason": " ".join(self.reason)}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A published figure beside a measured one.
+
+    Attributes:
+        reference: The published one.
+        label: The board's row; what was published, where no row has its settings.
+        measured: Mean over the row's runs; NaN where there is none.
+        reason: Codes of what keeps the two from being compared; none where they can be.
+    """
+
+    reference: Reference
+    label: str
+    measured: float
+    reason: tuple[str, ...]
+
+    @property
+    def difference(self) -> float:
+        """Measured less published."""
+        return self.measured - self.reference.value
+
+    @property
+    def source(self) -> str:
+        """Where the figure is printed."""
+        return f"{self.reference.source}, {self.reference.page}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a flat row."""
+        return {
+            "model": self.label,
+            "figure": self.reference.figure,
+            "measured": self.measured,
+            "published": self.reference.value,
+            "difference": self.difference,
+            "reason": " ".join(self.reason),
+            "source": self.source,
+        }
+
+
+@cache
+def references(task: str) -> tuple[Reference, ...]:
+    """Return what was published on a task, in the file's order; nothing for an unknown task."""
+    return tuple(found for found in _all() if found.task == task)
+
+
+@cache
+def published(model: str) -> tuple[Reference, ...]:
+    """Return what was published of a model but for ablations, which the tasks' cards list."""
+    return tuple(r for r in _all() if r.model == model and r.variant != "ablation")
+
+
+def beside(board: Leaderboard) -> tuple[Beside, ...]:
+    """Hold what was published against the models of a board.
+
+    Returns:
+        A line for every figure and every row with its settings. Where no row has them, one for the
+        best row of the same model, and one without for the challenge's winner; but none for a cell
+        of an ablation.
+    """
+    lines = []
+    for reference in references(board.data):
+        rows = [row for row in board.rows if _matches(reference, row)]
+        lines += [_held(reference, row, row.group.label) for row in rows]
+        if rows or reference.variant == "ablation":
+            continue
+        label = f"{reference.model}, {reference.variant}"
+        best = next((row for row in board.rows if row.newest.model == reference.model), None)
+        if best is not None:
+            lines.append(_held(reference, best, label))
+        elif reference.variant == "winner":
+            lines.append(Beside(reference, label, math.nan, (*reference.reason, "no-run")))
+    return tuple(lines)
+
+
+def _matches(reference: Reference, row: Row) -> bool:
+    if row.newest.model != reference.model or _UNKNOWN in reference.reason:
+        return False
+    return all(
+        _setting(entry, name).lower() == value.lower()
+        for name, value in reference.setting.items()
+        for entry in row.group.entries
+        if name not in _SETS_APART
+    )
+
+
+def _held(reference: Reference, row: Row, label: str) -> Beside:
+    measured = _measured(reference.figure, row)
+    known = _matches(reference, row) or _UNKNOWN in reference.reason
+    codes = [
+        *reference.reason,
+        *([] if known else ["other-settings"]),
+        *(code for entry in row.group.entries for code in _apart(reference, entry)),
+        *(["other-metric"] if math.isnan(measured) else []),
+    ]
+    return Beside(reference, label, measured, tuple(dict.fromkeys(codes)))
+
+
+def _apart(reference: Reference, entry: Entry) -> list[str]:
+    """Name what sets one run apart from a published figure."""
+    codes = [
+        _SETS_APART[name]
+        for name, value in reference.setting.items()
+        if name in _SETS_APART and _setting(entry, name).lower() != value.lower()
+    ]
+    if reference.figure.startswith("test/") and entry.tags["scored.rows"] != reference.rows:
+        codes.append("other-rows")
+    epoch, batch, passes, epochs = (
+        float(entry.settings.get(name, "nan"))
+        for name in ("plan.steps_per_epoch", "recipe.batch_size", "recipe.passes", "recipe.epochs")
+    )
+    if entry.figures.get("cost/updates", math.nan) < epoch * epochs:
+        codes.append("other-budget")
+    elif reference.training_rows and not math.isnan(epoch):
+        rows = epoch / passes * batch
+        if abs(rows / reference.training_rows - 1) > _TOLERATED:
+            codes.append("other-training-rows")
+    return codes
+
+
+def _setting(entry: Entry, name: str) -> str:
+    return entry.tags.get("track", "") if name == "track" else entry.settings.get(name, "")
+
+
+def _measured(figure: str, row: Row) -> float:
+    """Return the mean over a row's runs of a figure as it was published."""
+    name, _, squared = figure.partition(" ")
+    logged = name if name.startswith("test/") else f"best/{name}"
+    values = [entry.figures.get(logged, math.nan) for entry in row.group.entries]
+    return sum(value**2 if squared else value for value in values) / len(values)
+
+
+@cache
+def _all() -> tuple[Reference, ...]:
+    with (Path(__file__).parent / "figures.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(_reference(line) for line in csv.DictReader(file))
+
+
+def _reference(line: dict[str, str]) -> Reference:
+    name_and_value = (pair.partition("=") for pair in line["setting"].split())
+    return Reference(
+        task=line["task"],
+        model=line["model"],
+        variant=line["variant"],
+        setting={name: value for name, _, value in name_and_value},
+        figure=line["figure"],
+        value=float(line["value"]),
+        rows=line["rows"],
+        training_rows=int(line["training_rows"]) if line["training_rows"] else None,
+        seeds=int(line["seeds"]) if line["seeds"] else None,
+        source=line["source"],
+        page=line["page"],
+        reason=tuple(line["reason"].split()),
+    )

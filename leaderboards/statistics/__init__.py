@@ -1,0 +1,1 @@
+"""Intervals and ranks: one bootstrap of the test rows for all runs."""

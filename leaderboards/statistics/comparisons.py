@@ -1,0 +1,183 @@
+"""From resampled runs to models: means over seeds, and every difference with its error.
+
+A model's value is the mean over its S runs (seeds). Test rows and seeds are crossed, as every run
+is scored on the same rows, and so its variance is that of what rows do to all of its runs alike,
+and a part that falls with S::
+
+    variance = C + s² / S    C: covariance of two of its runs over resamples, s²: variance of runs
+
+s² holds both what seeds do and what rows do to one run alone, and is known to S - 1 degrees of
+freedom (:mod:`bench.leaderboards.statistics.error_quantiles`). For a difference of models, C is the
+variance of the difference of means over resamples, less what rows do to single runs; the s² / S add
+up, with Welch's degrees of freedom (1947, doi:10.1093/biomet/34.1-2.28). Resampling S seeds instead
+would give (S - 1) / S of s², and normal tails. With one run nothing is known of seeds: the variance
+over resamples stands alone, and the model is said to lack it.
+
+Many comparisons: every difference is turned into a normal score, and held against the largest of
+all pairs in each resample about its mean (max-T: Westfall and Young 1993; Romano and Wolf 2005,
+doi:10.1198/016214504000000539): it errs in any of the pairs as often as one pair alone may. Models
+scored on the same rows go together, so this finds more than Holm's method, and unlike p-values
+counted over resamples it works for thousands of pairs.
+
+Legend: R resamples, M models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.leaderboards.statistics.bootstrap import Draws
+from bench.leaderboards.statistics.error_quantiles import Error
+
+Vector = NDArray[np.float64]
+
+POWER = 0.8
+_NOISE = 1e-14  # variance of rounding to single precision: none is smaller
+
+
+@dataclass(frozen=True)
+class Models:
+    """One figure of every model.
+
+    Attributes:
+        names: M models.
+        seeds: ``(M,)`` runs of each.
+        values: ``(M,)`` means over runs.
+        rows: ``(R, M)`` the same in resamples of the test rows.
+        single: ``(M,)`` variance of the mean by what rows do to one run alone; 0 for one run.
+        spread: ``(M,)`` s² / S; 0 for one run.
+    """
+
+    names: tuple[str, ...]
+    seeds: NDArray[np.int64]
+    values: Vector
+    rows: Vector
+    single: Vector
+    spread: Vector
+
+    def error(self) -> Error:
+        """Return the errors of the values: ``(M,)``."""
+        known = np.maximum(self.rows.var(axis=0) - self.single, _NOISE)
+        return Error(known, self.spread, np.maximum(self.seeds - 1.0, 1))
+
+    def error_of_differences(self) -> Error:
+        """Return the errors of row's value less column's ``(M, M)``; seeds' part after Welch."""
+        moved = self.rows - self.rows.mean(axis=0)
+        covariance = moved.T @ moved / len(moved)
+        own = np.diag(covariance) - self.single
+        known = own[:, None] + own - 2 * covariance
+        estimated = self.spread[:, None] + self.spread
+        for own_variance in (known, estimated):
+            np.fill_diagonal(own_variance, 0)
+        squares = self.spread**2 / np.maximum(self.seeds - 1, 1)
+        with np.errstate(invalid="ignore"):
+            freedom = estimated**2 / (squares[:, None] + squares)
+        return Error(np.maximum(known, _NOISE), estimated, np.nan_to_num(freedom, nan=1))
+
+    def drawn(self) -> Vector:
+        """Return resamples of rows and seeds: ``(R, M)``; a model's do not depend on others."""
+        drawn = self.rows.copy()
+        for model, name in enumerate(self.names):
+            rng = np.random.default_rng(crc32(name.encode()))
+            missing = max(0.0, self.spread[model] - self.single[model])
+            drawn[:, model] += rng.normal(size=len(drawn)) * np.sqrt(missing)
+        return drawn
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Differences of all pairs, row's model less column's: ``(M, M)`` each.
+
+    Attributes:
+        difference: Of the values.
+        error: Standard error.
+        low, high: Interval of one difference alone.
+        p: Two-sided p-value of one difference alone.
+        adjusted: The same, for the largest of all pairs.
+        level: Of the intervals.
+        resolvable: The difference that is found with a power of 80%, for the median pair: a true
+            difference that reaches as far as the largest of all pairs does by chance, and as an
+            error of the pair's own does in 20% of cases. NaN for a single model.
+    """
+
+    difference: Vector
+    error: Vector
+    low: Vector
+    high: Vector
+    p: Vector
+    adjusted: Vector
+    level: float
+    resolvable: float
+
+    @property
+    def better(self) -> NDArray[np.bool_]:
+        """Whether the row's model is significantly better than the column's, among all pairs."""
+        return np.asarray((self.adjusted <= 1 - self.level + 1e-12) & (self.difference > 0))
+
+
+def gather(draws: Draws, figure: str, models: Mapping[str, str]) -> Models:
+    """Average the runs of each model.
+
+    Args:
+        draws: Runs whose figure is finite, in values and resamples.
+        figure: Which one.
+        models: By run, its model.
+    """
+    members: dict[str, list[int]] = {}
+    for column, run in enumerate(draws.runs):
+        members.setdefault(models[run], []).append(column)
+    points, samples = draws.points[figure], draws.samples[figure]
+    seeds = np.array([len(columns) for columns in members.values()], dtype=np.int64)
+    values, rows = np.empty(len(seeds)), np.empty((len(samples), len(seeds)))
+    single, spread = np.zeros(len(seeds)), np.zeros(len(seeds))
+    for model, columns in enumerate(members.values()):
+        own = samples[:, columns].astype(np.float64)
+        values[model], rows[:, model] = points[columns].mean(), own.mean(axis=1)
+        if len(columns) > 1:
+            moved = own - own.mean(axis=0)
+            single[model] = moved.var(axis=1, ddof=1).mean() / len(columns)
+            spread[model] = points[columns].var(ddof=1) / len(columns)
+    return Models(tuple(members), seeds, values, rows, single, spread)
+
+
+def compare(models: Models, *, level: float) -> Comparisons:
+    """Compare every model with every other one on the same resamples."""
+    from scipy import stats
+
+    error = models.error_of_differences()
+    difference = models.values[:, None] - models.values
+    score = error.score(np.abs(difference))
+    p = 2 * stats.norm.sf(score)
+    largest = np.sort(_largest(models.drawn()))
+    above = len(largest) - np.searchsorted(largest, score)
+    adjusted = np.maximum((1 + above) / (len(largest) + 1), p)
+    np.fill_diagonal(adjusted, 1)
+    reach = error.reach(stats.norm.isf((1 - level) / 2))
+    found = error.reach(np.quantile(largest, level)) + error.reach(stats.norm.ppf(POWER))
+    pairs = found[np.triu_indices(len(found), 1)]
+    return Comparisons(
+        difference=difference,
+        error=error.standard,
+        low=difference - reach,
+        high=difference + reach,
+        p=p,
+        adjusted=adjusted,
+        level=level,
+        resolvable=float(np.median(pairs)) if len(pairs) else float("nan"),
+    )
+
+
+def _largest(drawn: Vector) -> Vector:
+    """Return the largest standardized |difference| of all pairs in every resample: ``(R,)``."""
+    columns = np.ascontiguousarray((drawn - drawn.mean(axis=0)).T, dtype=np.float32)  # (M, R)
+    largest = np.zeros(len(drawn), dtype=np.float32)
+    for model in range(len(columns) - 1):
+        apart = columns[model + 1 :] - columns[model]
+        scale = np.sqrt(np.maximum(np.square(apart).mean(axis=1, keepdims=True), _NOISE))
+        np.maximum(largest, np.abs(apart / scale).max(axis=0), out=largest)
+    return largest.astype(np.float64)

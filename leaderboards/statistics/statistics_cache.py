@@ -1,0 +1,78 @@
+"""Keeps sketches on disk, so that a leaderboard grown by one run sums that run alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.leaderboards.statistics.sufficient_statistics import COLUMNS, Design, Sketch, make_sketch
+
+
+def cached_sketch(folder: Path, design: Design, predictions: NDArray[np.floating]) -> Sketch:
+    """Return a run's sketch, from its file if there is one, else made and filed.
+
+    Files are named after the content of predictions and design, so none goes stale; one that is
+    damaged is written anew.
+
+    Args:
+        folder: Where files lie; made if need be.
+        design: What the runs have in common.
+        predictions: ``(N,)`` in the order of the test rows.
+
+    Raises:
+        BenchError: Not one prediction a test row, or the folder cannot be written.
+    """
+    values = np.ascontiguousarray(predictions)
+    digest = hashlib.blake2b(design.fingerprint.encode(), digest_size=16)
+    digest.update(values.data)
+    path = folder / f"{digest.hexdigest()}.npz"
+    found = _read(path, design)
+    if found is None:
+        found = make_sketch(design, values)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(path, design, found)
+        except OSError as error:
+            raise BenchError(
+                f"cannot write sketches to {folder}: {error.strerror}. "
+                "Name another folder by BENCH_CACHE."
+            ) from None
+    return found
+
+
+def _figures(design: Design) -> list[str]:
+    return [f"{name}/{metric}" for name in design.subsets for metric in ("pearson", "spearman")]
+
+
+def _read(path: Path, design: Design) -> Sketch | None:
+    shapes = [(len(subset.groups), COLUMNS) for subset in design.subsets.values()]
+    try:
+        content = io.BytesIO(path.read_bytes())  # a path would stay open where it is damaged
+        with np.load(content, allow_pickle=False) as file:
+            sums = [file[f"{place}"] for place in range(len(shapes))]
+            points, problem = file["points"].tolist(), str(file["problem"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    assert [array.shape for array in sums] == shapes, (path, shapes)
+    return Sketch(
+        dict(zip(design.subsets, sums, strict=True)),
+        dict(zip(_figures(design), points, strict=True)),
+        problem,
+    )
+
+
+def _write(path: Path, design: Design, sketch: Sketch) -> None:
+    """Write the file in one piece: a reader sees all of it or none."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    arrays = {f"{place}": sketch.sums[name] for place, name in enumerate(design.subsets)}
+    points = np.array([sketch.points[figure] for figure in _figures(design)])
+    with fresh.open("wb") as file:
+        np.savez(file, points=points, problem=np.array(sketch.problem), **arrays)  # type: ignore[arg-type]
+    fresh.replace(path)

@@ -1,0 +1,250 @@
+"""Published figures: as they are printed, and beside what was measured."""
+
+import csv
+import json
+import os
+import shutil
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.cli import cli
+from bench.config import override
+from bench.leaderboards.entries import Entry
+from bench.leaderboards.output import formats
+from bench.leaderboards.published.published import REASONS, beside, published, references
+from bench.leaderboards.selection import Group
+from bench.registry import MODELS, TASKS
+from bench.tracking.mlflow_store import quiet_environment
+from tests.conftest import ROOT
+from tests.runner.test_run import assay, bench, elsewhere
+
+__all__ = ["assay", "elsewhere"]
+
+TINY = (
+    *("--set", "model.hidden=12", "--set", "model.blocks=0", "--set", "recipe.batch_size=64"),
+    *("--max-steps", "3"),
+)
+
+EVERY = (*references("dream"), *references("gm12878-atac"))
+SHARED = Path(os.environ.get("BENCH_GOLDEN", ROOT.parent / "shared" / "golden")).parent
+CELL = {
+    "model.head": "pool",
+    "model.dim": "128",
+    "model.blocks": "8",
+    "model.attention_heads": "4",
+    "model.k": "10",
+    "model.kernel": "15",
+    "model.length": "100",
+    "model.ffn": "swiglu",
+    "model.mask_ratio": "0.05",
+    "task.fraction": "0.1",
+    "plan.steps_per_epoch": "1250",
+    "recipe.batch_size": "512",
+    "recipe.passes": "1",
+    "recipe.epochs": "20",
+    "seed": "0",
+}
+"""A run of the talk's collapsed cell, .0145: 1,250 updates of 512 are 640,000 rows."""
+
+
+def entry(model: str, settings: dict[str, str], track: str, **figures: float) -> Entry:
+    tags = {"model": model, "track": track, "verified": "true", "scored.rows": "private"}
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    named = {name.replace("__", "/"): value for name, value in figures.items()}
+    return Entry("1", "id", "name", "finished", now, tags, settings, named, "")
+
+
+def held(*groups: Group, data: str = "dream") -> list[Any]:
+    rows = [
+        SimpleNamespace(group=group, newest=group.entries[0]) for group in groups
+    ]  # what a board's rows are asked for
+    board: Any = SimpleNamespace(data=data, rows=rows)
+    return list(beside(board))
+
+
+def cell(**changes: Any) -> Any:
+    """The one line of the collapsed cell, for a run that differs from it in some ways."""
+    figures = {"best__validation__pearson": 0.7, "cost__updates": 25_000.0}
+    figures |= {k: changes.pop(k) for k in list(changes) if "__" in k}
+    track = changes.pop("track", "standard")
+    settings = CELL | {name.replace("_of_", "."): value for name, value in changes.items()}
+    group = Group("mine", (entry("proformer", settings, track, **figures),))
+    lines = [line for line in held(group) if line.reference.value == 0.0145]
+    assert len(lines) <= 1
+    return lines[0] if lines else None
+
+
+def test_the_talks_cells_are_those_of_the_tables_cut_from_its_slides() -> None:
+    path = SHARED / "talk_tables.csv"
+    if not path.is_file():
+        pytest.skip("talk_tables.csv: set BENCH_GOLDEN to a folder beside it")
+    with path.open(encoding="utf-8") as file:
+        wanted = Counter(
+            (
+                row["task"].split()[0],
+                *(row[name] for name in ("dim", "attention_heads", "blocks", "head")),
+                row["expression_heads"],
+                float(row["pearson"]),
+            )
+            for row in csv.DictReader(file)
+        )
+    names = ("dim", "attention_heads", "blocks", "head", "expression_heads")
+    found = Counter(
+        (r.task, *(r.setting.get(f"model.{name}", "") for name in names), r.value)
+        for r in EVERY
+        if r.variant == "ablation"
+    )
+    assert found == wanted
+    assert sum(found.values()) == 120
+
+
+def values(model: str, figure: str) -> list[float]:
+    return [r.value for r in published(model) if r.figure == figure]
+
+
+def test_what_was_published_of_whole_models_is_as_printed() -> None:
+    assert values("proformer", "validation/pearson") == [0.7501]
+    assert values("proformer", "test/pearson_score") == [0.766, 0.765, 0.781, 0.765]
+    assert values("proformer", "test/spearman_score") == [0.819, 0.817, 0.827, 0.810]
+    assert values("proformer", "test/all/pearson squared") == [0.918, 0.921, 0.926, 0.929]
+    assert values("proformer", "test/all/spearman") == [0.961, 0.964, 0.965, 0.967]
+    assert values("madlab", "validation/mse") == [0.4494]
+    assert values("madlab", "validation/r2") == [0.5608]
+    assert [round(r**0.5, 3) for r in values("madlab", "validation/pearson squared")] == [0.756]
+    assert values("autosome.org", "test/pearson_score") == [0.829]
+    assert values("autosome.org", "test/spearman_score") == [0.860]
+
+
+def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None:
+    for reference in EVERY:
+        assert " at " in reference.source  # pinned
+        assert reference.page
+        assert reference.rows
+        assert set(reference.reason) <= REASONS.keys()
+        assert reference.seeds == 1 or "one-seed" in reference.reason
+
+
+def test_settings_are_ours_and_spelled_as_runs_log_them() -> None:
+    for reference in EVERY:
+        for name, text in reference.setting.items():
+            section, _, field = name.partition(".")
+            if name == "track":
+                assert text in ("standard", "paper")
+                continue
+            model, task = MODELS.get(reference.model), TASKS.get(reference.task)
+            kind = model.Config if section == "model" else task.Options
+            assert str(getattr(override(kind(), {field: text}, section=section), field)) == text
+
+
+def test_a_run_with_a_cells_settings_is_held_against_it() -> None:
+    line = cell()
+    assert (line.label, line.measured, line.reason) == ("mine", 0.7, ("one-seed",))
+    assert line.difference == pytest.approx(0.6855)
+    assert line.source.endswith("rsgdream_talk.pdf, ablation tables")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"track": "open"}, "other-recipe"),
+        ({"task_of_fraction": "1.0"}, "other-training-rows"),
+        ({"plan_of_steps_per_epoch": "800", "cost__updates": 16_000.0}, "other-training-rows"),
+        ({"cost__updates": 24_999.0}, "other-budget"),
+        ({"best__validation__pearson": float("nan")}, "other-metric"),
+    ],
+)
+def test_what_sets_a_run_apart_from_a_cell_is_told_by_a_code(
+    changes: dict[str, Any], code: str
+) -> None:
+    assert cell(**changes).reason == ("one-seed", code)
+
+
+def test_a_run_of_another_size_is_not_held_against_a_cell() -> None:
+    assert cell(model_of_dim="64") is None
+    assert cell(model_of_k="5") is None
+
+
+def test_a_submission_is_held_against_the_best_result_of_its_model() -> None:
+    best = Group("best", (entry("madlab", {}, "paper", best__validation__mse=0.5),))
+    other = Group("other", (entry("madlab", {}, "paper", best__validation__mse=0.4),))
+    mse, r2, squared = (line for line in held(best, other) if line.reference.model == "madlab")
+    assert mse.label == "madlab, as submitted"
+    assert mse.difference == pytest.approx(0.0506)
+    assert {"other-settings", "not-trained-transformer", "other-rows"} <= set(mse.reason)
+    assert "other-metric" in r2.reason
+    assert "other-metric" in squared.reason
+
+
+def test_squared_figures_are_held_against_the_mean_of_squares() -> None:
+    runs = tuple(entry("proformer", {}, "paper", test__all__pearson=r) for r in (0.8, 0.6))
+    line = next(
+        x for x in held(Group("p", runs)) if x.reference.figure == "test/all/pearson squared"
+    )
+    assert line.measured == pytest.approx(0.5)
+    assert line.reason == ("unknown-variant", "one-seed")
+
+
+def test_the_winner_is_always_there_and_nothing_is_on_a_simulated_board() -> None:
+    assert {line.reference.model for line in held()} == {"autosome.org"}
+    assert all("no-run" in line.reason and line.measured != line.measured for line in held())
+    assert held(data="dream-simulated") == []
+    logged = Group("autosome.org", (entry("autosome.org", {}, "", test__pearson_score=0.8),))
+    line = held(logged)[0]
+    assert (line.measured, line.reason) == (0.8, ("other-rows", "one-seed"))
+
+
+def test_the_table_numbers_its_sources_and_explains_its_codes() -> None:
+    headings, rows, notes = formats.published_table(held())
+    assert headings == [
+        *("published beside measured", "figure", "measured", "published", "difference"),
+        *("reason", "source"),
+    ]
+    assert rows[0] == [
+        *("autosome.org, winner", "test/pearson_score", "-", "0.8290", "-"),
+        *("other-rows one-seed no-run", "[1]"),
+    ]
+    assert {note.split(":")[0] for note in notes[:-1]} == {"no-run", "one-seed", "other-rows"}
+    assert notes[-1].startswith("[1] github.com/autosome-ru/dream2022 at ")
+
+
+def test_cards_show_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["models", "madlab"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "there called Pearson" in shown
+    assert "0.5719" in shown
+    cli.main(["tasks", "gm12878-atac"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "figure: test/all/pearson" in shown
+    assert "0.4964" in shown
+
+
+def test_a_leaderboard_in_every_form_ends_with_what_was_published(
+    assay: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet_environment()
+    data = shutil.copytree(assay, "dream", ignore=shutil.ignore_patterns("simulated.json"))
+    bench("run", "--model", "madlab", "--task", "dream", "--data", str(data), *TINY)
+    board = ("leaderboard", "--task", "dream", "--data", str(data), "--resamples", "100")
+    capsys.readouterr()
+    bench(*board, "--format", "json")
+    lines = json.loads(capsys.readouterr().out)["published"]
+    assert [line["model"] for line in lines] == ["madlab, as submitted"] * 3 + [
+        "autosome.org, winner"
+    ] * 4
+    (run,) = Path("runs").glob("*/manifest.json")
+    measured = json.loads(run.read_text())["metrics"]
+    assert lines[0]["measured"] == pytest.approx(measured["validation/mse"])
+    assert lines[2]["measured"] == pytest.approx(measured["validation/pearson"] ** 2)
+    told = {"other-settings", "not-trained-transformer", "other-recipe", "other-budget"}
+    assert told <= set(lines[2]["reason"].split())
+    for form in ("table", "md"):
+        bench(*board, "--format", form)
+        shown = capsys.readouterr().out
+        assert "published beside measured" in shown
+        assert "other-budget: fewer updates than the recipe's" in shown
+        assert "[1] github.com/de-Boer-Lab/" in shown

@@ -1,0 +1,230 @@
+"""What `--set` makes of a text, case by case, and what it says to a wrong one."""
+
+import dataclasses
+import math
+from typing import Any, Literal, Optional
+
+import pytest
+
+from bench.config import as_dict, describe, override, setting, split_assignments, type_name
+from bench.errors import BenchError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Knobs:
+    dim: int = setting(256, "channels", low=1, high=512)
+    lr: float = setting(1e-3, "peak rate", low=0)
+    decay: float = setting(0.5, "a share", high=1)
+    shift: float = setting(0.0, "any number")
+    frozen: bool = setting(False, "whether it learns")
+    rule: Literal["adam", "rmsprop"] = setting("adam", "update rule")
+    strands: Literal[1, 2] = setting(1, "how many")
+    length: int | None = setting(None, "positions", low=1)
+    ratio: Optional[float] = setting(None, "a share or none")  # noqa: UP045
+    pad: Literal["left", "right"] | None = setting(None, "a side or none")
+    label: str = setting("x", "free text")
+    widths: tuple[int, ...] = setting((3, 5), "several numbers")
+
+    def __post_init__(self) -> None:
+        if self.frozen and self.lr:
+            raise BenchError("model.frozen needs model.lr=0.")
+
+
+def value_of(field: str, text: object) -> Any:
+    return getattr(override(Knobs(), {field: text}, section="model"), field)
+
+
+def message(field: str, text: object) -> str:
+    with pytest.raises(BenchError) as raised:
+        override(Knobs(), {field: text}, section="model")
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("dim", "1", 1),
+        ("dim", "512", 512),
+        ("dim", "+64", 64),
+        ("lr", "0", 0.0),
+        ("lr", "2e-4", 0.0002),
+        ("lr", "3", 3.0),
+        ("decay", "-7.5", -7.5),
+        ("shift", "-1e9", -1e9),
+        ("frozen", "false", False),
+        ("frozen", "False", False),
+        ("rule", "rmsprop", "rmsprop"),
+        ("strands", "2", 2),
+        ("length", "80", 80),
+        ("length", "none", None),
+        ("length", "None", None),
+        ("ratio", "0.25", 0.25),
+        ("ratio", "none", None),
+        ("label", "two words", "two words"),
+        ("label", "none", "none"),
+        ("label", "12", "12"),
+    ],
+)
+def test_text_becomes_the_fields_type(field: str, text: str, expected: object) -> None:
+    value = value_of(field, text)
+    assert value == expected
+    assert type(value) is type(expected)
+
+
+def test_true_is_true_and_fields_are_set_together() -> None:
+    knobs = override(Knobs(), {"lr": "0", "frozen": "TRUE", "dim": 8}, section="model")
+    assert knobs == Knobs(lr=0.0, frozen=True, dim=8)
+
+
+def test_the_settings_given_stay_as_they_were() -> None:
+    knobs = Knobs()
+    assert override(knobs, {"dim": "8"}, section="model") != knobs
+    assert override(knobs, {}, section="model") == knobs == Knobs()
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("dim", "0", "model.dim must be between 1 and 512; got 0."),
+        ("dim", "513", "model.dim must be between 1 and 512; got 513."),
+        ("dim", 513, "model.dim must be between 1 and 512; got 513."),
+        ("lr", "-1e-9", "model.lr must be at least 0; got -1e-09."),
+        ("lr", "nan", "model.lr must be a finite number; got nan."),
+        ("lr", math.nan, "model.lr must be a finite number; got nan."),
+        ("decay", "1.5", "model.decay must be at most 1; got 1.5."),
+        ("decay", "NaN", "model.decay must be a finite number; got nan."),
+        ("length", "0", "model.length must be at least 1; got 0."),
+        ("dim", "8.0", "model.dim is a whole number; got '8.0'."),
+        ("dim", "1e2", "model.dim is a whole number; got '1e2'."),
+        ("dim", "", "model.dim is a whole number; got ''."),
+        ("dim", "none", "model.dim is a whole number; got 'none'."),
+        ("lr", "fast", "model.lr is a number; got 'fast'."),
+        ("lr", "1,5", "model.lr is a number; got '1,5'."),
+        ("length", "long", "model.length is a whole number; got 'long'."),
+        ("ratio", "half", "model.ratio is a number; got 'half'."),
+        ("frozen", "yes", "model.frozen is true or false; got 'yes'."),
+        ("frozen", "1", "model.frozen is true or false; got '1'."),
+        (
+            "rule",
+            "rmsprob",
+            "model.rule is one of adam, rmsprop; got 'rmsprob'. Did you mean 'rmsprop'?",
+        ),
+        ("rule", "sgd", "model.rule is one of adam, rmsprop; got 'sgd'."),
+        ("strands", "3", "model.strands is one of 1, 2; got '3'."),
+    ],
+)
+def test_a_wrong_value_is_told_what_is_allowed(field: str, text: object, expected: str) -> None:
+    assert message(field, text) == expected
+
+
+FIELDS = "dim, lr, decay, shift, frozen, rule, strands, length, ratio, pad, label, widths"
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [("lenght", " Did you mean 'length'?"), ("Dim", " Did you mean 'dim'?"), ("momentum", "")],
+)
+def test_a_wrong_field_is_told_the_nearest_and_all(field: str, hint: str) -> None:
+    assert message(field, "1") == f"model has no setting '{field}'.{hint} It has: {FIELDS}."
+
+
+def test_settings_without_fields_say_so() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Nothing:
+        pass
+
+    with pytest.raises(BenchError, match=r"^task has no setting 'a'\. It has: none\.$"):
+        override(Nothing(), {"a": "1"}, section="task")
+
+
+def test_a_number_without_bounds_is_still_a_number() -> None:
+    assert "None" not in message("shift", "nan")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("left", "left"), ("none", None)])
+def test_a_choice_may_be_none(text: str, expected: str | None) -> None:
+    assert value_of("pad", text) == expected
+
+
+def test_a_field_that_text_cannot_fill_is_refused_not_spelt_out() -> None:
+    assert message("widths", "3,7").startswith("model.widths ")
+
+
+def test_an_error_between_fields_passes_through() -> None:
+    assert message("frozen", "true") == "model.frozen needs model.lr=0."
+
+
+def test_assignments_are_sorted_by_section() -> None:
+    given = ["model.dim=64", " recipe.lr = 1e-3 ", "model.rule=adam", "task.name=a=b", "model.x="]
+    assert split_assignments(given) == {
+        "model": {"dim": "64", "rule": "adam", "x": ""},
+        "task": {"name": "a=b"},
+        "recipe": {"lr": "1e-3"},
+    }
+    assert split_assignments([]) == {"model": {}, "task": {}, "recipe": {}}
+
+
+@pytest.mark.parametrize("text", ["", "dim", "model.dim", "dim=3", "model=3", "model.=3", "=3"])
+def test_an_assignment_has_a_section_a_field_and_a_value(text: str) -> None:
+    with pytest.raises(BenchError) as raised:
+        split_assignments([text])
+    assert str(raised.value) == f"--set takes section.field=value, got '{text}'."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("modle.dim=3", "no section 'modle'. Did you mean 'model'? "),
+        ("recipes.lr=1", "no section 'recipes'. Did you mean 'recipe'? "),
+        ("optimizer.lr=1", "no section 'optimizer'. "),
+        (".dim=3", "no section ''. "),
+    ],
+)
+def test_there_are_three_sections(text: str, expected: str) -> None:
+    with pytest.raises(BenchError) as raised:
+        split_assignments([text])
+    sections = "Sections are model, task and recipe."
+    assert str(raised.value) == f"--set {text}: {expected}{sections}"
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (int, "int"),
+        (float, "float"),
+        (bool, "bool"),
+        (str, "str"),
+        (Literal["adam", "rmsprop"], "adam | rmsprop"),
+        (Literal[1, 2], "1 | 2"),
+        (int | None, "int | none"),
+        (Optional[float], "float | none"),  # noqa: UP045
+        (Literal["left", "right"] | None, "left | right | none"),
+    ],
+)
+def test_types_are_spelt_as_a_user_would(hint: object, expected: str) -> None:
+    assert type_name(hint) == expected
+
+
+def test_a_table_of_settings_has_a_row_for_each() -> None:
+    rows = describe(Knobs)
+    assert [row["name"] for row in rows] == FIELDS.split(", ")
+    table = {row["name"]: (row["type"], row["default"], row["meaning"]) for row in rows}
+    assert table["dim"] == ("int", "256", "channels")
+    assert table["lr"] == ("float", "0.001", "peak rate")
+    assert table["rule"] == ("adam | rmsprop", "adam", "update rule")
+    assert table["length"] == ("int | none", "None", "positions")
+
+
+def test_settings_become_plain_values() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Two:
+        a: int = setting(1, "one")
+        b: float | None = None
+
+    assert as_dict(Two(b=0.5)) == {"a": 1, "b": 0.5}
+    assert describe(Two)[1] == {
+        "name": "b",
+        "type": "float | none",
+        "default": "None",
+        "meaning": "",
+    }

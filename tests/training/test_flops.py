@@ -1,0 +1,141 @@
+"""Operations counted by hand, and memory that can be told beforehand."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.model import Model
+from bench.registry import MODELS
+from bench.training import flops
+from bench.training.device import out_of_memory
+from tests.training.test_loop import batches_of
+
+LETTERS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    width: int = 7
+    kernel: int = 3
+
+
+class Dense(Model):
+    """One-hot letters, a hidden layer, one number."""
+
+    def __init__(self, config: Config, positions: int) -> None:
+        super().__init__(config, positions)
+        self.hidden = nn.Linear(LETTERS * positions, config.width)
+        self.head = nn.Linear(config.width, 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = functional.one_hot(tokens.long(), LETTERS).float().flatten(1)
+        return self.head(torch.relu(self.hidden(x))).squeeze(1)
+
+
+class Scan(Model):
+    """Learned letters, a convolution, the mean."""
+
+    def __init__(self, config: Config, positions: int) -> None:
+        super().__init__(config, positions)
+        self.letters = nn.Embedding(LETTERS, 5)
+        self.scan = nn.Conv1d(5, config.width, config.kernel)
+        self.head = nn.Linear(config.width, 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = torch.relu(self.scan(self.letters(tokens.long()).transpose(1, 2)))
+        return self.head(x.mean(dim=2)).squeeze(1)
+
+
+class Frozen(Dense):
+    """The hidden layer is not trained, so no gradient of it is computed."""
+
+    def __init__(self, config: Config, positions: int) -> None:
+        super().__init__(config, positions)
+        self.hidden.requires_grad_(False)
+
+
+class Listing(Dense):
+    """Reads values while it is made, which shapes alone do not have."""
+
+    def __init__(self, config: Config, positions: int) -> None:
+        super().__init__(config, positions)
+        self.table = torch.arange(positions).tolist()
+
+
+class Reading(Dense):
+    """Reads values as it goes."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return super().forward(tokens) * (1 if int(tokens.sum()) else 2)
+
+
+def dense(positions: int) -> int:
+    """Products of both layers: forward, weights' gradients, and the input's of the head only."""
+    hidden, head = 2 * LETTERS * positions * 7, 2 * 7
+    return 2 * hidden + 3 * head
+
+
+def scan(positions: int) -> int:
+    """As above, but the letters are learned, so the convolution's input has a gradient, too."""
+    return 3 * 2 * 3 * 5 * 7 * (positions - 2) + 3 * 2 * 7
+
+
+def frozen(positions: int) -> int:
+    """Only the head has a gradient, and that of its input is wanted by nobody."""
+    return 2 * LETTERS * positions * 7 + 2 * 2 * 7
+
+
+@pytest.mark.parametrize(
+    ("model", "by_hand"), [(Dense, dense), (Scan, scan), (Frozen, frozen)], ids=lambda x: x.__name__
+)
+@pytest.mark.parametrize("positions", [10, 33])
+def test_operations_are_those_counted_by_hand(
+    model: type[Model], by_hand: Any, positions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rows in (2, 7):
+        monkeypatch.setattr(flops, "_ROWS", rows)
+        assert flops.training_flops(model, Config(), positions) == by_hand(positions)
+
+
+@pytest.mark.parametrize("model", [Listing, Reading])
+def test_what_cannot_be_counted_is_not_guessed(model: type[Model]) -> None:
+    assert flops.training_flops(model, Config(), 10) is None
+
+
+@pytest.mark.parametrize("name", ["proformer", "madlab", "kmer-ridge"])
+def test_counting_costs_no_memory_and_draws_no_number(name: str) -> None:
+    model, before = MODELS.get(name), torch.get_rng_state()
+    counted = flops.training_flops(model, model.Config(), 160)
+    assert (counted is None) == (name == "kmer-ridge")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_largest_slice_is_what_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dense keeps its one-hot input and what relu and the loss need: known numbers a row."""
+    model = Dense(Config(), 100)
+    batches = batches_of(np.zeros((40, 100), dtype=np.uint8), np.zeros(40, dtype=np.float32))
+    a_row = 4 * (LETTERS * 100 + 7)  # floats: the input, and relu's outcome; the loss adds few
+    for rows in (32, 1000):
+        free = int(1.02 * a_row * rows) + 4 * 4 * sum(p.numel() for p in model.parameters())
+        monkeypatch.setattr(flops, "free_memory", lambda device, free=free: free)
+        found = flops.largest_slice(model, batches, torch.device("cpu"))
+        assert found == {32: 32, 1000: 512}[rows]
+    monkeypatch.setattr(flops, "free_memory", lambda device: 0)
+    assert flops.largest_slice(model, batches, torch.device("cpu")) == 0
+    monkeypatch.setattr(flops, "free_memory", lambda device: None)
+    assert flops.largest_slice(model, batches, torch.device("cpu")) is None
+
+
+def test_the_matmul_rate_is_a_rate() -> None:
+    """Any machine does more than 100 MFLOP/s, none does an exaFLOP/s."""
+    assert 1e8 < flops.matmul_rate(torch.device("cpu")) < 1e18
+
+
+def test_other_errors_are_no_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), out_of_memory(8, torch.device("cpu")):
+        raise RuntimeError("shapes differ")

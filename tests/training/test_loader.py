@@ -1,0 +1,109 @@
+"""Targets and counts a model is fed, against values worked out by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.dataset import Dataset, Split, TestSet
+from bench.data.sequences import Layout, encode
+from bench.errors import BenchError
+from bench.training.loader import Feed
+
+Rows = list[tuple[str, float]]
+# Flanks of one and two letters: ACGTTT is the insert CGT.
+TRAIN: Rows = [("ACGTTT", target) for target in (2, 4, 4, 4, 5, 5, 7, 9)]  # mean 5, deviation 2
+LONG: Rows = [("ACGTACGTTT", 1000)]
+VALIDATION: Rows = [("ACGTTT", 9), ("AGACTATT", 1), ("ATT", 6)]
+TEST: Rows = [("ACGTTT", 8), ("AGACTATT", 8), ("AGACTACTT", 8), ("ACGTACTT", 8)]
+SHORT = Layout(flanks="trim", length=4)
+DROPPING = Layout(flanks="trim", length=4, drop_longer=True)
+
+
+def split(rows: Rows) -> Split:
+    sequences = encode([letters for letters, _ in rows])
+    return Split(sequences, np.array([number for _, number in rows], dtype=np.float64))
+
+
+def feed(train: Rows, layout: Layout, *, standardize: bool = True) -> Feed:
+    test = split(TEST)
+    dataset = Dataset(
+        name="toy",
+        version=1,
+        options={},
+        usual_length=6,
+        flanks=(1, 2),
+        train=split(train),
+        validation=split(VALIDATION),
+        test=TestSet(test.sequences, test.target, name="toy"),
+    )
+    return Feed(dataset, layout, standardize=standardize, device=torch.device("cpu"))
+
+
+def predictions(*values: float) -> Any:
+    return np.array(values, dtype=np.float32)
+
+
+def test_targets_are_standardized_by_mean_and_population_deviation_of_the_training_rows() -> None:
+    fed = feed(TRAIN, SHORT)
+    assert (fed.view.mean, fed.view.deviation) == (5, 2)
+    assert fed.training().target.tolist() == [-1.5, -0.5, -0.5, -0.5, 0, 0, 1, 2]
+    assert fed.validation().target.tolist() == [2, -2, 0.5]
+
+
+def test_predictions_return_to_the_unit_of_the_targets() -> None:
+    fed = feed(TRAIN, SHORT)
+    assert fed.view.in_units(predictions(-1.5, 0, 2, 0.25)).tolist() == [2, 5, 9, 5.5]
+    assert fed.view.in_units(fed.validation().target.numpy()).tolist() == [9, 1, 6]
+
+
+def test_without_standardizing_targets_and_predictions_are_left_alone() -> None:
+    fed = feed(TRAIN, SHORT, standardize=False)
+    assert fed.training().target.tolist() == [2, 4, 4, 4, 5, 5, 7, 9]
+    assert fed.validation().target.tolist() == [9, 1, 6]
+    assert fed.view.in_units(predictions(-1.5, 2)).tolist() == [-1.5, 2]
+
+
+def test_a_row_that_is_dropped_is_counted_and_leaves_the_moments_alone() -> None:
+    fed = feed([*TRAIN[:3], *LONG, *TRAIN[3:]], DROPPING)
+    assert (fed.view.mean, fed.view.deviation) == (5, 2)
+    assert fed.training().target.tolist() == [-1.5, -0.5, -0.5, -0.5, 0, 0, 1, 2]
+    assert fed.counts == {
+        "train": 8,
+        "dropped_train": 1,
+        "cropped_train": 0,
+        "validation": 3,
+        "cropped_validation": 1,
+        "test": 4,
+        "cropped_test": 3,
+    }
+
+
+def test_a_row_that_is_cropped_is_counted_and_learnt_from() -> None:
+    fed = feed([*LONG, *TRAIN], SHORT)
+    assert (fed.counts["train"], fed.counts["dropped_train"]) == (9, 0)
+    assert (fed.counts["cropped_train"], fed.counts["cropped_validation"]) == (1, 1)
+    assert fed.view.mean == pytest.approx(1040 / 9)
+    first, _ = next(fed.training().in_order(9))
+    letters = ["".join("ACGTN"[token] for token in row) for row in first[:2]]
+    assert letters == ["CGTA", "CGTN"]
+
+
+def test_no_one_who_predicts_the_test_rows_is_told_their_targets() -> None:
+    batches = feed(TRAIN, SHORT).test()
+    assert len(batches) == 4
+    assert batches.target.isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (LONG, "^all 1 training rows are longer than the 7 letters that the model takes"),
+        (TRAIN[1:4], "^3 training rows with one target value"),
+    ],
+    ids=["all dropped", "all alike"],
+)
+def test_rows_that_teach_nothing_are_refused(train: Rows, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        feed(train, DROPPING)

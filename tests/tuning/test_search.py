@@ -1,0 +1,196 @@
+"""Whole searches through the command line, in one process."""
+
+import csv
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from bench.errors import BenchError
+from bench.tuning import samplers
+from tests.tuning.helpers import DATA, HILL, PEAK, SEARCH, bench, fails, status
+
+X, Y = ("--space", "model.y=4"), ("--space", "model.x=3")
+"""What fixes one of the two, and leaves the other."""
+
+
+def manifests(home: str = "runs") -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in Path(home).rglob("manifest.json")]
+
+
+def rows(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, str]]:
+    bench("search", "--export", "trials.csv", *arguments)
+    capsys.readouterr()
+    with Path("trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_planted_optimum_is_found_within_thirty_trials_and_its_command_repeats_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench(*SEARCH, "--trials", "30")
+    found = status(capsys)
+    assert (found["trials"], found["finished"], found["states"]) == (30, 30, {"complete": 30})
+    assert abs(found["best"]["params"]["model.x"] - 3) < 0.1  # chance alone comes to 0.28
+    assert found["best"]["params"]["model.y"] == 4
+    bench("search", "--best")
+    line = capsys.readouterr().out
+    assert "\n" not in line.strip()
+    bench(*shlex.split(line)[1:], "--no-tracking", "--home", "again")
+    (again,) = manifests("again")
+    score = found["best"]["value"]  # sums of another thread differ in the last digits
+    assert again["metrics"]["validation/pearson"] == pytest.approx(score, abs=1e-6)
+    assert again["metrics"]["test/all/pearson"] is not None
+    trials = manifests()
+    assert len(trials) == 30
+    assert not any(trial["tested"] or "scored" in trial for trial in trials)
+    assert not list(Path("runs").rglob("predictions.npy"))
+
+
+def test_a_study_goes_on_where_it_stopped_and_knows_its_settings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench(*SEARCH, "--trials", "2", "--study", "mine")
+    bench("search", "--resume", "--trials", "3", "--no-tracking")
+    bench(*SEARCH, "--trials", "4", "--study", "mine")
+    assert status(capsys, "--study", "mine")["states"] == {"complete": 4}
+    assert len({row["model.x"] for row in rows(capsys)}) == 4
+    line = fails(capsys, *SEARCH, "--trials", "4", "--study", "mine", *X)
+    assert line == (
+        "study mine differs in its settings: none there, model.y=4 here. "
+        "Ask for the same, or name another study by --study."
+    )
+    line = fails(capsys, "search", "--resume", "--space", "model.x=1..2")
+    assert line == "--resume takes its settings from the study. Leave out --space."
+    assert "no study is called 'other'" in fails(capsys, "search", "--status", "--study", "other")
+    assert status(capsys)["finished"] == 4
+
+
+def test_what_breaks_a_limit_is_infeasible_with_its_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    limits = ("--space", "model.size=1,100", "--max-params", "50", "--space", "model.x=3")
+    faults = ("--space", "model.fault=none,memory,constant", "--space", "model.y=4,5")
+    with pytest.raises(BenchError, match=r"model\.y cannot be 5"):
+        bench(*SEARCH, *limits, *faults)
+    faults = (*faults[:2], "--space", "model.y=4")
+    bench(*SEARCH, *limits, *faults, "--sampler", "grid")
+    found = status(capsys)
+    assert found["states"] == {"infeasible": 5, "complete": 1}
+    assert found["infeasible"] == {"parameters": 3, "memory": 1, "diverged": 1}
+    assert found["best"]["params"]["model.fault"] == "none"
+    reasons = [row["reason"] for row in rows(capsys)]
+    assert reasons.count("104 parameters, above 50") == 3
+
+
+def test_a_bug_stops_the_study_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (*SEARCH, "--space", "model.fault=bug,none", "--sampler", "grid", *X, *Y)
+    with pytest.raises(BenchError, match=r"stopped: trial 0 raised ZeroDivisionError: a bug in"):
+        bench(*arguments)
+    assert 'peak.py", line' in capsys.readouterr().err
+    found = status(capsys)
+    assert found["states"] == {"error": 1}
+    assert "ZeroDivisionError" in found["stopped"]
+    fails(capsys, *arguments)  # and is tried once more when somebody asks again
+    assert status(capsys)["states"] == {"error": 2}
+
+
+def test_a_grid_is_gone_through_once(capsys: pytest.CaptureFixture[str]) -> None:
+    grid = ("--space", "model.x=1.0,3.0", "--space", "model.size=1..3", *X)
+    bench(*SEARCH, *grid, "--sampler", "grid")
+    points = {(row["model.x"], row["model.size"]) for row in rows(capsys)}
+    assert points == {(x, size) for x in ("1.0", "3.0") for size in ("1", "2", "3")}
+    assert status(capsys)["trials"] == 6
+    line = fails(capsys, *SEARCH, "--sampler", "grid")
+    assert line == "a grid needs single values: --space model.x=-10.0,…,10.0."
+
+
+@pytest.mark.parametrize("name", [name for name in samplers.SAMPLERS if name != "grid"])
+def test_every_sampler_proposes_different_values_and_the_same_ones_again(name: str) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def values(seed: int) -> list[tuple[float, int]]:
+        storage, found = optuna.storages.InMemoryStorage(), []
+        optuna.create_study(storage=storage, study_name="s", direction="maximize")
+        for number in range(15):
+            sampler = samplers.sampler(name, seed, number)
+            study = optuna.load_study(storage=storage, study_name="s", sampler=sampler)
+            trial = study.ask()
+            x, y = trial.suggest_float("x", -10, 10), trial.suggest_int("y", 1, 9)
+            study.tell(trial, -((x - 3) ** 2) - (y - 4) ** 2)
+            found.append((x, y))
+        return found
+
+    assert values(0) == values(0) != values(1)
+    assert len(set(values(0))) == 15
+
+
+def test_the_score_is_the_mean_over_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    bench(*SEARCH, "--trials", "1", "--seeds", "0,1", "--set", "task.validation=0.2")
+    (row,) = rows(capsys)
+    runs = {m["id"]: m for m in manifests()}
+    scores = [runs[run]["metrics"]["validation/pearson"] for run in row["runs"].split()]
+    assert [runs[run]["seed"] for run in row["runs"].split()] == [0, 1]
+    assert float(row["value"]) == pytest.approx(sum(scores) / 2, abs=1e-12)
+    assert "--seeds takes different whole numbers" in fails(capsys, *SEARCH, "--seeds", "0,0")
+
+
+def test_the_best_are_run_in_full_and_tell_what_the_search_cost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench(*SEARCH, "--trials", "4", "--fraction", "0.5", "--refit", "2")
+    found, trials = status(capsys), rows(capsys)
+    refits = [m for m in manifests() if "tuned" in m]
+    assert len(refits) == 2
+    best = sorted(trials, key=lambda row: -float(row["value"]))[:2]
+    assert {m["tuned"]["trial"] for m in refits} == {int(row["trial"]) for row in best}
+    for manifest in refits:
+        assert manifest["tuned"]["trials"] == 4
+        assert manifest["tuned"]["study"] == found["study"]
+        assert manifest["tuned"]["device_hours"] == pytest.approx(found["device_hours"])
+        assert (
+            manifest["data"]["rows"]["train"]
+            > 1.5 * manifests("runs/studies")[0]["data"]["rows"]["train"]
+        )
+        assert manifest["metrics"]["test/all/pearson"] is not None
+    assert found["finished"] == 4
+    bench("search", "--resume", "--refit", "2", "--no-tracking")
+    assert len([m for m in manifests() if "tuned" in m]) == 2
+
+
+def test_the_time_is_up_between_two_trials(capsys: pytest.CaptureFixture[str]) -> None:
+    bench(*SEARCH, "--timeout", "0")
+    assert status(capsys)["states"] == {}
+    assert status(capsys)["trials"] is None
+
+
+def test_a_trial_that_is_behind_is_pruned_and_keeps_its_best(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hill = ("search", "--plugin", str(HILL), "--model", "hill", *DATA, "--epochs", "4")
+    fixed = (
+        "--set",
+        "recipe.batch_size=512",
+        "--set",
+        "recipe.lr=0",
+        "--set",
+        "recipe.clip_norm=1",
+    )
+    bench(*hill, *fixed, "--sampler", "grid")
+    found = rows(capsys)
+    assert [row["state"] for row in found] == ["complete", "pruned", "pruned"]
+    assert [row["validations"] for row in found] == ["4", "2", "2"]
+    assert float(found[1]["value"]) < float(found[0]["value"])
+    assert found[1]["reason"].startswith("behind with")
+    assert sorted(m["status"] for m in manifests()) == ["finished", "pruned", "pruned"]
+    bench(*hill, *fixed, "--sampler", "grid", "--no-pruning", "--study", "whole", "--home", "whole")
+    assert status(capsys, "--home", "whole")["states"] == {"complete": 3}
+
+
+def test_the_plugin_is_named_in_the_study(capsys: pytest.CaptureFixture[str]) -> None:
+    bench(*SEARCH, "--trials", "1")
+    bench("search", "--best")
+    assert f"--plugin {PEAK}" in capsys.readouterr().out
