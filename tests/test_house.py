@@ -35,7 +35,7 @@ LAYERS = (
     ("cli",),
     ("bench",),
     ("api",),
-    ("search", "sharing", "describe", "leaderboards"),
+    ("tuning", "sharing", "describe", "leaderboards"),
     ("runner",),
     ("training", "scoring", "sources", "tracking"),
     ("registry", "results", "genomics"),
@@ -44,22 +44,32 @@ LAYERS = (
     ("data",),
     ("search_space",),
     ("config", "metrics", "atomic", "paths", "console"),
-    ("errors", "version"),
+    ("cards", "errors", "version"),
 )
 BESIDE = {
     ("scoring", "sources"): "scoring/open_test reads a task's test rows where sources/locate finds",
 }
 PLUGINS = {
-    "models": {"model", "recipe", "data", "search_space", "config", "errors"},
+    "models": {"cards", "model", "recipe", "data", "search_space", "config", "errors"},
     "tasks": {
-        *("task", "data", "sources", "genomics", "search_space", "config", "metrics", "errors"),
+        *(
+            "cards",
+            "task",
+            "data",
+            "sources",
+            "genomics",
+            "search_space",
+            "config",
+            "metrics",
+            "errors",
+        ),
     },
 }
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 
 def room(module: str) -> str:
-    """Return the room of a dotted name: ``search`` for ``bench.search.worker``."""
+    """Return the room of a dotted name: ``tuning`` for ``bench.tuning.worker``."""
     return [*module.split("."), "bench"][1]
 
 

@@ -13,7 +13,7 @@ ASKED = (*RUN[1:], "--device", "cpu")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     prepare(tmp_path)
-    quick = "from bench import planning\nplanning._SECONDS = 0.2\n"
+    quick = "from bench.runner import profiling\nprofiling._SECONDS = 0.2\n"
     plugin = tmp_path / "mortal.py"
     plugin.write_text(plugin.read_text() + quick)
     return tmp_path
