@@ -10,7 +10,9 @@ import optuna
 import pytest
 
 from bench.errors import BenchError
+from bench.request import Request
 from bench.search import samplers
+from bench.search.definition import Search
 from tests.killing import write_table
 from tests.search.helpers import DATA, HILL, PEAK, SEARCH, bench, fails, status
 
@@ -190,6 +192,19 @@ def test_a_fraction_of_any_task_is_searched_and_refits_use_all(
     bench(*shlex.split(line)[1:], "--no-tracking", "--home", "again")
     (again,) = manifests("again")
     assert again["data"]["fingerprint"] == first["data"]["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "wanted"),
+    [(None, None, None), (0.5, None, 0.5), (None, 0.1, 0.1), (0.5, 0.1, 0.05)],
+)
+def test_a_trials_fraction_is_one_of_the_rows_that_its_request_has(
+    whole: float | None, part: float | None, wanted: float | None
+) -> None:
+    request = Request(model="peak", task="dream", fraction=whole)
+    search = Search(request=request, space={}, fraction=part)
+    assert search.trial({}, seed=0).fraction == wanted
+    assert search.refit({}).fraction == whole
 
 
 def test_a_study_of_an_earlier_version_is_read_but_not_gone_on_with_on_other_rows(
