@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import operator
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -16,10 +17,14 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from bench.errors import BenchError
 
 T = TypeVar("T")
+_SEVERAL = tuple[int, ...]
 
 
 def setting(default: T, meaning: str, *, low: float | None = None, high: float | None = None) -> T:
-    """Declare a dataclass field with its meaning and, for numbers, its inclusive bounds."""
+    """Declare a dataclass field with its meaning and, for numbers, its inclusive bounds.
+
+    The bounds of a ``tuple[int, ...]`` are those of every number in it; it is never empty.
+    """
     metadata = {"meaning": meaning, "low": low, "high": high}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -51,8 +56,8 @@ def override(settings: T, values: Mapping[str, object], *, section: str) -> T:
 
     Args:
         settings: A dataclass of fields declared with :func:`setting`.
-        values: New values by field name, as text (from a command line) or already
-            typed (from a preset).
+        values: New values by field name, as text (from a command line), already typed (from a
+            preset), or as JSON keeps them, which has lists for tuples.
         section: What the fields are called in messages, such as "model".
 
     Raises:
@@ -79,9 +84,14 @@ def typed_value(settings_type: type[Any], name: str, value: object, *, section: 
             f"{section} has no setting '{name}'.{_suggest(name, fields)} "
             f"It has: {', '.join(fields) or 'none'}."
         )
-    label = f"{section}.{name}"
+    label, hint = f"{section}.{name}", get_type_hints(settings_type)[name]
+    if hint == _SEVERAL:
+        numbers = _several(value, label)
+        for number in numbers:
+            _check_range(number, fields[name].metadata, label)
+        return numbers
     if isinstance(value, str):
-        value = _parse(value, get_type_hints(settings_type)[name], label)
+        value = _parse(value, hint, label)
     _check_range(value, fields[name].metadata, label)
     return value
 
@@ -93,7 +103,7 @@ def describe(settings_type: type[Any]) -> list[dict[str, str]]:
         {
             "name": field.name,
             "type": type_name(hints[field.name]),
-            "default": str(field.default),
+            "default": _shown(field.default),
             "meaning": field.metadata.get("meaning", ""),
         }
         for field in dataclasses.fields(settings_type)
@@ -104,12 +114,15 @@ def spell(value: object) -> str:
     """Write a value as ``--set`` reads it back, exactly."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(spell, value))
     return repr(value) if isinstance(value, float) else str(value)
 
 
 def as_dict(settings: object) -> dict[str, Any]:
-    """Return the fields of a settings dataclass as plain JSON values."""
-    return dataclasses.asdict(cast("Any", settings))
+    """Return the fields of a settings dataclass as plain JSON values: lists for tuples."""
+    fields = dataclasses.asdict(cast("Any", settings)).items()
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in fields}
 
 
 def type_name(hint: object) -> str:
@@ -118,7 +131,27 @@ def type_name(hint: object) -> str:
         return " | ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) in (Union, types.UnionType):
         return " | ".join(type_name(arm) for arm in get_args(hint))
+    if hint == _SEVERAL:
+        return "int,…"
     return "none" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def _shown(default: object) -> str:
+    return spell(default) if isinstance(default, tuple) else str(default)
+
+
+def _several(value: object, label: str) -> tuple[int, ...]:
+    """Return whole numbers from text such as 15,20 or from a list, as JSON has it."""
+    parts: Any = value.split(",") if isinstance(value, str) else value
+    try:
+        numbers = tuple(int(p) if isinstance(p, str) else operator.index(p) for p in parts)
+    except (TypeError, ValueError):
+        numbers = ()
+    if not numbers:
+        raise BenchError(
+            f"{label} is one or more whole numbers with commas between them; got '{value}'."
+        )
+    return numbers
 
 
 def _parse(text: str, hint: object, label: str) -> object:

@@ -112,6 +112,10 @@ def _typed(space: Space, settings_type: type[Any], section: str, field: str) -> 
     values: list[Any] = [typed_value(settings_type, field, text, section=section) for text in texts]
     if not values:
         raise BenchError(f"the space of {label} has no values.")
+    if isinstance(values[0], tuple):
+        raise BenchError(
+            f"{label} is several numbers at once, which no search varies. Fix it by --set."
+        )
     if isinstance(space, Choice):
         if len(set(values)) < len(values):
             raise BenchError(f"the space of {label} lists a value twice: {space}.")

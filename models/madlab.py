@@ -3,7 +3,7 @@
 Shapes, with the report's sizes (H 96, U 4):
 
     tokens    (B, L)       L 110: flanks kept, N on the left, longer ones keep their last 110
-    branches  (B, H, L)    four widths of filters, each normalized and reduced; summed
+    branches  (B, H, L)    filters of widths 15, 20, 25 and 30, normalized and reduced; summed
     x         (B, L, H)    two pre-norm transformer blocks with relative positions
     states    (B, 2U)      last state of either direction
     output    (B,)
@@ -33,7 +33,6 @@ from ._layers.keras import variance_scaling_
 from ._layers.one_hot import OneHot
 from ._layers.swish_lstm import SwishBiLSTM
 
-WIDTHS = (15, 20, 25, 30)
 _LARGEST_STATE = 10.0  # on random DNA; sound draws stay below 4, exploding ones pass 1e6
 
 
@@ -44,6 +43,9 @@ class MadLabConfig:
     hidden: int = setting(
         96, "channels after every branch; a multiple of 6 x attention_heads", low=6
     )
+    widths: tuple[int, ...] = setting(
+        (15, 20, 25, 30), "letters that the filters of each branch span", low=1
+    )
     blocks: int = setting(2, "transformer blocks", low=0)
     attention_heads: int = setting(1, "heads of a block", low=1)
     units: int = setting(4, "LSTM units a direction", low=1)
@@ -51,6 +53,9 @@ class MadLabConfig:
 
     def __post_init__(self) -> None:
         """Check what the bounds of single fields cannot."""
+        object.__setattr__(self, "widths", tuple(self.widths))  # a list, if it comes from JSON
+        if not self.widths:
+            raise BenchError("model.widths is empty. Try --set model.widths=15,20,25,30.")
         if self.hidden % (6 * self.attention_heads):
             step = 6 * self.attention_heads
             raise BenchError(
@@ -115,7 +120,7 @@ class MadLab(Model):
         if positions < 2:  # a single letter has no distances to attend by
             raise BenchError("madlab reads two letters at least; these sequences have one.")
         self.one_hot = OneHot(4)
-        self.branches = nn.ModuleList([Branch(width, config.hidden) for width in WIDTHS])
+        self.branches = nn.ModuleList([Branch(width, config.hidden) for width in config.widths])
         self.transformer = nn.Sequential(
             *[TransformerBlock(config, positions) for _ in range(config.blocks)]
         )

@@ -1,12 +1,21 @@
 """What `--set` makes of a text, case by case, and what it says to a wrong one."""
 
 import dataclasses
+import json
 import math
 from typing import Any, Literal, Optional
 
 import pytest
 
-from bench.config import as_dict, describe, override, setting, split_assignments, type_name
+from bench.config import (
+    as_dict,
+    describe,
+    override,
+    setting,
+    spell,
+    split_assignments,
+    type_name,
+)
 from bench.errors import BenchError
 
 
@@ -23,7 +32,8 @@ class Knobs:
     ratio: Optional[float] = setting(None, "a share or none")  # noqa: UP045
     pad: Literal["left", "right"] | None = setting(None, "a side or none")
     label: str = setting("x", "free text")
-    widths: tuple[int, ...] = setting((3, 5), "several numbers")
+    widths: tuple[int, ...] = setting((3, 5), "several numbers", low=1, high=99)
+    names: tuple[str, ...] = setting(("a",), "several words")
 
     def __post_init__(self) -> None:
         if self.frozen and self.lr:
@@ -63,9 +73,14 @@ def message(field: str, text: object) -> str:
         ("label", "two words", "two words"),
         ("label", "none", "none"),
         ("label", "12", "12"),
+        ("widths", "15,20,25,30", (15, 20, 25, 30)),
+        ("widths", " 7, 8 ", (7, 8)),
+        ("widths", "99", (99,)),
+        ("widths", [15, 20], (15, 20)),
+        ("widths", (1, 1), (1, 1)),
     ],
 )
-def test_text_becomes_the_fields_type(field: str, text: str, expected: object) -> None:
+def test_text_becomes_the_fields_type(field: str, text: object, expected: object) -> None:
     value = value_of(field, text)
     assert value == expected
     assert type(value) is type(expected)
@@ -111,13 +126,36 @@ def test_the_settings_given_stay_as_they_were() -> None:
         ),
         ("rule", "sgd", "model.rule is one of adam, rmsprop; got 'sgd'."),
         ("strands", "3", "model.strands is one of 1, 2; got '3'."),
+        ("widths", "15,0", "model.widths must be between 1 and 99; got 0."),
+        ("widths", [100, 15], "model.widths must be between 1 and 99; got 100."),
     ],
 )
 def test_a_wrong_value_is_told_what_is_allowed(field: str, text: object, expected: str) -> None:
     assert message(field, text) == expected
 
 
-FIELDS = "dim, lr, decay, shift, frozen, rule, strands, length, ratio, pad, label, widths"
+@pytest.mark.parametrize(
+    "given",
+    ["", " ", "15,,20", "15,20,", "15 20", "(15,20)", "1.5", "15,wide", [], (), [1.5], ["x"], 15],
+)
+def test_several_numbers_are_whole_and_at_least_one(given: object) -> None:
+    allowed = "is one or more whole numbers with commas between them"
+    assert message("widths", given) == f"model.widths {allowed}; got '{given}'."
+
+
+def test_several_numbers_survive_json_and_are_spelt_as_they_are_read() -> None:
+    knobs = Knobs(widths=(15, 20, 25))
+    kept = json.loads(json.dumps(as_dict(knobs)))
+    assert kept == as_dict(knobs)  # a tuple here would differ from what is read back
+    assert kept["widths"] == [15, 20, 25]
+    assert override(Knobs(), {"widths": kept["widths"]}, section="model") == knobs
+    assert spell((15, 20, 25)) == "15,20,25"
+    assert value_of("widths", spell((15, 20, 25))) == (15, 20, 25)
+    row = next(row for row in describe(Knobs) if row["name"] == "widths")
+    assert (row["type"], row["default"]) == ("int,…", "3,5")
+
+
+FIELDS = "dim, lr, decay, shift, frozen, rule, strands, length, ratio, pad, label, widths, names"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +185,7 @@ def test_a_choice_may_be_none(text: str, expected: str | None) -> None:
 
 
 def test_a_field_that_text_cannot_fill_is_refused_not_spelt_out() -> None:
-    assert message("widths", "3,7").startswith("model.widths ")
+    assert message("names", "b,c").startswith("model.names ")
 
 
 def test_an_error_between_fields_passes_through() -> None:
@@ -199,6 +237,7 @@ def test_there_are_three_sections(text: str, expected: str) -> None:
         (int | None, "int | none"),
         (Optional[float], "float | none"),  # noqa: UP045
         (Literal["left", "right"] | None, "left | right | none"),
+        (tuple[int, ...], "int,…"),
     ],
 )
 def test_types_are_spelt_as_a_user_would(hint: object, expected: str) -> None:

@@ -8,7 +8,7 @@ from bench.errors import BenchError
 from bench.recipe import Recipe
 from bench.registry import MODELS, TASKS
 from bench.runner.request import Request
-from bench.search_space import Choice, Range, Space, checked, parsed
+from bench.search_space import Choice, Range, Space, Spaces, checked, parsed
 from bench.sources.locate import simulated
 from bench.tuning.definition import Search, declared
 from bench.tuning.feasibility import Probe, check, read
@@ -69,6 +69,17 @@ def test_a_wrong_space_is_one_line_before_anything_is_written(
     line = fails(capsys, *SEARCH, "--trials", "1", "--space", given)
     assert message in line
     assert not Path("runs").exists()
+
+
+def test_several_numbers_at_once_are_no_space(capsys: pytest.CaptureFixture[str]) -> None:
+    madlab = ("search", "--model", "madlab", "--task", "dream", "--simulate", "--trials", "1")
+    message = "model.widths is several numbers at once, which no search varies. Fix it by --set."
+    for given in ("15,20", "15", "15..30"):
+        assert fails(capsys, *madlab, "--space", f"model.widths={given}") == message
+    widths: Spaces = {"widths": Choice(((7, 8), (9,)))}  # type: ignore[arg-type]
+    with pytest.raises(BenchError) as raised:
+        checked({"model": widths}, {"model": MODELS.get("madlab").Config})
+    assert str(raised.value) == message
 
 
 def test_a_field_is_fixed_or_varied_and_something_has_to_vary(

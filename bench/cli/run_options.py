@@ -36,6 +36,11 @@ _OPTIONS = (
     click.option("--download", is_flag=True, help="Fetch first what is missing of the data."),
     click.option("--simulate", is_flag=True, help="Train and test on a simulated assay."),
     click.option("--rows", type=click.IntRange(1000), help="Simulated rows.  [100000]"),
+    click.option(
+        "--fraction",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Train on a part of the training rows, the same for every seed.",
+    ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
     click.option("--epochs", type=click.IntRange(1), help="Short for --set recipe.epochs=N."),
     click.option("--max-steps", type=click.IntRange(1), help="Plan for so many updates at most."),
@@ -61,7 +66,8 @@ def asks_for_a_run(command: F) -> F:
 _HERE = ("device", "batch_per_device", "checkpoint_minutes", "force", "home")
 DECIDES = (
     *("model", "task", "recipe", "preset", "assignments", "data", "test_data", "download"),
-    *("simulate", "rows", "seed", "epochs", "max_steps", "max_time", "compiled", "force"),
+    *("simulate", "rows", "fraction", "seed", "epochs", "max_steps", "max_time", "compiled"),
+    "force",
 )
 
 
@@ -83,7 +89,7 @@ def requested(
         missing = "--model" if model is None else "--task"
         raise BenchError(f"{missing} is missing: bench run --model NAME --task NAME.")
     if rows is not None and not simulate:
-        raise BenchError("--rows goes with --simulate. For a part of real data: task.fraction.")
+        raise BenchError("--rows goes with --simulate. For a part of real data: --fraction.")
     return Request(
         model=model,
         task=task,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from bench.errors import BenchError
 
 SPLITS = ("train", "validation", "test")
 _HEADER = "dataset.json"
+_THINNING = (0, 1)  # seeds the draw of a fraction; another stream than a task's split_seed of 0
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,27 @@ class Dataset:
         """Hash of letters, targets and split: equal for equal content, however it was stored."""
         splits = [f"{name} {getattr(self, name).fingerprint}" for name in SPLITS]
         return hashlib.blake2b(" ".join(splits).encode(), digest_size=8).hexdigest()
+
+    def thinned(self, fraction: float | None) -> Dataset:
+        """Return it with a part of its training rows, in their order; all else stays.
+
+        The rows are the first of one permutation, which neither the seed of a run nor the fraction
+        changes: all runs with the same fraction train on the same rows, and a smaller part lies
+        within a larger one.
+
+        Args:
+            fraction: Share of the training rows, one row at least; None for all.
+
+        Raises:
+            BenchError: It is not above 0, or above 1.
+        """
+        if fraction is None:
+            return self
+        if not 0 < fraction <= 1:
+            raise BenchError(f"a fraction is above 0 and at most 1; got {fraction}.")
+        rows = np.random.default_rng(_THINNING).permutation(len(self.train))
+        kept = rows[: max(1, round(len(rows) * fraction))]
+        return replace(self, train=self.train.take(np.sort(kept)))
 
     def _checksum(self) -> str:
         """Hash what the fingerprint leaves out: what trims sequences and picks test rows."""

@@ -14,6 +14,7 @@ _OPTIONS = {
     "data": "--data",
     "test_data": "--test-data",
     "simulate_rows": "--rows",
+    "fraction": "--fraction",
     "seed": "--seed",
     "epochs": "--epochs",
     "max_steps": "--max-steps",
@@ -31,6 +32,7 @@ def run_line(asked: Mapping[str, Any], plugins: Sequence[str]) -> str:
         KeyError: A field is missing, as in what an older version asked for.
     """
     words = ["bench", "run"]
+    asked = {"fraction": None, **asked}  # which earlier versions did not know
     for name, option in _OPTIONS.items():
         if asked[name] is not None:
             words += [option, str(asked[name])]

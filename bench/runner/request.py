@@ -24,6 +24,8 @@ class Request:
     Attributes:
         overrides: Values of ``--set``, by section (model, task, recipe) and field.
         simulate_rows: Train on a simulated assay of so many rows, in place of real data.
+        fraction: Train on this part of the rows that are there; None for all. See
+            :meth:`bench.dataset.Dataset.thinned`.
         download: Fetch what is missing of the published files.
         tested: Score the test rows with the chosen weights. A search leaves them alone.
         batch_per_device: Rows that go through the network at once.
@@ -42,6 +44,7 @@ class Request:
     data: Path | None = None
     test_data: Path | None = None
     simulate_rows: int | None = None
+    fraction: float | None = None
     seed: int = 0
     device: str = "auto"
     compiled: bool = False
@@ -76,7 +79,7 @@ class Request:
 
 _DECIDES = (
     *("model", "task", "recipe", "preset", "overrides", "data", "test_data", "simulate_rows"),
-    *("seed", "compiled", "epochs", "max_steps", "max_seconds", "tested"),
+    *("fraction", "seed", "compiled", "epochs", "max_steps", "max_seconds", "tested"),
 )  # what decides the result
 
 

@@ -70,6 +70,7 @@ class Job:
         with ranks.leader_first():
             folder = data_folder(request, type(prepared.task), screen)
             dataset = locate.load(prepared.task, request.task, folder, request.test_data)
+        dataset = dataset.thinned(request.fraction)
         layout = prepared.model_class.layout(prepared.config)
         feed = Feed(dataset, layout, standardize=prepared.recipe.standardize, device=device)
         torch.manual_seed(request.seed)

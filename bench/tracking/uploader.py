@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.config import spell
 from bench.errors import BenchError
 from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest, write_json
 from bench.tracking.experiments import experiment, study_run
@@ -251,7 +252,12 @@ def _title(manifest: Mapping[str, Any]) -> str:
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}.{name}": value for name, value in values.items()}
+    return {f"{prefix}.{name}": _spelled(value) for name, value in values.items()}
+
+
+def _spelled(value: Any) -> Any:
+    """Write several numbers as ``--set`` reads them."""
+    return spell(tuple(value)) if isinstance(value, list | tuple) else value
 
 
 def _milliseconds(iso_time: str) -> int:

@@ -30,7 +30,8 @@ class Search:
     Attributes:
         request: The run that trials are variations of; at full budget, on all of the data.
         space: What varies, by ``section.field``.
-        epochs, fraction: A trial's smaller budget; None for the request's own.
+        epochs, fraction: A trial's smaller budget; None for the request's own. The fraction is one
+            of the training rows that the request has.
         seeds: A trial's score is the mean over these.
         max_parameters: Larger models are infeasible.
         max_memory: Gigabytes (1e9); trials that take more are infeasible.
@@ -75,15 +76,16 @@ class Search:
             seed: Of its weights and of the order of its rows.
             study: The study's name and the trial's number.
         """
-        overrides = self._with(params)
+        fraction = self.request.fraction
         if self.fraction is not None:
-            overrides["task"]["fraction"] = spell(self.fraction)
+            fraction = self.fraction * (1.0 if fraction is None else fraction)
         epochs = self.request.epochs if self.epochs is None else self.epochs
         return dataclasses.replace(
             self.request,
-            overrides=overrides,
+            overrides=self._with(params),
             seed=seed,
             epochs=epochs,
+            fraction=fraction,
             study=study,
             tested=False,
             force=True,  # a trial that was lost is run again

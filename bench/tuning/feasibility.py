@@ -73,7 +73,8 @@ def read(request: Request) -> Dataset:
     """
     prepared = prepare(request)
     folder = data_folder(request, type(prepared.task), Screen(quiet=True))
-    return locate.load(prepared.task, request.task, folder, request.test_data)
+    dataset = locate.load(prepared.task, request.task, folder, request.test_data)
+    return dataset.thinned(request.fraction)
 
 
 def check(search: Search, probe: Probe) -> None:

@@ -105,10 +105,16 @@ def resume(
         wait: The storage was there a moment ago.
 
     Raises:
-        BenchError: There is none, its data has changed, or its plugins are not here.
+        BenchError: There is none, its data has changed, its plugins are not here, or an earlier
+            version drew a fraction for it.
     """
     found, place = study.find(storage, name, home, wait=wait)
     search = stored(found, home, device=device, data=data)
+    if search.fraction is not None and "fraction" not in study.stored_search(found)["request"]:
+        raise BenchError(
+            f"study {found.study_name} was begun by an earlier version, whose --fraction drew "
+            "other rows. Begin a new one."
+        )
     dataset = read(search.trial({}, seed=search.seeds[0]))
     known = study.stored_identity(found)["data"]
     if dataset.fingerprint != known:

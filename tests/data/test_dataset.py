@@ -73,6 +73,29 @@ def test_a_dataset_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert opened.test.subsets["odd"].tolist() == [0, 1, 2]
 
 
+def test_a_fraction_keeps_the_rows_of_one_permutation_in_their_order() -> None:
+    """The permutation is NumPy's, written down; no other split changes."""
+    rows: Rows = [("A" * (1 + place), float(place)) for place in range(10)]
+    whole = dataset(train=rows)
+    thin = whole.thinned(0.4)
+    order = [9, 1, 3, 8, 7, 6, 0, 4, 2, 5]  # numpy.random.default_rng((0, 1)).permutation(10)
+    assert thin.train.target.tolist() == sorted(order[:4])
+    assert thin.train.sequences.lengths.tolist() == [1 + place for place in sorted(order[:4])]
+    assert whole.thinned(0.7).train.target.tolist() == sorted(order[:7])
+    assert whole.thinned(1e-9).train.target.tolist() == order[:1]
+    assert thin.validation is whole.validation
+    assert thin.test is whole.test
+    assert thin.fingerprint != whole.fingerprint
+    assert whole.thinned(None) is whole
+    assert whole.thinned(1.0).fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
+def test_a_fraction_is_a_share(fraction: float) -> None:
+    with pytest.raises(BenchError, match="a fraction is above 0 and at most 1; got"):
+        dataset().thinned(fraction)
+
+
 def test_an_opened_dataset_lies_on_disk(tmp_path: Path) -> None:
     dataset().save(tmp_path)
     assert isinstance(Dataset.open(tmp_path).train.sequences.tokens, np.memmap)

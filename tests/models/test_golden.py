@@ -133,6 +133,15 @@ def test_golden_proformer_training_loss_is_the_sum_under_the_same_mask(
     assert relative_error(loss, z["loss_expression"] + z["loss_mask_filling"]) < 1e-5
 
 
+def madlab_widths(z: Arrays) -> tuple[int, ...]:
+    """As the file's configuration says, or else its kernels, [width, in, out]."""
+    for name in ("config/widths", "config/kernels"):
+        if name in z:
+            return tuple(z[name].tolist())
+    kernels = [f"weight/branches.{b}.conv1.kernel" for b in range(len(z))]
+    return tuple(len(z[name]) for name in kernels if name in z)
+
+
 def madlab_weights(z: Arrays) -> dict[str, NDArray[Any]]:
     def w(name: str) -> NDArray[Any]:
         return z[f"weight/{name}"]
@@ -144,7 +153,7 @@ def madlab_weights(z: Arrays) -> dict[str, NDArray[Any]]:
         "head.weight": w("head.kernel").T,
         "head.bias": w("head.bias"),
     }
-    for b in range(len(z["config/kernels"])):
+    for b in range(len(madlab_widths(z))):
         for part, conv, norm in (("scan", "conv1", "norm1"), ("reduce", "conv2", "norm2")):
             kernel = w(f"branches.{b}.{conv}.kernel")  # [width, in, out]
             weights[f"branches.{b}.{part}.weight"] = kernel.transpose(2, 1, 0)
@@ -180,6 +189,7 @@ def test_golden_madlab(path: Path) -> None:
         hidden=int(z["config/hidden"]),
         attention_heads=int(z["config/heads"]),
         units=int(z["config/units"]),
+        widths=madlab_widths(z),
     )
     model: Any = model_class(config, z["tokens"].shape[1])
     load(model, madlab_weights(z))
@@ -193,3 +203,12 @@ def test_golden_madlab(path: Path) -> None:
     assert relative_error(features, z["relative_features"]) < 5e-5
     assert relative_error(model.eval()(tokens), z["prediction"]) < 5e-5
     assert relative_error(model.train()(tokens), z["prediction_batch_statistics"]) < 5e-5
+
+
+@parametrize("madlab_*.npz")
+def test_widths_are_found_in_files_that_say_them_and_in_others(path: Path) -> None:
+    z = dict(np.load(path))
+    assert madlab_widths(z) == (15, 20, 25, 30)
+    told = z.pop("config/kernels")
+    assert madlab_widths(z) == (15, 20, 25, 30)
+    assert madlab_widths({**z, "config/widths": told[:2]}) == (15, 20)

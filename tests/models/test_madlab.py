@@ -18,6 +18,33 @@ def test_as_submitted_the_transformers_weights_are_frozen() -> None:
     assert (frozen, trained + statistics) == (167_040, 152_617)
 
 
+def test_every_width_is_a_branch_padded_as_tensorflow_pads() -> None:
+    """Sums letter by letter; an even width has its odd zero on the right."""
+    torch.manual_seed(0)
+    model = MadLab(MadLab.Config(hidden=12, blocks=0, widths=(3, 8)), 20).eval()
+    assert len(model.get_submodule("branches")) == 2  # type: ignore[arg-type]
+    tokens = torch.randint(5, (1, 20), dtype=torch.uint8)
+    letters = model.get_submodule("one_hot")(tokens)[0].double().numpy()
+    for branch, left, right in ((0, 1, 1), (1, 3, 4)):
+        scan = model.get_submodule(f"branches.{branch}.scan")
+        weight = scan.get_parameter("weight").detach().double().numpy()  # (24, 4, width)
+        wanted = np.zeros((24, 20))
+        for place in range(20):
+            for offset in range(-left, right + 1):
+                if 0 <= place + offset < 20:
+                    wanted[:, place] += weight[:, :, offset + left] @ letters[:, place + offset]
+        seen: list[torch.Tensor] = []
+        scan.register_forward_hook(lambda module, args, out, seen=seen: seen.append(out))
+        model(tokens)
+        np.testing.assert_allclose(seen[0][0].detach(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("given", [(), []])
+def test_no_width_at_all_is_refused(given: object) -> None:
+    with pytest.raises(BenchError, match=r"widths is empty\. Try --set model\.widths=15,20,"):
+        MadLab.Config(widths=given)
+
+
 def test_l2_acts_on_the_eight_convolutions_and_the_output_kernel() -> None:
     model = MadLab(MadLab.Config(hidden=12), 110)
     names = {id(p): name for name, p in model.named_parameters()}

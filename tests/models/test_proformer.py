@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.config import override, split_assignments
 from bench.data.sequences import encode, lay_out
 from bench.errors import BenchError
 from bench.registry import MODELS
@@ -72,11 +73,46 @@ def test_hidden_letters_are_never_n_and_as_many_as_asked(monkeypatch: pytest.Mon
     assert int(hidden.sum()) / letters == pytest.approx(0.2, abs=0.01)
 
 
-def test_without_masking_the_loss_is_the_squared_error() -> None:
-    model = small(mask_ratio=0.0, dropout=0.0)
+@pytest.mark.parametrize("head", ["multi", "pool"])
+def test_without_masking_the_loss_is_the_squared_error(head: str) -> None:
+    model = small(head=head, mask_ratio=0.0, dropout=0.0).train()
     tokens, target = torch.randint(5, (4, 200), dtype=torch.uint8), torch.randn(4)
     expected = ((model(tokens) - target) ** 2).sum() / 4
-    torch.testing.assert_close(model.loss(tokens, target), expected)
+    loss = model.loss(tokens, target)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    used = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+    idle = {n for n, _ in model.named_parameters()} - used
+    # A zero is embedded, and a constant added to all keys leaves the softmax as it is.
+    assert idle <= {"expression_embedding.weight", "blocks.0.attention.key.bias"}
+
+
+def test_without_masking_only_the_nucleotide_head_is_gone_and_no_chance_is_needed() -> None:
+    with_it, without = small(), small(mask_ratio=0.0, dropout=0.0)
+    names = {n for n, _ in with_it.named_parameters()} ^ {n for n, _ in without.named_parameters()}
+    assert names == {"nucleotide_head.weight", "nucleotide_head.bias"}
+    before = torch.get_rng_state()
+    without.train().loss(torch.full((1, 200), 2, dtype=torch.uint8), torch.zeros(1))
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(BenchError, match=r"mask_ratio=0 there are no letter logits"):
+        without.expression_and_nucleotides(torch.zeros(1, 200, dtype=torch.uint8))
+
+
+def test_with_masking_a_seeds_draws_are_those_of_earlier_versions() -> None:
+    """A loss recorded before mask filling could be left out; any other draw moves it by .01."""
+    model = small(dropout=0.1).train()
+    tokens, target = torch.randint(5, (4, 200), dtype=torch.uint8), torch.randn(4)
+    assert model.loss(tokens, target).item() == pytest.approx(4.343728065490723, rel=1e-6)
+
+
+@pytest.mark.parametrize("variant", [setting for setting, _ in Proformer.card.variants])
+def test_every_variant_on_the_card_can_be_typed(variant: str) -> None:
+    given = split_assignments(variant.split())
+    assert not given["task"]
+    assert not given["recipe"]
+    config = override(Proformer.Config(), given["model"], section="model")
+    with torch.device("meta"):
+        Proformer(config, 200)
 
 
 def test_an_insert_is_centred_and_longer_training_rows_are_left_out() -> None:

@@ -54,6 +54,13 @@ def madlab() -> Model:
     return model(model.Config(hidden=12), 24)
 
 
+def pooled() -> Model:
+    """No mask filling: a weight that no loss reaches would stop two ranks at the second update."""
+    model = MODELS.get("proformer")
+    sizes = {"dim": 8, "blocks": 1, "attention_heads": 1, "k": 3, "length": 12}
+    return model(model.Config(**sizes, head="pool", mask_ratio=0.0, dropout=0.0), 24)
+
+
 def trained(ranks: Ranks, make: Any, per_device: int | None) -> Any:
     """Train from one seed: losses, figures, predictions, and the weights."""
     torch.manual_seed(ranks.rank)  # rank 0's weights are to win
@@ -71,8 +78,8 @@ def trained(ranks: Ranks, make: Any, per_device: int | None) -> Any:
 
 @pytest.mark.parametrize(
     ("make", "per_device"),
-    [(noisy, RECIPE.batch_size // 2), (madlab, None)],
-    ids=["noisy", "madlab"],
+    [(noisy, RECIPE.batch_size // 2), (madlab, None), (pooled, None)],
+    ids=["noisy", "madlab", "pooled"],
 )
 def test_two_ranks_train_as_one(make: Any, per_device: int | None) -> None:
     """As one process on the same two slices; with batch norm, as one on the whole batch."""

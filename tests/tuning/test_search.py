@@ -10,7 +10,10 @@ import optuna
 import pytest
 
 from bench.errors import BenchError
+from bench.runner.request import Request
 from bench.tuning import samplers
+from bench.tuning.definition import Search
+from tests.killing import write_table
 from tests.tuning.helpers import DATA, HILL, PEAK, SEARCH, bench, fails, status
 
 X, Y = ("--space", "model.y=4"), ("--space", "model.x=3")
@@ -159,6 +162,70 @@ def test_the_best_are_run_in_full_and_tell_what_the_search_cost(
     assert found["finished"] == 4
     bench("search", "--resume", "--refit", "2", "--no-tracking")
     assert len([m for m in manifests() if "tuned" in m]) == 2
+
+
+@pytest.mark.parametrize("task", ["table", "gm12878-atac", "dream"])
+def test_a_fraction_of_any_task_is_searched_and_refits_use_all(
+    task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows are counted by hand; the study and all of its trials are of the same ones."""
+    given = ["--task", task, "--simulate", "--rows", "2000"]
+    if task == "table":
+        write_table(Path(), letters=12, tested=271)  # and 240 rows called train
+        given = ["--task", "table.tsv"]
+    peak = ("search", "--plugin", str(PEAK), "--model", "peak", "--no-tracking", *given)
+    bench(*peak, "--trials", "2", "--fraction", "0.25", "--refit", "1")
+    first, second = manifests("runs/studies")
+    (whole,) = [m for m in manifests() if "tuned" in m]
+    rows = whole["data"]["rows"]["train"]
+    assert task != "table" or rows == 240
+    assert first["data"]["rows"]["train"] == round(rows / 4)
+    assert first["data"]["rows"]["validation"] == whole["data"]["rows"]["validation"]
+    assert first["data"]["fingerprint"] == second["data"]["fingerprint"]
+    assert first["data"]["fingerprint"] != whole["data"]["fingerprint"]
+    (journal,) = Path("runs/studies").glob("*.log")
+    assert first["data"]["fingerprint"] in journal.read_text()  # of the study's identity
+    assert (first["request"]["fraction"], whole["request"]["fraction"]) == (0.25, None)
+    capsys.readouterr()
+    bench("search", "--best")
+    line = capsys.readouterr().out
+    bench(*shlex.split(line)[1:], "--no-tracking", "--home", "again")
+    (again,) = manifests("again")
+    assert again["data"]["fingerprint"] == first["data"]["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "wanted"),
+    [(None, None, None), (0.5, None, 0.5), (None, 0.1, 0.1), (0.5, 0.1, 0.05)],
+)
+def test_a_trials_fraction_is_one_of_the_rows_that_its_request_has(
+    whole: float | None, part: float | None, wanted: float | None
+) -> None:
+    request = Request(model="peak", task="dream", fraction=whole)
+    search = Search(request=request, space={}, fraction=part)
+    assert search.trial({}, seed=0).fraction == wanted
+    assert search.refit({}).fraction == whole
+
+
+def test_a_study_of_an_earlier_version_is_read_but_not_gone_on_with_on_other_rows(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its requests knew no fraction, and its trials drew their rows by dream's own rule."""
+    bench(*SEARCH, "--trials", "1", "--fraction", "0.5", "--study", "old")
+    (journal,) = Path("runs/studies").glob("*.log")
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        kept = line.get("user_attr", {}).get("search", {})
+        assert kept.get("request", {}).pop("fraction", None) is None
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert status(capsys)["finished"] == 1
+    assert len(rows(capsys)) == 1
+    bench("search", "--best")
+    line = fails(capsys, "search", "--resume", "--trials", "2", "--no-tracking")
+    assert line == (
+        "study old was begun by an earlier version, whose --fraction drew other rows. "
+        "Begin a new one."
+    )
 
 
 def test_the_time_is_up_between_two_trials(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ REQUESTS = [
         overrides={"model": {"dim": "8"}, "task": {}, "recipe": {"lr": "1e-3"}},
         data=Path("/data with spaces; rm -rf x"),
         test_data=Path("/other"),
+        fraction=0.25,
         seed=3,
         epochs=2,
         max_steps=7,
@@ -50,6 +51,13 @@ def test_the_command_asks_for_the_same(asked: Request) -> None:
     again = requested(**typed).as_json()
     overrides = {"model": {}, "task": {}, "recipe": {}, **asked.overrides}
     assert again == {**asked.as_json(), "overrides": overrides}
+
+
+def test_what_an_earlier_version_was_asked_for_still_has_a_command() -> None:
+    made = manifest(REQUESTS[1])
+    now = repeating(made)
+    del made["request"]["fraction"]
+    assert repeating(made) == now.replace(" --fraction 0.25", "") != now
 
 
 def test_a_file_of_ones_own_goes_with_the_command() -> None:

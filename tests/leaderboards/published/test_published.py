@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from bench.cli import cli
-from bench.config import override
+from bench.config import as_dict, override
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.output import formats
 from bench.leaderboards.published.published import REASONS, beside, published, references
 from bench.leaderboards.selection import Group
 from bench.registry import MODELS, TASKS
 from bench.tracking.mlflow_store import quiet_environment
+from bench.tracking.uploader import _flat
 from tests.conftest import ROOT
 from tests.runner.test_run import assay, bench, elsewhere
 
@@ -37,7 +38,7 @@ CELL = {
     "model.dim": "128",
     "model.blocks": "8",
     "model.attention_heads": "4",
-    "model.k": "10",
+    "model.k": "5",
     "model.kernel": "15",
     "model.length": "100",
     "model.ffn": "swiglu",
@@ -101,6 +102,9 @@ def test_the_talks_cells_are_those_of_the_tables_cut_from_its_slides() -> None:
     )
     assert found == wanted
     assert sum(found.values()) == 120
+    slides = {"model.k": "5", "model.mask_ratio": "0.05"}  # "K-mer of 5", "Masking 5%", on both
+    cells = [r.setting for r in EVERY if r.variant == "ablation"]
+    assert all(slides.items() <= setting.items() for setting in cells)
 
 
 def values(model: str, figure: str) -> list[float]:
@@ -113,6 +117,7 @@ def test_what_was_published_of_whole_models_is_as_printed() -> None:
     assert values("proformer", "test/spearman_score") == [0.819, 0.817, 0.827, 0.810]
     assert values("proformer", "test/all/pearson squared") == [0.918, 0.921, 0.926, 0.929]
     assert values("proformer", "test/all/spearman") == [0.961, 0.964, 0.965, 0.967]
+    assert {r.training_rows for r in published("madlab")} == {4_703_150}  # the report's n
     assert values("madlab", "validation/mse") == [0.4494]
     assert values("madlab", "validation/r2") == [0.5608]
     assert [round(r**0.5, 3) for r in values("madlab", "validation/pearson squared")] == [0.756]
@@ -138,7 +143,8 @@ def test_settings_are_ours_and_spelled_as_runs_log_them() -> None:
                 continue
             model, task = MODELS.get(reference.model), TASKS.get(reference.task)
             kind = model.Config if section == "model" else task.Options
-            assert str(getattr(override(kind(), {field: text}, section=section), field)) == text
+            settings = as_dict(override(kind(), {field: text}, section=section))
+            assert str(_flat(section, settings)[name]) == text
 
 
 def test_a_run_with_a_cells_settings_is_held_against_it() -> None:
@@ -166,7 +172,31 @@ def test_what_sets_a_run_apart_from_a_cell_is_told_by_a_code(
 
 def test_a_run_of_another_size_is_not_held_against_a_cell() -> None:
     assert cell(model_of_dim="64") is None
-    assert cell(model_of_k="5") is None
+    assert cell(model_of_k="10") is None
+
+
+@pytest.mark.parametrize(
+    ("row", "settings", "scores"),
+    [
+        (1, {"head": "pool", "mask_ratio": "0.0"}, (0.766, 0.819, 0.918, 0.961)),
+        (2, {"head": "multi", "expression_heads": "1"}, (0.765, 0.817, 0.921, 0.964)),
+        (3, {"head": "multi", "expression_heads": "32"}, (0.781, 0.827, 0.926, 0.965)),
+        (4, {"head": "multi", "expression_heads": "32", "ffn": "glu"}, (0.765, 0.81, 0.929, 0.967)),
+        (0, {"head": "pool"}, ()),  # pooled, but masks are filled: on no row of the slide
+        (0, {"head": "multi", "expression_heads": "8"}, ()),
+    ],
+)
+def test_a_run_is_held_against_its_row_of_the_four_row_ablation_and_no_other(
+    row: int, settings: dict[str, str], scores: tuple[float, ...]
+) -> None:
+    """As on the slide: X under pooling or under mask filling, the heads, and the asterisk."""
+    named = {f"model.{name}": value for name, value in settings.items()}
+    run = {"model.ffn": "swiglu", "model.mask_ratio": "0.05", "model.dim": "64", **named}
+    lines = held(Group("mine", (entry("proformer", run, "standard"),)))
+    mine = [line for line in lines if line.label == "mine"]
+    assert tuple(line.reference.value for line in mine) == scores
+    assert {line.reference.variant[:10] for line in mine} <= {f"row {row} of 4"}
+    assert all({"unknown-size", "one-seed"} <= set(line.reason) for line in mine)
 
 
 def test_a_submission_is_held_against_the_best_result_of_its_model() -> None:
@@ -186,7 +216,7 @@ def test_squared_figures_are_held_against_the_mean_of_squares() -> None:
         x for x in held(Group("p", runs)) if x.reference.figure == "test/all/pearson squared"
     )
     assert line.measured == pytest.approx(0.5)
-    assert line.reason == ("unknown-variant", "one-seed")
+    assert line.reason == ("unknown-size", "one-seed", "other-settings")
 
 
 def test_the_winner_is_always_there_and_nothing_is_on_a_simulated_board() -> None:
