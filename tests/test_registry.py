@@ -206,7 +206,7 @@ def test_a_file_that_fails_says_how_and_where(tmp_path: Path, text: str, expecte
 @pytest.mark.parametrize("name", ["absent.py", "folder.py"])
 def test_a_plugin_file_has_to_be_there(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.py").mkdir()
-    assert refusal(tmp_path / name) == "--plugin FILE: no such file."
+    assert refusal(tmp_path / name) == "plugin FILE: no such file."
 
 
 @pytest.mark.parametrize("name", ["numpy.py", "json.py", "bench.py", "my_model.txt", "my_model"])

@@ -144,7 +144,7 @@ def test_what_is_wrong_is_told_in_one_line_and_leaves_nothing(
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     made = world(tmp_path)
     (tmp_path / "out").mkdir()
-    with pytest.raises(BenchError, match=r"out exists.*--out"):
+    with pytest.raises(BenchError, match=r"out exists\. Name a new folder by out\.$"):
         made.build()
     assert list((tmp_path / "out").iterdir()) == []
 
