@@ -85,5 +85,5 @@ def _in_rank(error: Exception) -> bool:
         return False
     from bench.training.launch import record
 
-    record(error)
+    record(error, with_options(error) if isinstance(error, BenchError) else str(error))
     return True

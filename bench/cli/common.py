@@ -57,7 +57,8 @@ _OPTIONS = {"settings": "--set", "source": "--from", "runs": "RUN"}
 def with_options(error: BenchError) -> str:
     """Return an error's text with arguments as this command line spells them.
 
-    ``batch_per_device=8`` is ``--batch-per-device 8`` here, ``model.dim=64`` ``--set model.dim=64``.
+    ``batch_per_device=8`` is ``--batch-per-device 8`` here, and ``model.dim=64`` is
+    ``--set model.dim=64``.
     """
     return error.render(_option)
 

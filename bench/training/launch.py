@@ -71,8 +71,13 @@ def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
     return True
 
 
-def record(error: BaseException) -> None:
-    """Leave a rank's error where its launcher finds it."""
+def record(error: BaseException, text: str) -> None:
+    """Leave a rank's error where its launcher finds it.
+
+    Args:
+        error: Exception that ends this process.
+        text: Text of a :class:`BenchError` as torchrun is to print it.
+    """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
     get_error_handler().record_exception(error)
@@ -80,6 +85,7 @@ def record(error: BaseException) -> None:
         file = Path(os.environ["TORCHELASTIC_ERROR_FILE"])
         recorded = json.loads(file.read_text())
         parts = {"text": error.text, "field": error.field, "hint": error.hint}
+        recorded["message"]["message"] = f"{type(error).__name__}: {text}"
         recorded["message"]["extraInfo"]["error"] = parts
         file.write_text(json.dumps(recorded, default=str))
 

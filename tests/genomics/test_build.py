@@ -152,11 +152,11 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"center": 11}, "--center"),
+        ({"center": 11}, "^center is between"),
         ({"center": 5}, "both even or both odd"),
-        ({"flank": 4}, "--flank 10"),
-        ({"windows": 0}, "--windows"),
-        ({"background": 1.0}, "--background"),
+        ({"flank": 4}, r"Try flank=10\."),
+        ({"windows": 0}, "^windows is above 0, seed at least 0"),
+        ({"background": 1.0}, "background 0 to 0.9"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

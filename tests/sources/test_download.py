@@ -202,8 +202,8 @@ def test_a_fault_that_passes_leaves_no_trace(
     assert records(folder)["data.txt"]["sha256"] == hashlib.sha256(body).hexdigest()
 
 
-AGAIN = "Run the command again: it goes on where it stopped. Try another source by --mirror URL"
-ELSEWHERE = "Try another source by --mirror URL, or --from DIR with files you have."
+AGAIN = "Run the command again: it goes on where it stopped. Try another source by mirror=URL"
+ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have."
 
 
 @pytest.mark.parametrize(

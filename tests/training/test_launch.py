@@ -75,7 +75,7 @@ def test_a_rank_that_fails_ends_the_others_and_is_named(
 @pytest.mark.parametrize(
     ("devices", "device", "words"),
     [
-        (3, "cpu", "--devices 3: 2 ranks run already. Leave it out."),
+        (3, "cpu", "devices 3: 2 ranks run already. Leave it out."),
         (2, "cpu", None),
         (1, "cpu", None),
     ],
