@@ -14,7 +14,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 T = TypeVar("T")
 _SEVERAL = tuple[int, ...]
@@ -41,10 +41,12 @@ def split_assignments(assignments: Iterable[str]) -> dict[str, dict[str, str]]:
         name, equals, value = assignment.partition("=")
         section, dot, field = name.strip().partition(".")
         if not equals or not dot or not field:
-            raise BenchError(f"--set takes section.field=value, got '{assignment}'.")
+            raise BenchError(
+                f"{argument('settings')} takes section.field=value, got '{assignment}'."
+            )
         if section not in sections:
             raise BenchError(
-                f"--set {assignment}: no section '{section}'."
+                f"{argument('settings')} {assignment}: no section '{section}'."
                 f"{_suggest(section, sections)} Sections are model, task and recipe."
             )
         sections[section][field] = value.strip()
@@ -82,7 +84,8 @@ def typed_value(settings_type: type[Any], name: str, value: object, *, section: 
     if name not in fields:
         raise BenchError(
             f"{section} has no setting '{name}'.{_suggest(name, fields)} "
-            f"It has: {', '.join(fields) or 'none'}."
+            f"It has: {', '.join(fields) or 'none'}.",
+            field=f"{section}.{name}",
         )
     label, hint = f"{section}.{name}", get_type_hints(settings_type)[name]
     if hint == _SEVERAL:
@@ -165,18 +168,22 @@ def _parse(text: str, hint: object, label: str) -> object:
         if text in choices:
             return choices[text]
         hint_text = _suggest(text, choices)
-        raise BenchError(f"{label} is one of {', '.join(choices)}; got '{text}'.{hint_text}")
+        raise BenchError(
+            f"{label} is one of {', '.join(choices)}; got '{text}'.{hint_text}", field=label
+        )
     if hint is bool:
         if text.lower() in ("true", "false"):
             return text.lower() == "true"
-        raise BenchError(f"{label} is true or false; got '{text}'.")
+        raise BenchError(f"{label} is true or false; got '{text}'.", field=label)
     kinds: dict[object, str] = {int: "a whole number", float: "a number", str: "text"}
     if hint not in kinds:
-        raise BenchError(f"{label} ({type_name(hint)}) cannot be given on a command line.")
+        raise BenchError(
+            f"{label} ({type_name(hint)}) cannot be given on a command line.", field=label
+        )
     try:
         return cast("type[Any]", hint)(text)
     except ValueError:
-        raise BenchError(f"{label} is {kinds[hint]}; got '{text}'.") from None
+        raise BenchError(f"{label} is {kinds[hint]}; got '{text}'.", field=label) from None
 
 
 def _check_range(value: object, metadata: Mapping[str, Any], label: str) -> None:
@@ -191,7 +198,7 @@ def _check_range(value: object, metadata: Mapping[str, Any], label: str) -> None
         allowed = f"between {low} and {high}"
     else:
         allowed = f"at least {low}" if low is not None else f"at most {high}"
-    raise BenchError(f"{label} must be {allowed}; got {value}.")
+    raise BenchError(f"{label} must be {allowed}; got {value}.", field=label)
 
 
 def _suggest(name: str, names: Iterable[str]) -> str:

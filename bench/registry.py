@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 if TYPE_CHECKING:
     from bench.model import Model
@@ -82,7 +82,8 @@ class Registry(Generic[P]):
             hint = f" Did you mean '{close[0]}'?" if close else ""
             raise BenchError(
                 f"no {self.kind} is called '{name}'.{hint} "
-                f"Run `bench {self.kind}s` to see all {len(places)}."
+                f"Run `bench {self.kind}s` to see all {len(places)}.",
+                field=self.kind,
             )
         place = places[name]
         module = self._import(place)
@@ -198,9 +199,11 @@ def load_plugin_file(path: Path) -> None:
     """
     name = path.stem
     if not path.is_file():
-        raise BenchError(f"--plugin {path}: no such file.")
+        raise BenchError(f"{argument('plugin')} {path}: no such file.")
     if path.suffix != ".py" or not name.isidentifier() or _is_taken(name, path):
-        raise BenchError(f"--plugin {path}: name the file NAME.py, like no installed module.")
+        raise BenchError(
+            f"{argument('plugin')} {path}: name the file NAME.py, like no installed module."
+        )
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -214,12 +217,12 @@ def load_plugin_file(path: Path) -> None:
         raise
     except Exception as error:  # as above: whatever a plugin raises is reported in one line
         del sys.modules[name]
-        raise BenchError(f"--plugin {path}: {_describe(error)}") from error
+        raise BenchError(f"{argument('plugin')} {path}: {_describe(error)}") from error
     if not any(place for _, place in claims):
         del sys.modules[name]
         raise BenchError(
-            f"--plugin {path}: no class in it has a card and derives from bench.model.Model or "
-            "bench.task.Task."
+            f"{argument('plugin')} {path}: no class in it has a card and derives from "
+            "bench.model.Model or bench.task.Task."
         )
     for registry, place in claims:  # one file may define both a model and its task
         if place is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from bench.config import spell, typed_value
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 Value: TypeAlias = bool | int | float | str | None
 
@@ -83,11 +83,11 @@ def parsed(assignments: Iterable[str], types: Mapping[str, type[Any]]) -> dict[s
         section, dot, field = name.partition(".")
         if not equals or not dot or section not in types:
             raise BenchError(
-                f"--space takes model.FIELD=SPACE or recipe.FIELD=SPACE, got '{assignment}'. "
-                "A SPACE is 64,128,256 or 1..6 or log:1e-4..1e-2 or one value."
+                f"{argument('space')} takes model.FIELD=SPACE or recipe.FIELD=SPACE, "
+                f"got '{assignment}'. A SPACE is 64,128,256 or 1..6 or log:1e-4..1e-2 or one value."
             )
         if name in spaces:
-            raise BenchError(f"--space names {name} twice. Give it once.")
+            raise BenchError(f"{argument('space')} names {name} twice. Give it once.")
         spaces[name] = _typed(_read(text, name), types[section], section, field)
     return spaces
 
@@ -96,10 +96,12 @@ def _read(text: str, label: str) -> Space:
     """Read ``low..high`` or a list; the values stay text."""
     low, dots, high = text.removeprefix("log:").partition("..")
     if text.startswith("log:") and not dots:
-        raise BenchError(f"--space {label}={text}: a logarithmic space is log:LOW..HIGH.")
+        raise BenchError(
+            f"{argument('space')} {label}={text}: a logarithmic space is log:LOW..HIGH."
+        )
     values = [low, high] if dots else text.split(",")
     if not all(value.strip() for value in values):
-        raise BenchError(f"--space {label}={text}: a value is missing.")
+        raise BenchError(f"{argument('space')} {label}={text}: a value is missing.")
     if dots:
         return Range(cast("float", low), cast("float", high), text.startswith("log:"))
     return Choice(tuple(value.strip() for value in values))
@@ -122,11 +124,14 @@ def _typed(space: Space, settings_type: type[Any], section: str, field: str) -> 
         return Choice(tuple(values))
     low, high = values
     if isinstance(low, bool) or not isinstance(low, int | float):
-        raise BenchError(f"{label} is no number: list its values, --space {label}=A,B.")
+        raise BenchError(
+            f"{label} is no number: list its values, {argument('space')} {label}=A,B.", field=label
+        )
     if low > high:
         raise BenchError(
             f"the space of {label} has its low, {low}, above its high, {high}. "
-            f"Try --space {label}={Range(high, low, space.log)}."
+            f"Try {argument('space')} {label}={Range(high, low, space.log)}.",
+            field=label,
         )
     if space.log and low <= 0:
         raise BenchError(f"a logarithmic space starts above 0; {label} starts at {low}.")

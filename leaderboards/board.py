@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.config import override
 from bench.data.dataset import TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry, read_entries, read_predictions
 from bench.leaderboards.ranking import Board, Standing, rank
 from bench.leaderboards.selection import Filters, Group, Selection, select
@@ -116,8 +116,8 @@ def make_leaderboard(
     primary = figure or task_class.card.primary
     if figure is None and test.missing:
         raise BenchError(
-            f"{folder}: {' and '.join(test.missing.values())} missing, so there is no {primary}. "
-            "Try --figure all/pearson."
+            f"{folder}: {' and '.join(test.missing.values())} missing, so there is no {primary}.",
+            hint={"figure": "all/pearson"},
         )
     rows, board = _ranked(task, test, folder, selection, primary, resamples)
     return Leaderboard(task_name, name, task_class, test, rows, board, selection, primary)
@@ -131,7 +131,9 @@ def _folder(task: type[Task], task_name: str, entries: Sequence[Entry], *, simul
         folder = Path(entry.tags.get("test_folder", ""))
         if folder.is_absolute() and folder.is_dir():
             return folder
-    raise BenchError(f"the simulated test rows of '{task_name}' are not here. Name them by --data.")
+    raise BenchError(
+        f"the simulated test rows of '{task_name}' are not here. Name them by {argument('data')}."
+    )
 
 
 def _lock(task: Task, test: TestSet) -> dict[str, str]:

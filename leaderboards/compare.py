@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.leaderboards.disagreement import Disagreement, disagreements
 from bench.leaderboards.entries import Entry, read_predictions
 from bench.leaderboards.finding import check_comparable, find_entries, open_test
@@ -153,7 +153,7 @@ def compare_runs(
     task, test, folder = open_test(a, task_name or a.tags["task"], data)
     units = task.units(test, a.lock["scored.rows"])
     if subset not in units:
-        raise BenchError(f"--subset {subset}: there are: {', '.join(units)}.")
+        raise BenchError(f"{argument('subset')} {subset}: there are: {', '.join(units)}.")
     links = [link_equal(test.sequences.hashes()), task.links(test, folder)]
     design = make_design(test.target, units, links)
     predictions = [read_predictions(entry).astype(np.float64) for entry in (a, b)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.config import override
 from bench.data.dataset import TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry, read_entries
 from bench.leaderboards.selection import WORDS
 from bench.registry import get_task
@@ -83,7 +83,7 @@ def open_test(entry: Entry, task_name: str, data: Path | None) -> tuple[Task, Te
         if entry.lock[name] != value:
             raise BenchError(
                 f"{entry.id} was scored by {WORDS[name]} than here ({name}: {entry.lock[name]}, "
-                f"here {value} of {folder}). --data names another folder."
+                f"here {value} of {folder}). {argument('data')} names another folder."
             )
     return task, test, folder
 

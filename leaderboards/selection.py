@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry
 
 _NOT_A_MODEL = ("seed", "plan.", "recipe.name")  # settings that do not make another model
@@ -118,7 +118,9 @@ def _fingerprint(entries: Sequence[Entry], lock: Mapping[str, str], wanted: str 
         fitting = [name for name in found if name.startswith(wanted)]
         if len(fitting) != 1:
             known = ", ".join(sorted(found)) or "none"
-            raise BenchError(f"--fingerprint {wanted}: {len(fitting)} fit. There are: {known}.")
+            raise BenchError(
+                f"{argument('fingerprint')} {wanted}: {len(fitting)} fit. There are: {known}."
+            )
         return fitting[0]
     return found.most_common(1)[0][0] if found else ""
 

@@ -90,7 +90,7 @@ class Proformer(Model):
         ),
         differences=(
             "Dropout acts in training. The notebook's training step passes no training flag, so by "
-            "Keras' rules its dropout layers never acted: --set model.dropout=0 gives that.",
+            "Keras' rules its dropout layers never acted: model.dropout=0 gives that.",
             "Validation and test sequences longer than 100 nt are cropped evenly; the notebook "
             "left them out, which would change the rows that are scored.",
             "Adam's epsilon is added after bias correction (PyTorch), not before (Keras).",

@@ -21,7 +21,7 @@ from bench.config import as_dict, setting
 from bench.console import Screen
 from bench.data.dataset import Dataset, TestSet
 from bench.data.neighbours import nearest
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.genomics import MANIFEST, MARK, WINDOWS, BuildOptions, build, read_windows, take_split
 from bench.genomics.intervals import link_overlapping, merged, overlapping
 from bench.genomics.simulate_genome import SIMULATED, simulate_genome
@@ -118,8 +118,9 @@ class Gm12878Atac(Task):
                 built = _manifest(folder)["options"]["split"]
                 if built != split:
                     raise BenchError(
-                        f"{folder} was built with --split {built}. "
-                        f"Try --set task.split={built}, or build it again."
+                        f"{folder} was built with {argument('split', built)}. "
+                        f"Try {argument('task.split', built)}, or build it again.",
+                        field="task.split",
                     )
                 return folder
         paths = {"signal": SIGNAL, "peaks": PEAKS, "genome": GENOME}

@@ -206,7 +206,7 @@ def test_assignments_are_sorted_by_section() -> None:
 def test_an_assignment_has_a_section_a_field_and_a_value(text: str) -> None:
     with pytest.raises(BenchError) as raised:
         split_assignments([text])
-    assert str(raised.value) == f"--set takes section.field=value, got '{text}'."
+    assert str(raised.value) == f"settings takes section.field=value, got '{text}'."
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_there_are_three_sections(text: str, expected: str) -> None:
     with pytest.raises(BenchError) as raised:
         split_assignments([text])
     sections = "Sections are model, task and recipe."
-    assert str(raised.value) == f"--set {text}: {expected}{sections}"
+    assert str(raised.value) == f"settings {text}: {expected}{sections}"
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,7 @@ def test_fewer_rows_than_a_batch_are_refused(rows: int, batch_size: int, instead
     with pytest.raises(BenchError) as raised:
         plan(rows=rows, batch_size=batch_size)
     assert str(raised.value) == (
-        f"{rows} training rows make no batch of {batch_size}. "
-        f"Try --set recipe.batch_size={instead}."
+        f"{rows} training rows make no batch of {batch_size}. Try recipe.batch_size={instead}."
     )
     assert plan(rows=rows, batch_size=instead).steps_per_epoch >= 1
 

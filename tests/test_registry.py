@@ -178,7 +178,7 @@ def test_a_second_name_for_the_class_is_no_second_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["x = 1\n", "", "from bench.models.kmer_ridge import KmerRidge\n"])
 def test_a_file_without_a_plugin_is_refused(tmp_path: Path, text: str) -> None:
     assert refusal(tmp_path / "my_file.py", text) == (
-        "--plugin FILE: no class in it has a card and derives from bench.model.Model or "
+        "plugin FILE: no class in it has a card and derives from bench.model.Model or "
         "bench.task.Task."
     )
 
@@ -199,20 +199,20 @@ def test_a_file_with_two_models_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_fails_says_how_and_where(tmp_path: Path, text: str, expected: str) -> None:
-    assert refusal(tmp_path / "my_broken.py", text).startswith(f"--plugin FILE: {expected}")
+    assert refusal(tmp_path / "my_broken.py", text).startswith(f"plugin FILE: {expected}")
     assert "my_broken" not in sys.modules
 
 
 @pytest.mark.parametrize("name", ["absent.py", "folder.py"])
 def test_a_plugin_file_has_to_be_there(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.py").mkdir()
-    assert refusal(tmp_path / name) == "--plugin FILE: no such file."
+    assert refusal(tmp_path / name) == "plugin FILE: no such file."
 
 
 @pytest.mark.parametrize("name", ["numpy.py", "json.py", "bench.py", "my_model.txt", "my_model"])
 def test_a_plugin_file_is_called_like_no_installed_module(tmp_path: Path, name: str) -> None:
     before = sys.modules.get(Path(name).stem)
-    expected = "--plugin FILE: name the file NAME.py, like no installed module."
+    expected = "plugin FILE: name the file NAME.py, like no installed module."
     assert refusal(tmp_path / name, MODEL) == expected
     assert sys.modules.get(Path(name).stem) is before
 
@@ -222,7 +222,7 @@ def test_a_file_name_that_is_no_module_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # as in the `bench` script
-    assert refusal(tmp_path / name, MODEL).startswith("--plugin FILE: name the file")
+    assert refusal(tmp_path / name, MODEL).startswith("plugin FILE: name the file")
 
 
 @pytest.mark.parametrize(

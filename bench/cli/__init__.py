@@ -10,7 +10,7 @@ import click
 
 import bench
 from bench.cli import data, leaderboard, reports, search, speed, training
-from bench.cli.common import Commands
+from bench.cli.common import Commands, with_options
 from bench.errors import BenchError
 
 
@@ -55,7 +55,7 @@ def _run() -> NoReturn:
         status = cli.main(prog_name="bench", standalone_mode=False)
     except BenchError as error:
         if not _in_rank(error):
-            click.echo(f"bench: {' '.join(str(error).split())}", err=True)
+            click.echo(f"bench: {with_options(error)}", err=True)
         sys.exit(error.exit_status)
     except click.ClickException as error:
         message = error.format_message()
@@ -85,5 +85,5 @@ def _in_rank(error: Exception) -> bool:
         return False
     from bench.training.launch import record
 
-    record(error)
+    record(error, with_options(error) if isinstance(error, BenchError) else str(error))
     return True

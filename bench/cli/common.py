@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bench.errors import BenchError
+
 F = TypeVar("F", bound=Callable[..., Any])
 Folder = click.Path(path_type=Path)
 
@@ -47,6 +49,25 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 home_option = click.option(
     "--home", type=Folder, help="Folder of all runs.  [BENCH_HOME, else ./runs]"
 )
+
+
+_OPTIONS = {"settings": "--set", "source": "--from", "runs": "RUN"}
+
+
+def with_options(error: BenchError) -> str:
+    """Return an error's text with arguments as this command line spells them.
+
+    ``batch_per_device=8`` is ``--batch-per-device 8`` here, and ``model.dim=64`` is
+    ``--set model.dim=64``.
+    """
+    return error.render(_option)
+
+
+def _option(name: str, value: str | None) -> str:
+    if "." in name:
+        return f"--set {name}" if value is None else f"--set {name}={value}"
+    option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
+    return option if value in (None, "True") else f"{option} {value}"
 
 
 def print_json(value: Any) -> None:

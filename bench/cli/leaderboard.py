@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.cli.common import Folder, as_json, home_option, plugins, print_json
+from bench.cli.common import Folder, as_json, home_option, plugins, print_json, with_options
 from bench.errors import BenchError
 
 
@@ -156,5 +156,5 @@ def import_(*, file: Path, task_name: str | None, data: Path | None, home: Path 
         try:
             uploader.sync(run.path, directory)
         except BenchError as error:
-            told = f"{told}. {error} `bench sync` sends it later."
+            told = f"{told}. {with_options(error)} `bench sync` sends it later."
         click.echo(told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from bench.cli.common import with_options
 from bench.cli.tables import print_table
 from bench.config import as_dict, describe
 from bench.errors import BenchError
@@ -25,7 +26,9 @@ def all_models() -> Rows:
         try:
             model_class = MODELS.get(name)
         except BenchError as error:
-            rows.append({"model": name, "from": place.origin, "summary": f"BROKEN: {error}"})
+            rows.append(
+                {"model": name, "from": place.origin, "summary": f"BROKEN: {with_options(error)}"}
+            )
             continue
         config = model_class.Config()
         layout = model_class.layout(config)
@@ -50,7 +53,9 @@ def all_tasks() -> Rows:
         try:
             card = TASKS.get(name).card
         except BenchError as error:
-            rows.append({"task": name, "from": place.origin, "summary": f"BROKEN: {error}"})
+            rows.append(
+                {"task": name, "from": place.origin, "summary": f"BROKEN: {with_options(error)}"}
+            )
             continue
         rows.append(
             {

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 Record = tuple[bytes, bytes]
 """Name and sequence."""
@@ -30,7 +30,7 @@ def open_sequences(name: str) -> Iterator[Iterable[bytes]]:
         BenchError: There is no such file.
     """
     if name != "-" and not Path(name).is_file():
-        raise BenchError(f"--sequences {name}: no such file.")
+        raise BenchError(f"{argument('sequences')} {name}: no such file.")
     with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as raw:
         file: Any = raw  # both are buffered readers, which can look ahead
         yield gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
@@ -88,7 +88,7 @@ def open_whole(out: Path | None) -> Iterator[IO[bytes]]:
         return
     target = out.resolve()
     if target.is_dir():
-        raise BenchError(f"--out {out}: is a folder. Name a file in it.")
+        raise BenchError(f"{argument('out')} {out}: is a folder. Name a file in it.")
     if target.exists() and not target.is_file():
         with target.open("wb") as file:
             yield file

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.data.dataset import SPLITS
 from bench.data.sequences import decode
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.genomics.bigwig import Floats, Signal, center_means, open_signal
 from bench.genomics.build_options import BuildOptions
 from bench.genomics.checks import check_assembly, read_places, take_usable
@@ -100,8 +100,9 @@ def _fill(options: BuildOptions, genome: Genome, signal: Signal, drawn: Drawn) -
     for name in SPLITS:
         if not (table["split"] == name).any():
             raise BenchError(
-                f"no window is left in the {name} split of {options.peaks}. More --windows or "
-                "peaks may do; --split paper takes them at random."
+                f"no window is left in the {name} split of {options.peaks}. "
+                f"More {argument('windows')} or peaks may do; {argument('split', 'paper')} takes "
+                "them at random."
             )
     return table
 
@@ -110,8 +111,8 @@ def _transform(options: BuildOptions, values: Floats) -> Floats:
     if options.transform == "log1p":
         if np.nanmin(values, initial=0) < 0:
             raise BenchError(
-                f"{options.signal} is below 0 somewhere ({np.nanmin(values):g}), which --transform "
-                "log1p cannot take. Use asinh or none."
+                f"{options.signal} is below 0 somewhere ({np.nanmin(values):g}), which "
+                f"{argument('transform', 'log1p')} cannot take. Use asinh or none."
             )
         return np.log1p(values)
     return np.arcsinh(values) if options.transform == "asinh" else values

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.config import setting
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,20 +37,25 @@ class BuildOptions:
         """Check what a bound of a single field cannot say."""
         if not 1 <= self.center <= self.width:
             raise BenchError(
-                f"--center is between 1 and the width, {self.width}; got {self.center}."
+                f"{argument('center')} is between 1 and the width, {self.width}; got {self.center}."
             )
         if (self.width - self.center) % 2:
             raise BenchError(
-                f"--center {self.center} has no middle place in --width {self.width}: "
-                f"both even or both odd. Try --center {self.center + 1}."
+                f"{argument('center')} {self.center} has no middle place in {argument('width')} "
+                f"{self.width}: both even or both odd.",
+                hint={"center": self.center + 1},
             )
         if self.width > 2 * self.flank:
             raise BenchError(
-                f"--width {self.width} does not fit into --flank {self.flank} on both sides. "
-                f"Try --flank {self.width}."
+                f"{argument('width')} {self.width} does not fit into {argument('flank')} "
+                f"{self.flank} on both sides.",
+                hint={"flank": self.width},
             )
         if self.windows < 1 or self.seed < 0 or not 0 <= self.background <= 0.9:
-            raise BenchError("--windows is above 0, --seed at least 0, --background 0 to 0.9.")
+            raise BenchError(
+                f"{argument('windows')} is above 0, {argument('seed')} at least 0, "
+                f"{argument('background')} 0 to 0.9."
+            )
 
     @property
     def gap(self) -> int:

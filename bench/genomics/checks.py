@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.genomics.bigwig import Signal
 from bench.genomics.build_options import BuildOptions
 from bench.genomics.fasta import Genome
@@ -30,7 +30,7 @@ def read_places(options: BuildOptions, path: Path, what: str, signal: Signal) ->
             change = "add-chr" if others[chrom].startswith("chr") else "drop-chr"
             raise BenchError(
                 f"{path}, row {row}: chromosome '{chrom}' is called '{others[chrom]}' in "
-                f"{signal.path}. Add --chromosomes {change}."
+                f"{signal.path}. Add {argument('chromosomes', change)}."
             )
     size = pl.col("chrom").replace_strict(sizes, default=None, return_dtype=pl.Int64)
     beyond = table.with_columns(size=size).filter(pl.col("end") > pl.col("size"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from bench.atomic import beside
-from bench.errors import BenchError, first_line
+from bench.errors import BenchError, argument, first_line
 
 WINDOWS, MANIFEST, MARK = "windows.parquet", "manifest.json", "simulated.json"
 _GZIP = b"\x1f\x8b"
@@ -53,7 +53,7 @@ def identify(path: Path) -> dict[str, Any]:
 def new_folder(out: Path) -> Iterator[Path]:
     """Give a folder to write to, which becomes ``out`` if nothing goes wrong."""
     if out.exists():
-        raise BenchError(f"{out} exists. Name a new folder by --out.")
+        raise BenchError(f"{out} exists. Name a new folder by {argument('out')}.")
     with beside(out) as fresh:
         try:
             yield fresh

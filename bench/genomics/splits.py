@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.data.dataset import SPLITS
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.genomics.build_options import BuildOptions
 from bench.genomics.coordinates import Line
 from bench.genomics.intervals import Integers
@@ -79,7 +79,7 @@ def _block_roles(options: BuildOptions, peaks: int, lacking: Sequence[int]) -> I
     if blocks < 5:
         raise BenchError(
             f"{options.peaks}: {peaks} peaks are too few for blocks of the splits; five will do. "
-            "--split paper takes fewer."
+            f"{argument('split', 'paper')} takes fewer."
         )
     block = np.arange(peaks) * blocks // peaks
     roles = np.full(peaks, _TRAIN)

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 MANIFEST, METRICS, PREDICTIONS, WEIGHTS = (
     "manifest.json",
@@ -65,7 +65,7 @@ class RunFolder:
         except OSError as error:
             raise BenchError(
                 f"cannot write runs to {directory}: {error.strerror}. "
-                "Name another folder by --home or BENCH_HOME."
+                f"Name another folder by {argument('home')} or BENCH_HOME."
             ) from None
         created = now.isoformat(timespec="seconds")
         run = cls(path, {"schema": 1, "id": name, "status": "running", "created": created})
@@ -91,7 +91,8 @@ class RunFolder:
             lock.acquire(timeout=0)
         except Timeout:
             raise BenchError(
-                f"the same run is going on in {self.path}. Wait for it, or give another --seed."
+                f"the same run is going on in {self.path}. Wait for it, or give another "
+                f"{argument('seed')}."
             ) from None
         try:
             yield
@@ -157,13 +158,13 @@ def find_runs(directory: Path) -> list[Path]:
     return sorted(found, key=lambda path: (read_manifest(path)["created"], path.name))
 
 
-def find_run(reference: str, directory: Path, option: str = "--run") -> Path:
+def find_run(reference: str, directory: Path, option: str = "run") -> Path:
     """Find one run folder by its path, or by its name or the beginning of it.
 
     Args:
         reference: What the user typed.
         directory: Of all runs.
-        option: What it was typed for.
+        option: Argument that it was given for.
 
     Raises:
         BenchError: No run, or several, are called so.
@@ -177,7 +178,8 @@ def find_run(reference: str, directory: Path, option: str = "--run") -> Path:
     ]
     if len(found) != 1:
         known = f"{len(found)} runs in {directory} are called so" if found else "no such run"
-        raise BenchError(f"{option} {reference}: {known}. `bench runs` lists them.")
+        named = argument(option.removeprefix("--"))  # the command line's --resume comes with dashes
+        raise BenchError(f"{named} {reference}: {known}. `bench runs` lists them.")
     return directory / found[0]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.cards import TaskCard
 from bench.data.dataset import TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.results import run_folder
 from bench.results.environment import describe_environment
 from bench.scoring.prediction_files import Predictions
@@ -43,7 +43,7 @@ def record(
         BenchError: The name is none, or the folder cannot be written.
     """
     if not name.isprintable() or not name.strip() or len(name) > _LONGEST:
-        raise BenchError(f"--name takes 1 to {_LONGEST} printable letters.")
+        raise BenchError(f"{argument('name')} takes 1 to {_LONGEST} printable letters.")
     run = run_folder.RunFolder.create(run_folder.home(home), f"{name}-{test.name}-external")
     np.save(run.path / run_folder.PREDICTIONS, predictions)
     described: dict[str, Any] = {

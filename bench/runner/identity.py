@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.model import Model
 from bench.results import run_folder
 from bench.version import __version__
@@ -87,12 +87,14 @@ def check_same(path: Path, wanted: dict[str, str]) -> Earlier:
     """
     manifest = run_folder.read_manifest(path)
     if manifest["status"] == "finished":
-        raise BenchError(f"--resume {path.name}: it is finished. `bench runs` shows its figures.")
+        raise BenchError(
+            f"{argument('resume')} {path.name}: it is finished. `bench runs` shows its figures."
+        )
     known = manifest.get("identity", {})
     changed = [name for name in wanted if wanted[name] != known.get(name)]
     if changed:
         raise BenchError(
-            f"--resume {path.name}: {' and '.join(changed)} differ from when it began. "
-            "Leave out --resume to start anew."
+            f"{argument('resume')} {path.name}: {' and '.join(changed)} differ from when it began. "
+            f"Leave out {argument('resume')} to start anew."
         )
     return Earlier(path, finished=False)

@@ -23,7 +23,7 @@ from bench.config import override
 from bench.console import Screen
 from bench.data.sequence_stream import chunks, open_sequences, open_whole, records
 from bench.data.sequences import LETTERS, encode_lines
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.model import Model
 from bench.registry import MODELS
 from bench.results import run_folder
@@ -143,7 +143,9 @@ def predict_file(
                 if told <= _TOLD:
                     screen.warn(f"row {row:,}: {reason}")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BenchError(f"--sequences {sequences}: cut short or damaged: {error}") from None
+        raise BenchError(
+            f"{argument('sequences')} {sequences}: cut short or damaged: {error}"
+        ) from None
     if told > _TOLD:
         screen.warn(f"{told - _TOLD:,} more rows got no value")
 

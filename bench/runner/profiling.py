@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiled
 
 from bench.console import Screen
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.runner.request import Request, prepare
 from bench.runner.setup import Job
 from bench.training.device import choose_device, out_of_memory, peak_memory
@@ -90,9 +90,11 @@ def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]
         BenchError: As for :func:`plan`, or the file cannot be written.
     """
     if out.exists():
-        raise BenchError(f"--out {out} exists. Name a new file.")
+        raise BenchError(f"{argument('out')} {out} exists. Name a new file.")
     if not os.access(out.absolute().parent, os.W_OK):
-        raise BenchError(f"--out {out} cannot be written. Name a file in a folder of yours.")
+        raise BenchError(
+            f"{argument('out')} {out} cannot be written. Name a file in a folder of yours."
+        )
     with _ready(request, screen) as (job, update):
         cuda = job.feed.device.type == "cuda"
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]

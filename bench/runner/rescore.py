@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.config import override
 from bench.data.dataset import TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.registry import get_task
 from bench.results import run_folder
 from bench.runner import external
@@ -79,7 +79,7 @@ def score_run(
     if test.fingerprint != scored_on:
         raise BenchError(
             f"{run} was scored on other test rows than these. Name the folder that has them by "
-            "--data."
+            f"{argument('data')}."
         )
     return _score(task_name, task, test, read_predictions(stored, test), rows, snvs)
 

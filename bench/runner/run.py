@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_model
 
 from bench.console import Screen
-from bench.errors import PrunedError
+from bench.errors import DivergedError, PrunedError, StoppedError
 from bench.registry import MODELS, TASKS
 from bench.results import run_folder
 from bench.runner import identity
@@ -24,8 +24,6 @@ from bench.tracking.uploader import Follower
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import choose_device, out_of_memory
 from bench.training.distributed import from_environment, joined
-from bench.training.loop import DivergedError
-from bench.training.signals import StoppedError
 
 
 def execute(
@@ -96,8 +94,8 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> di
                 report.recall(history)
                 _record(job, run, report, state, checkpoints)
         except StoppedError as error:
-            message = f"{error} It goes on by: {_again(job, run, tracked=tracked)}"
-            raise StoppedError(error.number, message) from None
+            again = _again(job, run, tracked=tracked)
+            raise error.wrapped(after=f" It goes on by: {again}") from None
         finally:
             if follower is not None:
                 screen.warn(follower.close())
@@ -140,7 +138,7 @@ def _record(
         status = "pruned" if isinstance(error, PrunedError) else "failed"
         run.finish(status, error=str(error) or type(error).__name__)
         if isinstance(error, DivergedError):
-            raise DivergedError(f"{error} Recorded as failed in {run.path}.") from None
+            raise error.wrapped(after=f" Recorded as failed in {run.path}.") from None
         raise
 
 

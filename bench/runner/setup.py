@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.config import as_dict
 from bench.console import Screen
 from bench.data.dataset import Dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
 from bench.registry import MODELS
 from bench.results.environment import describe_environment
@@ -80,7 +80,9 @@ class Job:
             plan = Plan.of(prepared.recipe, feed.counts["train"], prepared.max_steps)
             rows = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
         elif ranks.size > 1:
-            raise BenchError(f"{request.model} is fitted in one go. Leave out --devices.")
+            raise BenchError(
+                f"{request.model} is fitted in one go. Leave out {argument('devices')}."
+            )
         return cls(request, prepared, ranks, folder, dataset, feed, model, plan, rows)
 
     def fit(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.metrics import pearson, spearman
 from bench.task import Task
 
@@ -120,7 +120,7 @@ def score(
     if rows not in available:
         lacking = task.lacking(test, rows) if rows in task.row_sets else None
         reason = f"{lacking} is missing; " if lacking else ""
-        raise BenchError(f"--rows {rows!r}: {reason}there are: {', '.join(available)}.")
+        raise BenchError(f"{argument('rows')} {rows!r}: {reason}there are: {', '.join(available)}.")
     units, truth, guess = task.units(test, rows), test.target, predictions.astype(np.float64)
     subsets = {
         name: _correlate(guess, truth, units[name]) if name in units else None

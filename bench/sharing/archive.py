@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bench.errors import BenchError, first_line
+from bench.errors import BenchError, argument, first_line
 from bench.results import run_folder
 from bench.sharing.verify import read_claimed
 
@@ -59,9 +59,9 @@ def export_runs(references: Iterable[str], out: Path, home: Path) -> list[str]:
         BenchError: A run cannot be found, or has no predictions; or the file exists.
     """
     if out.exists():
-        raise BenchError(f"--out {out} exists. Name a new file.")
+        raise BenchError(f"{argument('out')} {out} exists. Name a new file.")
     runs = {
-        path.resolve(): None for path in (run_folder.find_run(r, home, "RUN") for r in references)
+        path.resolve(): None for path in (run_folder.find_run(r, home, "runs") for r in references)
     }
     manifests = {path: _exported(path) for path in runs}
     try:
@@ -72,7 +72,7 @@ def export_runs(references: Iterable[str], out: Path, home: Path) -> list[str]:
                     _pack(file, path, manifest)
             packed.replace(out)
     except OSError as error:
-        raise BenchError(f"--out {out}: {error.strerror}.") from None
+        raise BenchError(f"{argument('out')} {out}: {error.strerror}.") from None
     return [manifest["id"] for manifest in manifests.values()]
 
 

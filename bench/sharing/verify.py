@@ -14,7 +14,7 @@ from typing import Any
 from bench.config import override
 from bench.data.dataset import TestSet
 from bench.data.vectors import read_vector
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.registry import get_task
 from bench.results import run_folder
 from bench.scoring import scorer
@@ -69,7 +69,7 @@ def read_claimed(
         if run_folder.METRICS in given:
             files[run_folder.METRICS] = _curves(given[run_folder.METRICS])
     except BenchError as error:
-        raise BenchError(f"{run}: {error} Nothing was imported.") from None
+        raise error.wrapped(f"{run}: ", " Nothing was imported.") from None
     curves = {k: v for k, v in manifest["metrics"].items() if k.startswith("validation/")}
     manifest["model"]["origin"] = "imported"
     manifest["data"]["test_folder"] = str(place.absolute())
@@ -84,14 +84,16 @@ def _opened(
     recorded, scored = manifest["task"]["name"], manifest["scored"]
     if recorded.endswith(SUFFIXES):  # a path of another machine is not to be opened here
         if task_name is None:
-            raise BenchError(f"its task is a table, {recorded}. Say where it is here by --task.")
+            raise BenchError(
+                f"its task is a table, {recorded}. Say where it is here by {argument('task')}."
+            )
         recorded = manifest["task"]["name"] = str(Path(task_name).absolute())
     options = json.dumps(manifest["data"]["options"], sort_keys=True)
     task, test, place = _open(recorded, options, folder)
     if test.name != manifest["data"]["name"]:
         raise BenchError(
             f"its test rows are {manifest['data']['name']}'s; those in {place} are {test.name}'s. "
-            "Name a folder by --data."
+            f"Name a folder by {argument('data')}."
         )
     here = {
         "task version": (manifest["task"]["version"], task.card.version),

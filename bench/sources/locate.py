@@ -12,7 +12,7 @@ from bench.atomic import beside
 from bench.config import as_dict
 from bench.console import Screen
 from bench.data.dataset import Dataset, TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.sources import download
 from bench.task import Task
 
@@ -34,7 +34,7 @@ def find(task: type[Task], task_name: str, given: Path | None) -> Path:
     """
     if given is not None:
         if not given.is_dir():
-            raise BenchError(f"--data {given}: no such folder.")
+            raise BenchError(f"{argument('data')} {given}: no such folder.")
         return given
     if task.home is not None:
         return task.home
@@ -46,8 +46,10 @@ def find(task: type[Task], task_name: str, given: Path | None) -> Path:
             return folder
     raise BenchError(
         f"no data for task '{task_name}' in {' or '.join(map(str, candidates))}. "
-        f"`bench data get {task_name}` fetches it (so does --download), --data names a folder that "
-        "has it, --simulate makes a simulated assay."
+        f"`bench data get {task_name}` fetches it (so does {argument('download', True)}), "
+        f"{argument('data')} names a folder that has it, {argument('simulate', True)} makes a "
+        "simulated assay.",
+        field="data",
     )
 
 
@@ -68,7 +70,9 @@ def fetch(
         BenchError: The task has no published files, or they cannot be had.
     """
     if not task.files:
-        raise BenchError(f"task '{task_name}' names no files to fetch. Give a folder by --data.")
+        raise BenchError(
+            f"task '{task_name}' names no files to fetch. Give a folder by {argument('data')}."
+        )
     folder = cache_home() / task_name
     download.fetch_all(task.files, folder, screen, mirror=mirror, source=source)
     return folder
@@ -136,17 +140,23 @@ def load(task: Task, task_name: str, directory: Path, test_directory: Path | Non
     """
     if not Dataset.is_saved(directory):
         if task.home not in (None, directory):
-            raise BenchError(f"--data {directory}: {task_name} is its own data. Leave out --data.")
+            raise BenchError(
+                f"{argument('data')} {directory}: {task_name} is its own data. "
+                f"Leave out {argument('data')}."
+            )
         return task.read(directory, test_directory or directory)
     if test_directory is not None:
-        raise BenchError(f"--test-data: {directory} is encoded and holds its test rows already.")
+        raise BenchError(
+            f"{argument('test_data')}: {directory} is encoded and holds its test rows already."
+        )
     dataset = _open_saved(task, task_name, directory)
     wanted = as_dict(task.options)
     for name, value in wanted.items():
         if dataset.options.get(name) != value:
+            before = dataset.options.get(name)
             raise BenchError(
-                f"{directory} was encoded with task.{name}={dataset.options.get(name)}, "
-                f"not {value}. Encode it again, or --set task.{name}={dataset.options.get(name)}."
+                f"{directory} was encoded with task.{name}={before}, not {value}. "
+                f"Encode it again, or {argument(f'task.{name}', str(before))}."
             )
     return dataset
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench.cards import Source, TaskCard
 from bench.config import as_dict, setting
 from bench.data.dataset import SPLITS, Dataset, Split, TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.registry import TASKS
 from bench.sources.user_table_file import Rows, TableFile, describe_table, read_table
 from bench.task import Task
@@ -103,7 +103,7 @@ def table_task(path: Path) -> type[TableTask]:
         BenchError: The file is missing or says something unknown.
     """
     if not path.is_file():
-        raise BenchError(f"--task {path}: no such file.")
+        raise BenchError(f"{argument('task')} {path}: no such file.")
     found = describe_table(path) if path.suffix == ".toml" else TableFile(table=path)
     name = _name(found)
     if not name or name.removesuffix("-simulated") in TASKS.places():

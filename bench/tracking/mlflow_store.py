@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -88,4 +88,6 @@ def serve(home: Path, *, port: int) -> None:
     print(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C ends them)", file=sys.stderr)
     status = subprocess.run(command, check=False).returncode
     if status > 0:
-        raise BenchError(f"MLflow ended with status {status}. Is port {port} taken? Try --port.")
+        raise BenchError(
+            f"MLflow ended with status {status}. Is port {port} taken? Try {argument('port')}."
+        )

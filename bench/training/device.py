@@ -11,11 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
-from bench.errors import BenchError
-
-
-class OutOfMemoryError(BenchError):
-    """The device has too little memory for so many rows at once."""
+from bench.errors import BenchError, OutOfMemoryError, argument
 
 
 @contextmanager
@@ -38,9 +34,10 @@ def out_of_memory(rows: int | None, device: torch.device) -> Iterator[None]:
             raise
         advice = "Take a smaller model."
         if rows is not None and rows > 1:
-            advice = f"Try --batch-per-device {rows // 2}: the same batch in smaller slices."
+            smaller = argument("batch_per_device", rows // 2)
+            advice = f"Try {smaller}: the same batch in smaller slices."
         raise OutOfMemoryError(
-            f"{device} is out of memory with {rows or 'all'} sequences at once. {advice}"
+            f"{device} is out of memory with {rows or 'all'} sequences at once.", hint=advice
         ) from None
 
 
@@ -64,7 +61,9 @@ def choose_device(name: str, local: int | None = None) -> torch.device:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).splitlines()[0]
-        raise BenchError(f"--device {name}: {first} Try auto, cpu, cuda or cuda:1.") from None
+        raise BenchError(
+            f"{argument('device')} {name}: {first} Try auto, cpu, cuda or cuda:1."
+        ) from None
     return device
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from bench.errors import BenchError
+from bench.errors import BenchError, RankError, argument
 from bench.training.distributed import from_environment
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
-
-
-class RankError(BenchError):
-    """A rank failed, and with it the run."""
-
-    def __init__(self, message: str, exit_status: int) -> None:
-        super().__init__(message)
-        self.exit_status = exit_status
 
 
 def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
@@ -32,7 +26,7 @@ def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
 
     Args:
         devices: How many.
-        device: What is asked for by --device.
+        device: Name of the device, as for :func:`bench.training.device.choose_device`.
         arguments: Of the command line.
 
     Returns:
@@ -45,7 +39,9 @@ def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
     """
     ranks = from_environment()
     if ranks.size > 1 and devices not in (1, ranks.size):
-        raise BenchError(f"--devices {devices}: {ranks.size} ranks run already. Leave it out.")
+        raise BenchError(
+            f"{argument('devices')} {devices}: {ranks.size} ranks run already. Leave it out."
+        )
     if devices == 1 or ranks.size > 1:
         return False
     _check(devices, device)
@@ -75,11 +71,23 @@ def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
     return True
 
 
-def record(error: BaseException) -> None:
-    """Leave a rank's error where its launcher finds it."""
+def record(error: BaseException, text: str) -> None:
+    """Leave a rank's error where its launcher finds it.
+
+    Args:
+        error: Exception that ends this process.
+        text: Text of a :class:`BenchError` as torchrun is to print it.
+    """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
     get_error_handler().record_exception(error)
+    if isinstance(error, BenchError):
+        file = Path(os.environ["TORCHELASTIC_ERROR_FILE"])
+        recorded = json.loads(file.read_text())
+        parts = {"text": error.text, "field": error.field, "hint": error.hint}
+        recorded["message"]["message"] = f"{type(error).__name__}: {text}"
+        recorded["message"]["extraInfo"]["error"] = parts
+        file.write_text(json.dumps(recorded, default=str))
 
 
 def _check(devices: int, device: str) -> None:
@@ -87,9 +95,12 @@ def _check(devices: int, device: str) -> None:
     count = torch.cuda.device_count() if cuda else os.cpu_count() or 1
     if devices > count:
         what = "CUDA devices" if cuda else "cores"
-        raise BenchError(f"--devices {devices}: this machine has {count} {what}.")
+        raise BenchError(f"{argument('devices')} {devices}: this machine has {count} {what}.")
     if ":" in device:
-        raise BenchError(f"--device {device} is one device. Leave out its number, or --devices.")
+        raise BenchError(
+            f"{argument('device')} {device} is one device. "
+            f"Leave out its number, or {argument('devices')}."
+        )
 
 
 def _first_failure(failures: Mapping[int, ProcessFailure]) -> BaseException:
@@ -109,7 +120,10 @@ def _first_failure(failures: Mapping[int, ProcessFailure]) -> BaseException:
     kind, _, text = message.partition(": ")
     if failure.exitcode == 1:  # no mistake of the user's: show where
         return RuntimeError(f"rank {rank}: {message}\n{details}")
-    return RankError(text or kind, failure.exitcode)
+    parts = failure.message["extraInfo"].get("error", {"text": text or kind})
+    error = RankError(parts["text"], failure.exitcode)
+    error.field, error.hint = parts.get("field"), parts.get("hint")
+    return error
 
 
 def _remoteness(failure: ProcessFailure) -> tuple[bool, bool, int]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, Split
 from bench.data.sequences import Layout, Sequences, lay_out
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.training.batches import Batches
 from bench.training.device import room_for_rows
 
@@ -114,7 +114,7 @@ class Feed:
         if dropped and not rows:
             raise BenchError(
                 f"all {dropped:,} training rows are longer than the {view.longest} letters that "
-                "the model takes. Cut them, or raise --set model.length."
+                f"the model takes. Cut them, or raise {argument('model.length')}."
             )
         target = self._train.target
         if not rows or np.ptp(target) == 0:

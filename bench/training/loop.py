@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import DivergedError
 from bench.metrics import mean_squared_error, pearson, spearman
 from bench.model import Model
 from bench.recipe import Recipe
@@ -56,10 +56,6 @@ class Trained:
     validation_seconds: float
     sequences_per_second: float
     losses: NDArray[np.float32] | None
-
-
-class DivergedError(BenchError):
-    """The loss is no longer a number: the run failed and has no score."""
 
 
 def train(
@@ -153,7 +149,7 @@ def _check(look: Look, warm: bool, exploded: float, step: int, recipe: Recipe) -
 
 
 def _diverged(what: str, recipe: Recipe) -> DivergedError:
-    return DivergedError(f"{what}. Try --set recipe.lr={recipe.lr / 3:.1g}.")
+    return DivergedError(f"{what}.", hint={"recipe.lr": float(f"{recipe.lr / 3:.1g}")})
 
 
 def validate(model: Model, validation: Batches, ranks: Ranks = ALONE) -> dict[str, float]:

@@ -46,9 +46,9 @@ class Slices:
         if batch % count or count % ranks.size or (per_device and batch // count != per_device):
             what = f"{ranks.size} devices" if ranks.size > 1 else "slices"
             each = f" of {per_device} rows each" if per_device else ""
-            fitting = _divisors_near(batch, ranks.size, per_device)
             raise BenchError(
-                f"a batch of {batch} rows cannot be cut evenly into {what}{each}. Try {fitting}."
+                f"a batch of {batch} rows cannot be cut evenly into {what}{each}.",
+                hint=_divisors_near(batch, ranks.size, per_device),
             )
         mine = count // ranks.size
         return cls(batch, count, range(ranks.rank * mine, (ranks.rank + 1) * mine))
@@ -65,9 +65,9 @@ class Slices:
                 torch.cuda.manual_seed(noise)
 
 
-def _divisors_near(batch: int, size: int, per_device: int | None) -> str:
+def _divisors_near(batch: int, size: int, per_device: int | None) -> dict[str, int]:
     """Name what would fit: the nearest size of a slice, or of a batch."""
     fitting = [rows for rows in range(1, batch + 1) if batch % (rows * size) == 0]
     if per_device is None or not fitting:
-        return f"--set recipe.batch_size={max(batch // size, 1) * size}"
-    return f"--batch-per-device {max((r for r in fitting if r <= per_device), default=fitting[0])}"
+        return {"recipe.batch_size": max(batch // size, 1) * size}
+    return {"batch_per_device": max((r for r in fitting if r <= per_device), default=fitting[0])}

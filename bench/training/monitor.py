@@ -10,9 +10,10 @@ import math
 import time
 from dataclasses import dataclass, field
 
+from bench.errors import StoppedError
 from bench.training.checkpoints import Checkpoints
 from bench.training.distributed import Ranks
-from bench.training.signals import Stop, StoppedError
+from bench.training.signals import Stop
 from bench.training.state import Course
 
 _SECONDS = 1.0  # between two looks

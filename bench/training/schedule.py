@@ -37,8 +37,8 @@ class Plan:
             raise BenchError("there are no training rows.")
         if rows < recipe.batch_size:
             raise BenchError(
-                f"{rows} training rows make no batch of {recipe.batch_size}. "
-                f"Try --set recipe.batch_size={2 ** int(math.log2(rows))}."
+                f"{rows} training rows make no batch of {recipe.batch_size}.",
+                hint={"recipe.batch_size": 2 ** int(math.log2(rows))},
             )
         steps_per_epoch = rows // recipe.batch_size * recipe.passes
         full = steps_per_epoch * recipe.epochs

@@ -6,21 +6,6 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-from bench.errors import BenchError
-
-
-class StoppedError(BenchError):
-    """A signal asked the run to end; it is saved and can go on."""
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.number = number
-        self.exit_status = 128 + number
-
-    def __reduce__(self) -> tuple[type[StoppedError], tuple[int, str]]:
-        """Let the error travel between ranks."""
-        return type(self), (self.number, str(self))
-
 
 class Stop:
     """Notes SIGTERM, SIGINT and SIGHUP for the length of a block instead of obeying at once.

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 
 class GlobalBatchNorm1d(nn.BatchNorm1d):
@@ -93,7 +93,7 @@ def share_batch_statistics(module: nn.Module, place: str = "") -> None:
         elif isinstance(child, nn.modules.batchnorm._BatchNorm):
             raise BenchError(
                 f"{place}{name} is a {type(child).__name__}, which would see only a device's rows: "
-                "nn.BatchNorm1d sees all. Leave out --devices."
+                f"nn.BatchNorm1d sees all. Leave out {argument('devices')}."
             )
         else:
             share_batch_statistics(child, f"{place}{name}.")

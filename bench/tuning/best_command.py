@@ -18,6 +18,8 @@ def best_line(study: Study, search: Search) -> str:
     """
     best = ranked(study)
     if not best:
-        raise BenchError(f"no trial of {study.study_name} has a score yet. Try --status.")
+        raise BenchError(
+            f"no trial of {study.study_name} has a score yet. Try `bench search --status`."
+        )
     request = search.trial(best[0].params, seed=search.seeds[0])
     return run_line(request.as_json(), search.plugins)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import spell
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.model import FittedModel, Model
 from bench.recipe import SPACE, Recipe
 from bench.registry import MODELS, TASKS
@@ -159,7 +159,11 @@ def spaces(
     for name, given in parsed(assignments, types).items():
         section, _, field = name.partition(".")
         if field in settled[section]:
-            raise BenchError(f"--set and --space both name {name}. Give one of them.")
+            raise BenchError(
+                f"{argument('settings')} and {argument('space')} both name {name}. "
+                "Give one of them.",
+                field=name,
+            )
         found[name] = given
     for name, given in list(found.items()):
         ends = given.ends()

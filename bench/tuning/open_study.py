@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.study import Study
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.registry import MODELS, TASKS, get_task, load_plugin_file
 from bench.runner.request import Request, prepare
 from bench.tuning import definition, study
@@ -120,7 +120,7 @@ def resume(
     if dataset.fingerprint != known:
         raise BenchError(
             f"study {found.study_name} is of data {known}; here it is {dataset.fingerprint}. "
-            "Name its folder by --data."
+            f"Name its folder by {argument('data')}."
         )
     return Opened(found, place, search, Probe(dataset))
 

@@ -47,7 +47,7 @@ def work(asked: Asked, opened: Opened, budget: Budget, screen: Screen) -> None:
         raise
     slots = Slots(opened.study.get_trials(deepcopy=False), budget.trials)
     if not slots.complete and not budget.is_over and not opened.study.user_attrs.get("stopped"):
-        raise BenchError("no worker is left and the study is not complete. Try --resume.")
+        raise BenchError("no worker is left and the study is not complete.", hint={"resume": True})
 
 
 def _command(asked: Asked, opened: Opened, budget: Budget, number: int) -> list[str]:

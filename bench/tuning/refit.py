@@ -12,10 +12,9 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from bench.console import Screen
-from bench.errors import BenchError, first_line
+from bench.errors import BenchError, DivergedError, first_line
 from bench.runner.request import Request
 from bench.runner.run import execute
-from bench.training.loop import DivergedError
 from bench.tuning import slots, summary
 from bench.tuning.heartbeat import Beat
 from bench.tuning.open_study import Opened

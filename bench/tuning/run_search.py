@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.console import Screen
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.training.device import choose_device
 from bench.training.distributed import from_environment, joined
 from bench.tuning import open_study, processes, samplers, study, study_log, summary
@@ -97,7 +97,7 @@ def _lead(asked: Asked, screen: Screen) -> summary.Summary:
         if asked.tracked:
             screen.warn(study_log.end(found, asked.home))
     if stopped := found.user_attrs[study.STOPPED]:
-        raise BenchError(f"the study is stopped: {stopped}. Mend it, then --resume.")
+        raise BenchError(f"the study is stopped: {stopped}. Mend it, then {argument('resume')}.")
     return summary.summarize(found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.search_space import Choice, Space, Spaces, Value
 from bench.tuning.definition import Params
 
@@ -59,4 +59,7 @@ def _values(name: str, space: Space) -> tuple[Value, ...]:
         return space.values
     if isinstance(space.low, int) and isinstance(space.high, int):
         return tuple(range(space.low, space.high + 1))
-    raise BenchError(f"a grid needs single values: --space {name}={space.low},…,{space.high}.")
+    raise BenchError(
+        f"a grid needs single values: {argument('space')} {name}={space.low},…,{space.high}.",
+        field=name,
+    )

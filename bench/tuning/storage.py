@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -59,11 +59,13 @@ def open_storage(place: str, *, create: bool, wait: bool) -> BaseStorage:
         return cast("BaseStorage", Patient(storage, place))
     except ImportError as error:
         raise BenchError(
-            f"--storage {shown(place)}: {_first(error)}. "
+            f"{argument('storage')} {shown(place)}: {_first(error)}. "
             "For PostgreSQL: pip install 'dream-bench[postgresql]'."
         ) from None
     except (SQLAlchemyError, StorageInternalError, OSError, ValueError, KeyError) as error:
-        raise BenchError(f"--storage {shown(place)} cannot be opened: {_first(error)}") from None
+        raise BenchError(
+            f"{argument('storage')} {shown(place)} cannot be opened: {_first(error)}"
+        ) from None
 
 
 def shown(place: str) -> str:
@@ -94,7 +96,9 @@ def _database(url: str) -> BaseStorage:
             return storages.get_storage(database)  # adds a cache of finished trials
         except (IntegrityError, ProgrammingError):  # two workers make its tables at once
             time.sleep(_PAUSE)
-    raise BenchError(f"--storage {shown(url)}: its tables cannot be made. Is the account allowed?")
+    raise BenchError(
+        f"{argument('storage')} {shown(url)}: its tables cannot be made. Is the account allowed?"
+    )
 
 
 def _patiently(call: Callable[[], T], place: str) -> T:

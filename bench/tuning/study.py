@@ -10,7 +10,7 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import Study
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.tuning.storage import open_storage, shown
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def make(
         if known.get(field) != value:
             raise BenchError(
                 f"study {name} differs in its {field}: {known.get(field) or 'none'} there, "
-                f"{value or 'none'} here. Ask for the same, or name another study by --study."
+                f"{value or 'none'} here. Ask for the same, or name another study by "
+                f"{argument('study')}."
             )
     return study
 
@@ -109,4 +110,5 @@ def _only(names: list[str], wanted: str | None, place: str) -> str:
         return names[0]
     known = f"It has {', '.join(names)}." if names else "It has none."
     asked = f"no study is called '{wanted}' in {place}" if wanted else f"which study in {place}?"
-    raise BenchError(f"{asked} {known}" + " Name one by --study." * (len(names) > 1))
+    advice = f"Name one by {argument('study')}." if len(names) > 1 else None
+    raise BenchError(f"{asked} {known}", hint=advice)

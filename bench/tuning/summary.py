@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.cli.tables import figure, print_table
 from bench.config import spell
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.tuning.slots import END, is_infeasible, slot_of
 from bench.tuning.study import STOPPED, WANTED
 
@@ -131,7 +131,7 @@ def export(study: Study, path: Path) -> int:
             for trial in trials:
                 writer.writerow([*_cells(trial), *(trial.params.get(name, "") for name in names)])
     except OSError as error:
-        raise BenchError(f"--export {path}: {error.strerror}.") from None
+        raise BenchError(f"{argument('export')} {path}: {error.strerror}.") from None
     return len(trials)
 
 

@@ -14,12 +14,11 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial
 
 from bench.console import Screen
-from bench.errors import BenchError, PrunedError
+from bench.errors import BenchError, DivergedError, OutOfMemoryError, PrunedError, argument
 from bench.runner.request import Request
 from bench.runner.run import execute
-from bench.training.device import OutOfMemoryError, choose_device, peak_memory
+from bench.training.device import choose_device, peak_memory
 from bench.training.distributed import from_environment
-from bench.training.loop import DivergedError
 from bench.tuning.definition import Params, Search
 from bench.tuning.feasibility import REFUSALS, Probe
 
@@ -191,7 +190,9 @@ def _memory_limit(device: torch.device, gigabytes: float | None) -> Iterator[Non
         try:
             _CLEAR_PEAK.write_text("5")
         except OSError:
-            raise BenchError("--max-memory needs CUDA, or Linux to measure a CPU run.") from None
+            raise BenchError(
+                f"{argument('max_memory')} needs CUDA, or Linux to measure a CPU run."
+            ) from None
         yield
 
 

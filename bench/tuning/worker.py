@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 
 from bench.config import spell
 from bench.console import Screen
-from bench.errors import BenchError, PrunedError, first_line
+from bench.errors import BenchError, PrunedError, argument, first_line
 from bench.search_space import Choice
 from bench.training.distributed import from_environment
 from bench.tuning import slots
@@ -169,7 +169,9 @@ class Worker:
         traceback.print_exception(error)
         slots.end(self._study, trial._trial_id, slots.FAULTY, reason)
         self._study.set_user_attr(STOPPED, reason)
-        raise BenchError(f"the study is stopped: {reason}. Mend it, then --resume.") from None
+        raise BenchError(
+            f"the study is stopped: {reason}. Mend it, then {argument('resume')}."
+        ) from None
 
     def _say(self, trial: Trial, outcome: str) -> None:
         params = self._study._storage.get_trial(trial._trial_id).params

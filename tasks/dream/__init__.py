@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench.cards import Source, TaskCard
 from bench.config import as_dict, setting
 from bench.data.dataset import Dataset, Split, TestSet
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.sources.encoding_cache import open_table
 from bench.task import Task
 from bench.tasks.dream import scoring
@@ -91,7 +91,9 @@ class Dream(Task):
         """Read the test file, the subsets and the public lists."""
         file = _either(directory, TEST)
         if file is None:
-            raise BenchError(f"{directory}: no {TEST}. {_HELP} --test-data names another folder.")
+            raise BenchError(
+                f"{directory}: no {TEST}. {_HELP} {argument('test_data')} names another folder."
+            )
         table = open_table(file)
         subsets, missing = scoring.read_subsets(directory, len(table.numbers))
         return TestSet(table.sequences, table.numbers, _name(directory), subsets, missing)
@@ -135,7 +137,9 @@ class Dream(Task):
         else:
             file = _either(directory, TRAIN)
             if file is None:
-                raise BenchError(f"{directory}: no {TRAIN}. {_HELP} --data names another folder.")
+                raise BenchError(
+                    f"{directory}: no {TRAIN}. {_HELP} {argument('data')} names another folder."
+                )
             table = open_table(file)
             rows = random.permutation(len(table.numbers))
             held_out = max(1, round(len(rows) * self.options.validation))

@@ -144,7 +144,7 @@ def test_what_is_wrong_is_told_in_one_line_and_leaves_nothing(
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     made = world(tmp_path)
     (tmp_path / "out").mkdir()
-    with pytest.raises(BenchError, match=r"out exists.*--out"):
+    with pytest.raises(BenchError, match=r"out exists\. Name a new folder by out\.$"):
         made.build()
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -152,11 +152,11 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"center": 11}, "--center"),
+        ({"center": 11}, "^center is between"),
         ({"center": 5}, "both even or both odd"),
-        ({"flank": 4}, "--flank 10"),
-        ({"windows": 0}, "--windows"),
-        ({"background": 1.0}, "--background"),
+        ({"flank": 4}, r"Try flank=10\."),
+        ({"windows": 0}, "^windows is above 0, seed at least 0"),
+        ({"background": 1.0}, "background 0 to 0.9"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(

@@ -73,7 +73,7 @@ def test_training_rows_are_those_of_most_runs_or_those_that_are_asked_for() -> N
     runs = (few, entry("a"), entry("b", seed=1))
     assert chosen(*runs).fingerprint == "f"
     assert grouped(chosen(*runs, fingerprint="ab")) == {"net": ["few"]}
-    with pytest.raises(BenchError, match=r"--fingerprint x: 0 fit\. There are: abc, f"):
+    with pytest.raises(BenchError, match=r"^fingerprint x: 0 fit\. There are: abc, f"):
         chosen(*runs, fingerprint="x")
 
 

@@ -202,8 +202,8 @@ def test_a_fault_that_passes_leaves_no_trace(
     assert records(folder)["data.txt"]["sha256"] == hashlib.sha256(body).hexdigest()
 
 
-AGAIN = "Run the command again: it goes on where it stopped. Try another source by --mirror URL"
-ELSEWHERE = "Try another source by --mirror URL, or --from DIR with files you have."
+AGAIN = "Run the command again: it goes on where it stopped. Try another source by mirror=URL"
+ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have."
 
 
 @pytest.mark.parametrize(
@@ -632,7 +632,7 @@ def test_files_missing_from_a_folder_are_named_and_none_is_copied(
     for path in ("a.csv", "b.csv"):
         (source / path).write_bytes(BODY)
     files = [RemoteFile(name=name, url=server.url) for name in ("a.csv", "x/b.csv", "y/b.csv")]
-    with pytest.raises(BenchError, match=r"^--from \S+/usb lacks x/b.csv, y/b.csv\. Without it"):
+    with pytest.raises(BenchError, match=r"^source \S+/usb lacks x/b.csv, y/b.csv\. Without it"):
         fetch_all(files, folder, Screen(), source=source)
     assert on_disk(folder) == [".lock"]
     assert server.asked == []

@@ -98,7 +98,7 @@ def test_the_fingerprint_is_of_the_content(tmp_path: Path, change: str) -> None:
 def test_missing_files_are_named_with_the_option_that_helps(tmp_path: Path) -> None:
     release(tmp_path)
     (tmp_path / TEST).unlink()
-    with pytest.raises(BenchError, match="--test-data"):
+    with pytest.raises(BenchError, match="fetches it; test_data names another folder"):
         read(tmp_path)
     (tmp_path / "train_sequences.txt").unlink()
     with pytest.raises(BenchError, match=r"no train_sequences\.txt"):

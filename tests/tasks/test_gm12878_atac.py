@@ -128,7 +128,7 @@ def test_what_is_missing_is_named_with_the_command_that_helps(tmp_path: Path) ->
 
 
 def test_windows_of_another_split_are_not_taken_for_this_one(simulated: Path) -> None:
-    with pytest.raises(BenchError, match=r"was built with --split paper\. Try --set task\.split"):
+    with pytest.raises(BenchError, match=r"was built with split=paper\. Try task\.split=paper"):
         read(simulated / "windows-paper")
     assert len(read(simulated / "windows-paper", "paper").train)
 

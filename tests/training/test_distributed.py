@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError
+from bench.errors import BenchError, StoppedError
 from bench.model import Model
 from bench.recipe import Recipe
 from bench.registry import MODELS
@@ -20,7 +20,6 @@ from bench.training.loop import train
 from bench.training.micro_batches import Slices
 from bench.training.monitor import Controls
 from bench.training.schedule import Plan
-from bench.training.signals import StoppedError
 from bench.training.step import Update
 from tests.forked import on_ranks
 from tests.training.test_loop import Watch as Told

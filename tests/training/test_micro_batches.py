@@ -17,7 +17,7 @@ def test_every_row_is_one_ranks_or_the_cut_is_refused(
     """Brute force: which cuts exist at all."""
     possible = batch % size == 0 and (per_device is None or batch % (per_device * size) == 0)
     if not possible:
-        with pytest.raises(BenchError, match=r"cannot be cut evenly .* Try --"):
+        with pytest.raises(BenchError, match=r"cannot be cut evenly .* Try "):
             Slices.of(batch, Ranks(0, size), per_device)
         return
     seen: list[int] = []
@@ -32,13 +32,13 @@ def test_every_row_is_one_ranks_or_the_cut_is_refused(
 @pytest.mark.parametrize(
     ("batch", "size", "per_device", "advice"),
     [
-        (512, 1, 100, "--batch-per-device 64"),
-        (512, 1, 1024, "--batch-per-device 512"),
-        (512, 2, 512, "--batch-per-device 256"),
-        (12, 2, 4, "--batch-per-device 3"),
-        (1, 2, None, "--set recipe.batch_size=2"),
-        (15, 2, None, "--set recipe.batch_size=14"),
-        (15, 2, 5, "--set recipe.batch_size=14"),
+        (512, 1, 100, "batch_per_device=64"),
+        (512, 1, 1024, "batch_per_device=512"),
+        (512, 2, 512, "batch_per_device=256"),
+        (12, 2, 4, "batch_per_device=3"),
+        (1, 2, None, "recipe.batch_size=2"),
+        (15, 2, None, "recipe.batch_size=14"),
+        (15, 2, 5, "recipe.batch_size=14"),
     ],
 )
 def test_what_is_advised_can_be_done(
@@ -47,7 +47,7 @@ def test_what_is_advised_can_be_done(
     with pytest.raises(BenchError) as refused:
         Slices.of(batch, Ranks(0, size), per_device)
     assert str(refused.value).endswith(f"Try {advice}.")
-    number = int(advice.rpartition(" " if "device" in advice else "=")[2])
+    number = int(advice.rpartition("=")[2])
     if "device" in advice:
         Slices.of(batch, Ranks(0, size), number)
     else:

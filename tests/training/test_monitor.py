@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from bench.errors import StoppedError
 from bench.model import Model
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.distributed import ALONE
 from bench.training.monitor import Controls, Watch
 from bench.training.schedule import Plan
-from bench.training.signals import Stop, StoppedError
+from bench.training.signals import Stop
 from bench.training.state import Course
 
 

@@ -84,5 +84,5 @@ class Own(nn.BatchNorm1d):
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(2), Own(2)], ids=["2d", "own"])
 def test_other_batch_norms_are_refused(norm: nn.Module) -> None:
     """They would see a rank's slice, and nobody would be told."""
-    with pytest.raises(BenchError, match=r"inner\.1 .* Leave out --devices"):
+    with pytest.raises(BenchError, match=r"inner\.1 .* Leave out devices"):
         share_batch_statistics(nn.ModuleDict({"inner": nn.Sequential(nn.Identity(), norm)}))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from bench.cards import RemoteFile
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.sources.download import limits
 from bench.sources.download.meter import Meter
 from bench.sources.download.records import RECORDS, Origin, Part, Records, measure, part_path
@@ -175,14 +175,17 @@ def _copy(
     found = [(file, _locate(file, files, source)) for file in missing]
     if lacking := [file.name for file, path in found if not path.is_file()]:
         raise BenchError(
-            f"--from {source} lacks {', '.join(lacking)}. Without it they are fetched."
+            f"{argument('source')} {source} lacks {', '.join(lacking)}. "
+            "Without it they are fetched."
         )
     for file, path in found:
         part = Part(file, records)
         part.discard()
         shutil.copyfile(path, part.path)
         if wrong := part.settle(Origin(url=path.absolute().as_uri())):
-            raise BenchError(f"{path} is not the file: {wrong}. Without --from it is fetched.")
+            raise BenchError(
+                f"{path} is not the file: {wrong}. Without {argument('source')} it is fetched."
+            )
         screen.say(_done(file, records))
 
 

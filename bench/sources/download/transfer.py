@@ -6,7 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.sources.download import limits
 from bench.sources.download.meter import Meter
 from bench.sources.download.records import Origin, Part
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 AGAIN = "Run the command again: it goes on where it stopped."
 
-_ELSEWHERE = "Try another source by --mirror URL, or --from DIR with files you have."
+_ELSEWHERE = (
+    f"Try another source by {argument('mirror', 'URL')}, or {argument('source', 'DIR')} with files "
+    "you have."
+)
 _BLOCK = 1 << 20
 _PASSING = {429, 500, 502, 503, 504}
 

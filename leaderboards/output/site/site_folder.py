@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 
 MARKER = ".bench-leaderboard"
 
@@ -51,16 +51,16 @@ def _check(directory: Path, target: Path, files: Collection[str]) -> None:
     if not target.exists():
         return
     if not target.is_dir():
-        raise BenchError(f"--html {directory}: a file is called so. Name a folder.")
+        raise BenchError(f"{argument('html')} {directory}: a file is called so. Name a folder.")
     there = {path.name for path in target.iterdir()}
     if not there:
         return
     if MARKER not in there:
-        raise BenchError(f"--html {directory}: holds other files. Name a new folder.")
+        raise BenchError(f"{argument('html')} {directory}: holds other files. Name a new folder.")
     if strange := sorted(there - {MARKER, *files}):
         raise BenchError(
-            f"--html {directory}: holds '{strange[0]}' beside the page, and would be replaced "
-            "whole. Move it, or name a new folder."
+            f"{argument('html')} {directory}: holds '{strange[0]}' beside the page, and would be "
+            "replaced whole. Move it, or name a new folder."
         )
 
 
@@ -77,4 +77,5 @@ def _swap(fresh: Path, target: Path, old: Path) -> None:
 
 
 def _unwritable(directory: Path, error: OSError) -> BenchError:
-    return BenchError(f"--html {directory}: {error.strerror or error}. Name another folder.")
+    reason = error.strerror or error
+    return BenchError(f"{argument('html')} {directory}: {reason}. Name another folder.")

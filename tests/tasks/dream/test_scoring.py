@@ -259,7 +259,7 @@ def test_without_public_lists_all_rows_are_scored_and_it_is_said(tmp_path: Path)
     assert scores.rows == "all"
     lists = "public_leaderboard_ids/high_exp_indices.json is missing"
     assert scores.problems[0] == f"{lists}: scored on all rows, not private ones"
-    with pytest.raises(BenchError, match=rf"--rows 'private': {lists}; there are: all\."):
+    with pytest.raises(BenchError, match=rf"^rows 'private': {lists}; there are: all\."):
         score(dream(), test, np.array([0.0, 1, 2, 4]), "private")
 
 
@@ -304,7 +304,7 @@ def test_a_missing_list_is_named_and_not_a_missing_subset(assay: Path) -> None:
     )
     with pytest.raises(BenchError, match=r"'public': yeast\.json is missing; there are: all\."):
         score(dream(), test, guesses(whole), "public")
-    with pytest.raises(BenchError, match=r"^--rows 'publik': there are: all\.$"):
+    with pytest.raises(BenchError, match=r"^rows 'publik': there are: all\.$"):
         score(dream(), test, guesses(whole), "publik")
 
 
