@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from bench.task import Task
 
 P = TypeVar("P")
+
+AT_HAND = "at hand"
+"""Origin of a class that no file or distribution is known to hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +57,7 @@ class Registry(Generic[P]):
     def __init__(self, kind: str, package: str, base: str) -> None:
         self.kind, self.package, self._base = kind, package, base
         self._extra: dict[str, Place] = {}
+        self._at_hand: dict[str, type[P]] = {}
 
     def places(self) -> dict[str, Place]:
         """Return every known plugin by name, importing none of them.
@@ -61,6 +66,8 @@ class Registry(Generic[P]):
             BenchError: Two plugins have one name.
         """
         found = dict(self._extra)
+        for name, plugin in self._at_hand.items():
+            found[name] = Place(name=name, module=plugin.__module__, origin=AT_HAND)
         for place in [*self._built_in(), *self._installed()]:
             if place.name in found:
                 raise BenchError(
@@ -85,6 +92,8 @@ class Registry(Generic[P]):
                 f"Run `bench {self.kind}s` to see all {len(places)}.",
                 field=self.kind,
             )
+        if name in self._at_hand:
+            return self._at_hand[name]
         place = places[name]
         module = self._import(place)
         classes = self._classes(module)
@@ -96,6 +105,34 @@ class Registry(Generic[P]):
                 f"a card, derived from {self._base.replace(':', '.')}; it has {len(classes)}."
             )
         return classes[0]
+
+    def register(self, plugin: type[P], name: str | None = None) -> str:
+        """Register a class that is at hand, such as one from the cell of a notebook.
+
+        Args:
+            plugin: The class. One that has a name already keeps it; one of the name of an earlier
+                class at hand takes its place, as when a cell is run again.
+            name: Name of the plugin; that of the class with dashes if None: my-net for MyNet.
+
+        Returns:
+            The name.
+
+        Raises:
+            BenchError: The class is of another kind, or the name is that of another plugin.
+        """
+        if not (inspect.isclass(plugin) and issubclass(plugin, self._base_class())):
+            raise BenchError(
+                f"a {self.kind} is a name or a class derived from "
+                f"{self._base.replace(':', '.')}; got {plugin!r}."
+            )
+        name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", plugin.__name__).lower()
+        for place in self.places().values():
+            if place.origin != AT_HAND and place.module == plugin.__module__:
+                return place.name
+        if name in self.places() and name not in self._at_hand:
+            raise BenchError(f"a {self.kind} called '{name}' exists. Rename the class.")
+        self._at_hand[name] = plugin
+        return name
 
     def claim(self, module: ModuleType, origin: str) -> Place | None:
         """Find the plugin an imported module defines; it gets the module's name.

@@ -7,7 +7,7 @@ import pytest
 from bench.errors import BenchError
 from bench.recipe import Recipe
 from bench.registry import MODELS, TASKS
-from bench.runner.request import Request
+from bench.results.options import Request
 from bench.search_space import Choice, Range, Space, Spaces, checked, parsed
 from bench.sources.locate import simulated
 from bench.tuning.definition import Search, declared

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.cli import tables
 from bench.console import Screen
 from bench.results import run_folder
-from bench.runner.request import Request
+from bench.results.options import Request
 from bench.runner.run import execute
 
 MODELS = ("kmer-ridge", "proformer")

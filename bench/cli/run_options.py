@@ -1,116 +1,135 @@
-"""What several commands are asked for alike: a model on a task, trained by a recipe."""
+"""The options of a run on the command line, made of the table in :mod:`bench.results.options`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import click
 
-from bench.cli.common import F, Folder, home_option, plugins
+from bench.cli.common import F, Folder, plugins
+from bench.config import split_assignments
 from bench.errors import BenchError
+from bench.results.options import Request, RunOption, run_options
 
-if TYPE_CHECKING:
-    from bench.runner.request import Request
-
-_OPTIONS = (
-    click.option("--model", help="A name from `bench models`."),
-    click.option("--task", help="A name from `bench tasks`, or a table of your own."),
-    click.option("--recipe", default="standard", show_default=True, help="standard or paper."),
-    click.option(
-        "--preset",
-        default="paper",
-        show_default=True,
-        help="Size and budget: smoke (a minute on two cores), quick, or the paper's.",
-    ),
-    click.option(
-        "--set",
-        "assignments",
-        multiple=True,
-        metavar="SECTION.FIELD=VALUE",
-        help="Change a field of model, recipe or task; may be repeated.",
-    ),
-    click.option(
-        "--data", type=Folder, help="Folder of the data.  [BENCH_DATA/TASK, else the cache]"
-    ),
-    click.option("--test-data", type=Folder, help="Folder of the test files, if another."),
-    click.option("--download", is_flag=True, help="Fetch first what is missing of the data."),
-    click.option("--simulate", is_flag=True, help="Train and test on a simulated assay."),
-    click.option("--rows", type=click.IntRange(1000), help="Simulated rows.  [100000]"),
-    click.option(
-        "--fraction",
-        type=click.FloatRange(0, 1, min_open=True),
-        help="Train on a part of the training rows, the same for every seed.",
-    ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
-    click.option("--epochs", type=click.IntRange(1), help="Short for --set recipe.epochs=N."),
-    click.option("--max-steps", type=click.IntRange(1), help="Plan for so many updates at most."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …"),
-    click.option(
-        "--batch-per-device",
-        type=click.IntRange(1),
-        help="Sequences at once, where memory is short.",
-    ),
-    click.option("--compile", "compiled", is_flag=True, help="Trace the model with torch.compile."),
-    home_option,
-    plugins,
-)
+_SIMULATED_ROWS = 100_000
+_SIMULATE = click.option("--simulate", is_flag=True, help="Use a simulated assay.")
+_OF_RUN_ALONE = ("max_seconds", "checkpoint_minutes", "resume", "force")
 
 
-def asks_for_a_run(command: F) -> F:
-    """Add the options that :func:`requested` makes a request of."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def takes(*names: str, **meanings: str) -> Callable[[F], F]:
+    """Add options of a run to a command, by their names in the table.
+
+    Args:
+        names: Options to add; ``simulate_rows`` adds ``--simulate``, too.
+        meanings: Help texts in place of the table's, by name.
+    """
+
+    def add(command: F) -> F:
+        table = {known.name: known for known in run_options()}
+        for name in reversed(names):
+            command = _click_option(table[name], meanings.get(name))(command)
+            if name == "simulate_rows":
+                command = _SIMULATE(command)
+        return command
+
+    return add
 
 
-_HERE = ("device", "batch_per_device", "checkpoint_minutes", "force", "home")
-DECIDES = (
-    *("model", "task", "recipe", "preset", "assignments", "data", "test_data", "download"),
-    *("simulate", "rows", "fraction", "seed", "epochs", "max_steps", "max_time", "compiled"),
-    "force",
-)
+def takes_a_run(command: F) -> F:
+    """Add the options that say what to train, and on what, to a command."""
+    named = [known for known in run_options() if known.flag is not None]
+    shared = [known.name for known in named if known.name not in _OF_RUN_ALONE]
+    return takes(*shared)(plugins(command))
 
 
-def requested(
-    *,
-    model: str | None,
-    task: str | None,
-    assignments: tuple[str, ...],
-    simulate: bool,
-    rows: int | None,
-    max_time: float | None = None,
-    **asked: Any,
+def takes_all_of_a_run(command: F) -> F:
+    """Add every option of a run to a command."""
+    return takes(*(known.name for known in run_options() if known.flag))(plugins(command))
+
+
+def make_request(
+    *, model: str | None, task: str | None, simulate: bool, overrides: tuple[str, ...], **typed: Any
 ) -> Request:
-    """Make a request of what was typed."""
-    from bench.config import split_assignments
-    from bench.runner.request import Request
+    """Return the request for the values of :func:`takes_a_run`'s options.
 
+    Raises:
+        BenchError: The model or the task is missing, or options contradict each other.
+    """
     if model is None or task is None:
         missing = "--model" if model is None else "--task"
         raise BenchError(f"{missing} is missing: bench run --model NAME --task NAME.")
+    rows = typed.pop("simulate_rows")
     if rows is not None and not simulate:
         raise BenchError("--rows goes with --simulate. For a part of real data: --fraction.")
     return Request(
         model=model,
         task=task,
-        overrides=split_assignments(assignments),
-        simulate_rows=(rows or 100_000) if simulate else None,
-        max_seconds=None if max_time is None else max_time * 60,
-        **asked,
+        overrides=split_assignments(overrides),
+        simulate_rows=(rows or _SIMULATED_ROWS) if simulate else None,
+        **typed,
     )
 
 
-def resumed(reference: str, typed: list[str], asked: dict[str, Any]) -> Request:
-    """Make a request of what an earlier run was asked for, on today's devices."""
-    from bench.results import run_folder
-    from bench.runner.request import Request
+def typed_options(ctx: click.Context) -> list[str]:
+    """Return the options on the command line, as typed, that a resumed run has recorded already."""
+    here = {known.name for known in run_options() if not known.decides} - {"download", "force"}
+    return [
+        option.opts[0]
+        for option in ctx.command.params
+        if (option.name in _names() or option.name == "simulate")
+        and option.name not in here
+        and ctx.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
 
-    if typed:
-        option = typed[0].replace("_", "-").replace("assignments", "set")
-        raise BenchError(f"--resume {reference} has its settings already: leave out --{option}.")
-    path = run_folder.find_run(reference, run_folder.home(asked["home"]), option="--resume")
-    manifest = run_folder.read_manifest(path)
-    if "request" not in manifest:
-        raise BenchError(f"--resume {reference}: it has no record of what was asked for.")
-    here = {name: asked[name] for name in _HERE}
-    return Request.from_json(manifest["request"], **{**here, "resume": path, "home": path.parent})
+
+def only_local(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of those options that do not decide the result of a run."""
+    local = {known.name for known in run_options() if not known.decides} - {"download"}
+    return {name: value for name, value in typed.items() if name in local}
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(known.name for known in run_options())
+
+
+def _click_option(known: RunOption, meaning: str | None) -> Callable[[F], F]:
+    """Return click's option for an entry of the table."""
+    kind = _kind(known.name)
+    declared: dict[str, Any] = {"help": meaning or known.meaning}
+    if known.name == "overrides":
+        declared |= {"multiple": True}
+    elif kind is bool:
+        declared |= {"is_flag": True}
+    else:
+        declared |= {"type": _click_type(known, kind), "show_default": known.shown}
+        declared |= {"default": known.default if known.shown else None}
+    if known.metavar is not None:
+        declared |= {"metavar": known.metavar}
+    if known.name == "max_seconds":
+        declared |= {"callback": _seconds}
+    return click.option(known.flag, known.name, **declared)
+
+
+def _seconds(ctx: click.Context, option: click.Parameter, minutes: float | None) -> float | None:
+    return None if minutes is None else minutes * 60
+
+
+def _kind(name: str) -> Any:
+    """Return the type of an option's value, None aside."""
+    hint = get_type_hints(Request)[name]
+    arms = [arm for arm in get_args(hint) if arm is not NoneType]
+    return arms[0] if NoneType in get_args(hint) else hint
+
+
+def _click_type(known: RunOption, kind: Any) -> click.ParamType | None:
+    if known.name == "resume":
+        return click.STRING
+    if kind is int:
+        return click.IntRange(None if known.low is None else int(known.low))
+    if kind is float:
+        return click.FloatRange(known.low, known.high, min_open=known.high is not None)
+    return click.STRING if kind is str else Folder

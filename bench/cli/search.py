@@ -197,7 +197,7 @@ def _work(
 def _settings(**options: Any) -> Typed:
     """Collect what a study keeps."""
     from bench.config import split_assignments
-    from bench.runner.request import Request
+    from bench.results.options import Request
     from bench.tuning.open_study import Typed
 
     if options["task"] is None:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bench.cli.common import Folder, as_json, print_json
-from bench.cli.run_options import asks_for_a_run, requested
+from bench.cli.run_options import takes_a_run, make_request
 from bench.errors import BenchError
 
 
@@ -23,7 +23,7 @@ def _counts(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int
 
 
 @click.command()
-@asks_for_a_run
+@takes_a_run
 @click.option(
     "--devices", default="1", callback=_counts, help="How many here; several, as in 1,2,4."
 )
@@ -37,7 +37,7 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
         from bench.runner.profiling import plan as planned
         from bench.training.launch import launch
 
-        request = requested(**asked)
+        request = make_request(**asked)
         if launch(devices[0], request.device, sys.argv[1:]):
             return
         plans = [planned(request, Screen(quiet=as_json))]
@@ -62,7 +62,7 @@ def _planned_apart(count: int) -> dict[str, Any]:
 
 
 @click.command()
-@asks_for_a_run
+@takes_a_run
 @click.option("--out", type=Folder, default=Path("trace.json"), show_default=True)
 @as_json
 def profile(*, out: Path, as_json: bool, **asked: Any) -> None:
@@ -70,7 +70,7 @@ def profile(*, out: Path, as_json: bool, **asked: Any) -> None:
     from bench.console import Screen
     from bench.runner.profiling import profile as profiled
 
-    rows = profiled(requested(**asked), Screen(quiet=as_json), out)
+    rows = profiled(make_request(**asked), Screen(quiet=as_json), out)
     if as_json:
         print_json(rows)
     else:

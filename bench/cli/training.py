@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench.cli.common import Folder, as_json, home_option, plugins, print_json
-from bench.cli.run_options import DECIDES, asks_for_a_run, requested, resumed
+from bench.cli.run_options import make_request, only_local, takes_all_of_a_run, typed_options
 from bench.errors import BenchError
-
-_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
 @click.command()
-@asks_for_a_run
-@click.option("--max-time", type=click.FloatRange(0), metavar="MINUTES", help="Stop training then.")
+@takes_all_of_a_run
 @click.option("--devices", type=click.IntRange(1), default=1, help="Train on so many here.")
-@click.option("--resume", metavar="RUN", help="Go on with a run: its folder or name.")
-@click.option("--force", is_flag=True, help="Train although the same run is finished or begun.")
-@click.option(
-    "--checkpoint-minutes",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    help="Save the state so often, and after validations.",
-)
 @click.option("--no-tracking", is_flag=True, help="Write the run's folder only, not to MLflow.")
+@click.option("--report", type=Folder, hidden=True, help="File for the path of the run's folder.")
+@click.option("--silent", is_flag=True, hidden=True, help="Print nothing.")
 @as_json
 @click.pass_context
 def run(
@@ -38,33 +27,38 @@ def run(
     devices: int,
     resume: str | None,
     no_tracking: bool,
+    report: Path | None,
+    silent: bool,
     as_json: bool,
-    **asked: Any,
+    **options: Any,
 ) -> None:
     """Train a model on a task, score it on the test rows, record the result.
 
     A run that was interrupted goes on where it was by the same command.
     """
+    from bench import api
     from bench.console import Screen
-    from bench.runner.run import execute
-    from bench.training.launch import launch
 
     if resume is None:
-        request = requested(**asked)
+        request = make_request(**options)
     else:
-        typed = [name for name in DECIDES if ctx.get_parameter_source(name) is _COMMAND_LINE]
-        request = resumed(resume, typed, asked)
-    if launch(devices, request.device, sys.argv[1:]):
+        if typed := typed_options(ctx):
+            raise BenchError(
+                f"--resume {resume} has its settings already: leave out {typed[0]}."
+            )
+        request = api.resumed(resume, **only_local(options))
+    screen = Screen.mute() if silent else Screen(quiet=as_json)
+    done = api.train(request, devices=devices, track=not no_tracking, console=screen)
+    if done is None:  # a rank that does not lead
         return
-    manifest = execute(request, Screen(quiet=as_json), tracked=not no_tracking)
-    if not manifest:  # a rank that does not lead
-        return
-    if as_json:
-        print_json(manifest)
+    if report is not None:
+        report.write_text(str(done.path), encoding="utf-8")
+    elif as_json:
+        print_json(done.manifest)
     else:
         from bench.cli.tables import figures_table
 
-        figures_table(manifest)
+        figures_table(done.manifest)
 
 
 @click.command()

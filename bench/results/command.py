@@ -1,48 +1,55 @@
-"""The command line of a run, as somebody would type it."""
+"""The command lines of a run, as somebody would type them: to repeat it, or to go on with it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-_OPTIONS = {
-    "model": "--model",
-    "task": "--task",
-    "recipe": "--recipe",
-    "preset": "--preset",
-    "data": "--data",
-    "test_data": "--test-data",
-    "simulate_rows": "--rows",
-    "fraction": "--fraction",
-    "seed": "--seed",
-    "epochs": "--epochs",
-    "max_steps": "--max-steps",
-}
+from bench.results.options import Request, run_options
 
 
-def run_line(asked: Mapping[str, Any], plugins: Sequence[str]) -> str:
-    """Spell the command line that runs a request.
+def run_words(recorded: Mapping[str, Any], plugins: Iterable[str] = ()) -> list[str]:
+    """Return the words after ``bench`` that run a request.
 
     Args:
-        asked: What :meth:`bench.runner.request.Request.as_json` returns, and manifests keep.
+        recorded: Values that :meth:`bench.results.options.Request.as_json` returned, as manifests
+            keep them; options that an earlier version did not know may be absent.
         plugins: Files that define the model or the task.
 
     Raises:
-        KeyError: A field is missing, as in what an older version asked for.
+        KeyError: The model or the task is absent.
     """
-    words = ["bench", "run"]
-    asked = {"fraction": None, **asked}  # which earlier versions did not know
-    for name, option in _OPTIONS.items():
-        if asked[name] is not None:
-            words += [option, str(asked[name])]
-    words += ["--simulate"] * (asked["simulate_rows"] is not None)
-    for section, values in asked["overrides"].items():
-        for field, value in values.items():
-            words += ["--set", f"{section}.{field}={value}"]
-    if asked["max_seconds"] is not None:
-        words += ["--max-time", f"{asked['max_seconds'] / 60:g}"]
-    words += ["--compile"] * asked["compiled"]
-    for file in plugins:
-        words += ["--plugin", file]
-    return shlex.join(words)
+    words = ["run", "--model", recorded["model"], "--task", recorded["task"]]
+    for known in run_options():
+        value = recorded.get(known.name)
+        skipped = known.flag is None or not known.decides or known.name in ("model", "task")
+        if not skipped and value is not None and value is not False:
+            words += known.spell(value)
+    return [*words, *_spell_plugins(plugins)]
+
+
+def run_line(recorded: Mapping[str, Any], plugins: Iterable[str] = ()) -> str:
+    """Return the command line of :func:`run_words`, quoted for a shell."""
+    return shlex.join(["bench", *run_words(recorded, plugins)])
+
+
+def local_words(request: Request) -> list[str]:
+    """Return the words for options that do not decide the result, where they are not the usual."""
+    return [
+        word
+        for known in run_options()
+        if known.flag is not None and not known.decides and known.name != "resume"
+        for value in (getattr(request, known.name),)
+        if value != known.default
+        for word in known.spell(value)
+    ]
+
+
+def resume_words(run: str, plugins: Iterable[str] = ()) -> list[str]:
+    """Return the words after ``bench`` that go on with a run, given its name or folder."""
+    return ["run", "--resume", run, *_spell_plugins(plugins)]
+
+
+def _spell_plugins(plugins: Iterable[str]) -> list[str]:
+    return [word for file in plugins for word in ("--plugin", file)]

@@ -1,7 +1,8 @@
-"""Which earlier run a new one would repeat, and which it can go on with.
+"""The identity of a run: a hash of everything that decides its result.
 
-Two runs are the same when everything that decides their result is: the model and its source, its
-configuration, the recipe, the data, the test rows and the seed. Devices, places and time are not.
+These are the model with the source files it is made of, its configuration, the recipe and the
+plan, the rows, the seed, and the versions of the training and of this program. Devices, places and
+time are not part of it; for ``batch_per_device`` see :class:`bench.results.options.Request`.
 """
 
 from __future__ import annotations
@@ -9,54 +10,45 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, argument
 from bench.model import Model
 from bench.results import run_folder
+from bench.results.options import Request, run_options
+from bench.training.version import TRAINING
 from bench.version import __version__
 
-_FIELDS = ("model", "task", "data", "recipe", "plan", "seed", "max_seconds", "compiled", "tested")
-_ELSEWHERE = {"data": ("test_folder", "notes"), "model": ("origin",)}  # say where, not what
+_SECTIONS = ("model", "task", "data", "recipe", "plan")
+_PLACES = {"data": ("test_folder", "notes"), "model": ("origin",)}  # say where, not what
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """A run folder of the same identity.
-
-    Attributes:
-        path: The folder.
-        finished: Whether it needs no more training.
-    """
-
-    path: Path
-    finished: bool
-
-
-def identity(described: dict[str, Any], model: type[Model], test_rows: str) -> dict[str, str]:
-    """Return a short hash of every field that decides a run's result.
+def identity(
+    request: Request, described: dict[str, Any], model: type[Model], test_rows: str
+) -> dict[str, str]:
+    """Return a short hash of every part that decides the result of a run, by the part's name.
 
     Args:
-        described: A manifest's fields, as decided before training.
-        model: Its source file counts: an edited model is another one.
+        request: Run that is wanted.
+        described: Fields of its manifest, as decided before training.
+        model: Class of its model.
         test_rows: Fingerprint of the test rows and their subsets.
     """
-    parts = {
-        name: {
-            key: value
-            for key, value in described[name].items()
-            if key not in _ELSEWHERE.get(name, ())
-        }
-        if isinstance(described[name], dict)
-        else described[name]
-        for name in _FIELDS
+    parts: dict[str, Any] = {
+        name: described[name]
+        if described[name] is None
+        else {k: v for k, v in described[name].items() if k not in _PLACES.get(name, ())}
+        for name in _SECTIONS
+    }
+    parts |= {
+        known.name: getattr(request, known.name) for known in run_options() if known.identifies
     }
     parts |= {
         "test rows": test_rows,
         "precision": described["device"]["precision"],
-        "source": Path(inspect.getfile(model)).read_text(encoding="utf-8"),
+        "source": source_of(model),
+        "training": TRAINING,
         "version": __version__,
     }
     return {
@@ -67,34 +59,39 @@ def identity(described: dict[str, Any], model: type[Model], test_rows: str) -> d
     }
 
 
-def find_earlier(home: Path, wanted: dict[str, str]) -> Earlier | None:
-    """Return the same run as one that is wanted: a finished one, else the latest unfinished."""
-    unfinished = None
-    for path in run_folder.find_runs(home) if home.is_dir() else ():
-        manifest = run_folder.read_manifest(path)
-        if manifest.get("identity") == wanted:
-            if manifest["status"] == "finished":
-                return Earlier(path, finished=True)
-            unfinished = Earlier(path, finished=False)
-    return unfinished
+def source_of(model: type[Model]) -> str:
+    """Return the source text that a model is made of: an edited model is another one.
 
-
-def check_same(path: Path, wanted: dict[str, str]) -> Earlier:
-    """Return a run that is to go on, if it is still the same.
-
-    Raises:
-        BenchError: It is finished, or something about it has changed.
+    It is the text of the model's file and of the files beside or below it that the file takes
+    names from. A class from a notebook has no file: the text of its own cells counts, or the
+    compiled code where even that is not at hand.
     """
-    manifest = run_folder.read_manifest(path)
-    if manifest["status"] == "finished":
-        raise BenchError(
-            f"{argument('resume')} {path.name}: it is finished. `bench runs` shows its figures."
-        )
-    known = manifest.get("identity", {})
-    changed = [name for name in wanted if wanted[name] != known.get(name)]
-    if changed:
-        raise BenchError(
-            f"{argument('resume')} {path.name}: {' and '.join(changed)} differ from when it began. "
-            f"Leave out {argument('resume')} to start anew."
-        )
-    return Earlier(path, finished=False)
+    try:
+        file = Path(inspect.getfile(model)).resolve()
+    except (TypeError, OSError):
+        return _source_of_functions(model)
+    own = {file}
+    for value in vars(sys.modules[model.__module__]).values():
+        module = value if inspect.ismodule(value) else inspect.getmodule(value)
+        place = getattr(module, "__file__", None)
+        if place is not None and Path(place).resolve().is_relative_to(file.parent):
+            own.add(Path(place).resolve())
+    own = {path for path in own if "site-packages" not in path.parts or path == file}
+    return "".join(path.read_text(encoding="utf-8") for path in sorted(own))
+
+
+def _source_of_functions(model: type[Model]) -> str:
+    """Return the text of the methods of a class and of its bases, up to the contract's."""
+    texts = []
+    for part in model.__mro__:
+        if part.__module__.split(".")[0] in ("bench", "torch", "builtins", "typing"):
+            continue
+        for name, value in sorted(vars(part).items()):
+            function = inspect.unwrap(getattr(value, "__func__", value))
+            if inspect.isfunction(function):
+                try:
+                    texts.append(inspect.getsource(function))
+                except OSError:
+                    code = function.__code__
+                    texts.append(f"{name} {code.co_code.hex()} {code.co_names} {code.co_consts!r}")
+    return "\n".join(texts)

@@ -16,7 +16,8 @@ from torch.profiler import profile as profiled
 
 from bench.console import Screen
 from bench.errors import BenchError, argument
-from bench.runner.request import Request, prepare
+from bench.results.options import Request
+from bench.runner.request import resolve
 from bench.runner.setup import Job
 from bench.training.device import choose_device, out_of_memory, peak_memory
 from bench.training.distributed import from_environment, joined
@@ -127,7 +128,7 @@ def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]
 @contextmanager
 def _ready(request: Request, screen: Screen) -> Iterator[tuple[Job, Callable[[], object]]]:
     """Load everything and make the first updates; yield the job and what makes the next one."""
-    prepared, ranks = prepare(request), from_environment()
+    prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
         job = Job.load(request, prepared, ranks, device, screen if ranks.leads else Screen.mute())

@@ -1,9 +1,8 @@
-"""What a user asks for, and the same with every name resolved and every value checked."""
+"""A request with every name resolved and every value checked, and the folder of its data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,78 +12,13 @@ from bench.errors import BenchError
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
 from bench.registry import MODELS, get_task
+from bench.results.options import Request
 from bench.sources import locate
 from bench.task import Task
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """A run as it is typed.
-
-    Attributes:
-        overrides: Values of ``--set``, by section (model, task, recipe) and field.
-        simulate_rows: Train on a simulated assay of so many rows, in place of real data.
-        fraction: Train on this part of the rows that are there; None for all. See
-            :meth:`bench.dataset.Dataset.thinned`.
-        download: Fetch what is missing of the published files.
-        tested: Score the test rows with the chosen weights. A search leaves them alone.
-        batch_per_device: Rows that go through the network at once.
-        checkpoint_minutes: Time between two saved states.
-        resume: A run folder to go on with.
-        force: Train although the same run is finished or begun.
-        study: The study and the trial that it belongs to.
-        tuned: What finding its settings cost: study, trials, device-hours.
-    """
-
-    model: str
-    task: str
-    recipe: str = "standard"
-    preset: str = "paper"
-    overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    data: Path | None = None
-    test_data: Path | None = None
-    simulate_rows: int | None = None
-    fraction: float | None = None
-    seed: int = 0
-    device: str = "auto"
-    compiled: bool = False
-    epochs: int | None = None
-    max_steps: int | None = None
-    max_seconds: float | None = None
-    home: Path | None = None
-    download: bool = False
-    tested: bool = True
-    batch_per_device: int | None = None
-    checkpoint_minutes: float = 10.0
-    resume: Path | None = None
-    force: bool = False
-    study: Mapping[str, Any] | None = None
-    tuned: Mapping[str, Any] | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what a run is to be repeated with, as JSON values."""
-        asked = {name: getattr(self, name) for name in _DECIDES}
-        folders = {"data", "test_data"}
-        return {
-            name: str(value.absolute()) if name in folders and value is not None else value
-            for name, value in asked.items()
-        }
-
-    @classmethod
-    def from_json(cls, asked: Mapping[str, Any], **here: Any) -> Request:
-        """Return a recorded request, to be run ``here``: devices, places, checkpoints."""
-        folders = {n: Path(asked[n]) for n in ("data", "test_data") if asked[n] is not None}
-        return cls(**{**asked, **folders, **here})
-
-
-_DECIDES = (
-    *("model", "task", "recipe", "preset", "overrides", "data", "test_data", "simulate_rows"),
-    *("fraction", "seed", "compiled", "epochs", "max_steps", "max_seconds", "tested"),
-)  # what decides the result
-
-
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class ResolvedRequest:
     """A request's names as objects, its settings typed and in range."""
 
     model_class: type[Model]
@@ -94,7 +28,7 @@ class Prepared:
     max_steps: int | None
 
 
-def prepare(request: Request) -> Prepared:
+def resolve(request: Request) -> ResolvedRequest:
     """Resolve a request: defaults, then the recipe's, the preset's, and ``--set`` last.
 
     Raises:
@@ -112,7 +46,7 @@ def prepare(request: Request) -> Prepared:
     for_task = {**for_task, **request.overrides.get("task", {})}
     options = override(task_class.Options(), for_task, section="task")
     max_steps = request.max_steps or preset.max_steps
-    return Prepared(model_class, config, task_class(options), recipe, max_steps)
+    return ResolvedRequest(model_class, config, task_class(options), recipe, max_steps)
 
 
 def named_preset(name: str, model: str, model_class: type[Model]) -> Preset:

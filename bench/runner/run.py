@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from safetensors.torch import save_model
 
 from bench.console import Screen
 from bench.errors import DivergedError, PrunedError, StoppedError
-from bench.registry import MODELS, TASKS
 from bench.results import run_folder
-from bench.runner import identity
+from bench.runner.identity import identity
 from bench.runner.progress import Report, Watch, announce
-from bench.runner.request import Request, prepare
+from bench.results.options import Request
+from bench.runner.request import resolve
+from bench.runner.resume import earlier_run, resume_line
 from bench.runner.setup import Job
 from bench.scoring.scorer import score
 from bench.tracking.uploader import Follower
@@ -45,7 +45,7 @@ def execute(
         BenchError: The request or its data is wrong (nothing is written then), or the training
             diverged (the run is recorded as failed).
     """
-    prepared, ranks = prepare(request), from_environment()
+    prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
         job = Job.load(request, prepared, ranks, device, screen if ranks.leads else Screen.mute())
@@ -61,11 +61,14 @@ def execute(
 
 def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> dict[str, Any]:
     """Do rank 0's part: find out what is to be done, and record what comes of it."""
-    described, home, test = job.describe(), run_folder.home(job.request.home), job.dataset.test
-    wanted = identity.identity(
-        described, job.prepared.model_class, test.fingerprint + test.subsets_fingerprint
+    described, home, test = job.describe(), run_folder.home(job.request.runs_dir), job.dataset.test
+    wanted = identity(
+        job.request,
+        described,
+        job.prepared.model_class,
+        test.fingerprint + test.subsets_fingerprint,
     )
-    earlier = _earlier(job.request, wanted)
+    earlier = earlier_run(job.request, wanted, home)
     if earlier is not None and earlier.finished:
         job.ranks.broadcast((False, None))
         manifest = run_folder.read_manifest(earlier.path)
@@ -94,19 +97,12 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> di
                 report.recall(history)
                 _record(job, run, report, state, checkpoints)
         except StoppedError as error:
-            again = _again(job, run, tracked=tracked)
+            again = resume_line(job.request, run.path, tracked=tracked)
             raise error.wrapped(after=f" It goes on by: {again}") from None
         finally:
             if follower is not None:
                 screen.warn(follower.close())
     return run.manifest
-
-
-def _earlier(request: Request, wanted: dict[str, str]) -> identity.Earlier | None:
-    """Return the run to go on with, or the one that need not be repeated."""
-    if request.resume is not None:
-        return identity.check_same(request.resume, wanted)
-    return None if request.force else identity.find_earlier(run_folder.home(request.home), wanted)
 
 
 def _record(
@@ -140,20 +136,6 @@ def _record(
         if isinstance(error, DivergedError):
             raise error.wrapped(after=f" Recorded as failed in {run.path}.") from None
         raise
-
-
-def _again(job: Job, run: run_folder.RunFolder, *, tracked: bool) -> str:
-    """Return the command that goes on with a run, here and on the same device."""
-    request, usual = job.request, run.path.parent == run_folder.home()
-    words = ["bench", "run", "--resume", run.path.name if usual else str(run.path)]
-    named = [(MODELS.places(), request.model), (TASKS.places(), request.task)]
-    origins = [places[name].origin for places, name in named if name in places]
-    for origin in dict.fromkeys(origins):
-        words += ["--plugin", origin] if Path(origin).is_file() else []
-    words += ["--device", request.device] if request.device != "auto" else []
-    if request.batch_per_device is not None:
-        words += ["--batch-per-device", str(request.batch_per_device)]
-    return shlex.join(words if tracked else [*words, "--no-tracking"])
 
 
 def _score(job: Job, predictions: NDArray[np.float32], run: run_folder.RunFolder) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from bench.errors import BenchError, argument
 from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
 from bench.registry import MODELS
 from bench.results.environment import describe_environment
-from bench.runner.request import Prepared, Request, data_folder, named_recipe
+from bench.results.options import Request
+from bench.runner.request import ResolvedRequest, data_folder, named_recipe
 from bench.sources import locate
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import describe_device, peak_memory
@@ -43,7 +44,7 @@ class Job:
     """
 
     request: Request
-    prepared: Prepared
+    prepared: ResolvedRequest
     ranks: Ranks
     folder: Path
     dataset: Dataset
@@ -56,7 +57,7 @@ class Job:
     def load(
         cls,
         request: Request,
-        prepared: Prepared,
+        prepared: ResolvedRequest,
         ranks: Ranks,
         device: torch.device,
         screen: Screen,

@@ -15,7 +15,7 @@ from bench.errors import BenchError, argument
 from bench.model import FittedModel, Model
 from bench.recipe import SPACE, Recipe
 from bench.registry import MODELS, TASKS
-from bench.runner.request import Request
+from bench.results.options import Request
 from bench.search_space import Space, Spaces, Value, checked, parsed
 
 OBJECTIVE = "best validation/pearson"

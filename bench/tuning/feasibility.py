@@ -11,7 +11,8 @@ from bench.console import Screen
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.model import FittedModel, count_parameters
-from bench.runner.request import Request, data_folder, prepare
+from bench.results.options import Request
+from bench.runner.request import data_folder, resolve
 from bench.search_space import Choice, Space, Value
 from bench.sources import locate
 from bench.training.schedule import Plan
@@ -55,7 +56,7 @@ class Probe:
             BenchError: The model or the recipe refuses a value.
             ValueError, AssertionError: So does the model, in its own words.
         """
-        prepared = prepare(request)
+        prepared = resolve(request)
         layout = prepared.model_class.layout(prepared.config)
         with torch.device("meta"):
             model = prepared.model_class(prepared.config, layout.positions(*self._shape))
@@ -71,7 +72,7 @@ def read(request: Request) -> Dataset:
     Raises:
         BenchError: The data is missing or wrong, or a name or a setting of the request.
     """
-    prepared = prepare(request)
+    prepared = resolve(request)
     folder = data_folder(request, type(prepared.task), Screen(quiet=True))
     dataset = locate.load(prepared.task, request.task, folder, request.test_data)
     return dataset.thinned(request.fraction)

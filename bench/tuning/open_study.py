@@ -11,7 +11,8 @@ from optuna.study import Study
 
 from bench.errors import BenchError, argument
 from bench.registry import MODELS, TASKS, get_task, load_plugin_file
-from bench.runner.request import Request, prepare
+from bench.results.options import Request
+from bench.runner.request import resolve
 from bench.tuning import definition, study
 from bench.tuning.definition import Search
 from bench.tuning.feasibility import Probe, check, read
@@ -72,7 +73,7 @@ def begin(
     dataset = read(request)
     probe = Probe(dataset)
     check(search, probe)
-    identity = search.identity(dataset.fingerprint, prepare(request).task.card.version)
+    identity = search.identity(dataset.fingerprint, resolve(request).task.card.version)
     name = name or definition.name_of(identity, dataset.name)
     place = storage or str(study.folder(home) / f"{name}.log")
     if exists:
@@ -80,7 +81,7 @@ def begin(
     made = study.make(
         open_storage(place, create=True, wait=False), name, definition.to_json(search), identity
     )
-    request = dataclasses.replace(search.request, home=study.folder(home) / name, device=device)
+    request = dataclasses.replace(search.request, runs_dir=study.folder(home) / name, device=device)
     search = dataclasses.replace(search, request=request)
     return Opened(made, place, search, probe)
 
@@ -136,7 +137,7 @@ def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None 
     for file in kept["plugins"]:
         if file not in {str(Path(origin).absolute()) for origin in known}:
             load_plugin_file(Path(file))
-    here: dict[str, Any] = {"home": study.folder(home) / found.study_name, "device": device}
+    here: dict[str, Any] = {"runs_dir": study.folder(home) / found.study_name, "device": device}
     if data is not None:
         here["data"] = data
     return definition.from_json(kept, **here)

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from bench.console import Screen
 from bench.errors import BenchError, DivergedError, first_line
-from bench.runner.request import Request
+from bench.results.options import Request
 from bench.runner.run import execute
 from bench.tuning import slots, summary
 from bench.tuning.heartbeat import Beat
@@ -43,7 +43,7 @@ def refit(opened: Opened, count: int, home: Path, screen: Screen, *, tracked: bo
             trial = best[rank]
             tuned = {**_cost(opened.study), "trial": trial.number}
             request = search.refit(trial.params, tuned=tuned)
-            request = dataclasses.replace(request, home=home, force=not _was_begun(queue, rank))
+            request = dataclasses.replace(request, runs_dir=home, force=not _was_begun(queue, rank))
             screen.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} in full")
             with beat.of(turn):
                 share(Job((request,), search.plugins))

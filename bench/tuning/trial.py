@@ -15,7 +15,7 @@ from optuna.trial import Trial
 
 from bench.console import Screen
 from bench.errors import BenchError, DivergedError, OutOfMemoryError, PrunedError, argument
-from bench.runner.request import Request
+from bench.results.options import Request
 from bench.runner.run import execute
 from bench.training.device import choose_device, peak_memory
 from bench.training.distributed import from_environment

@@ -13,7 +13,7 @@ from bench.leaderboards.output.site.charts import front
 from bench.leaderboards.output.site.curves import read_curves
 from bench.leaderboards.output.site.run_card import cards, file_name, repeating
 from bench.leaderboards.selection import Group
-from bench.runner.request import Request
+from bench.results.options import Request
 from tests.leaderboards.boards import board, entry, files
 
 REQUESTS = [

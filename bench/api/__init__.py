@@ -1,0 +1,19 @@
+"""The public functions of ``bench``; the command line calls these, too.
+
+They take names, paths, classes and arrays, return typed objects and raise
+:class:`bench.errors.BenchError` for what a user can mend. They print nothing: where progress is
+wanted, hand in a :class:`bench.console.Console`.
+"""
+
+from __future__ import annotations
+
+from bench.api.rankings import compare, leaderboard
+from bench.api.results import Run, list_runs, load_run
+from bench.api.scoring import evaluate, predict
+from bench.api.searching import SearchResult, search
+from bench.api.training import resumed, run, train
+
+__all__ = [
+    *("Run", "SearchResult", "compare", "evaluate", "leaderboard", "list_runs", "load_run"),
+    *("predict", "resumed", "run", "search", "train"),
+]

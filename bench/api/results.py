@@ -1,0 +1,221 @@
+"""What a run came to, as an object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.api.html import as_html
+from bench.errors import BenchError
+from bench.results import run_folder
+
+if TYPE_CHECKING:
+    import polars
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from bench.model import Model
+    from bench.scoring.scorer import Scores
+
+_SHOWN = ("validation/pearson", "validation/spearman", "test/all/pearson", "test/all/spearman")
+
+
+class Run:
+    """A run in its folder: what was decided, what came out, and the trained model.
+
+    Args:
+        path: Folder of the run.
+        manifest: Its manifest.
+
+    Attributes:
+        path: Folder of the run.
+        manifest: Everything that was decided and everything that came out.
+    """
+
+    def __init__(self, path: Path, manifest: run_folder.Manifest) -> None:
+        self.path, self.manifest = path, manifest
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open the folder of a run.
+
+        Raises:
+            BenchError: It is none.
+        """
+        return cls(path, run_folder.read_manifest(path))
+
+    @property
+    def id(self) -> str:
+        """Name of the run, and of its folder."""
+        return self.manifest.id
+
+    @property
+    def status(self) -> str:
+        """State of the run: running, interrupted, finished, failed or pruned."""
+        return self.manifest.status
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Metrics by name, such as ``test/all/pearson``; None where one has no value."""
+        return dict(self.manifest.metrics or {})
+
+    @cached_property
+    def predictions(self) -> NDArray[np.floating[Any]] | None:
+        """Predictions of the test rows ``(N,)``, in the target's unit; None where there are none."""
+        return self._array(run_folder.PREDICTIONS)
+
+    @cached_property
+    def losses(self) -> NDArray[np.floating[Any]] | None:
+        """Training loss of every step; None for a model that is fitted at once."""
+        return self._array(run_folder.LOSSES)
+
+    @property
+    def history(self) -> polars.DataFrame:
+        """Metrics of every validation: a row each, the column ``step`` first."""
+        import polars
+
+        path = self.path / run_folder.METRICS
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+        return polars.from_dicts(
+            [{"step": line["step"], **line["metrics"]} for line in lines],
+            schema=None if lines else {"step": polars.Int64},
+        )
+
+    def predict(self, sequences: Iterable[str], *, device: str = "auto") -> NDArray[np.float32]:
+        """Return the predictions of sequences ``(N,)``, in the target's unit.
+
+        Args:
+            sequences: DNA as text, flanks included where the training rows had them.
+            device: Device to predict on.
+
+        Raises:
+            BenchError: The run has no model, or a sequence is none that the model takes.
+        """
+        from bench.runner.predictor import Predictor
+        from bench.training.device import choose_device
+
+        texts = [sequence.encode() for sequence in sequences]
+        predictions, faults = Predictor.load(self.path, choose_device(device))(texts)
+        if faults:
+            row, reason = next(iter(faults.items()))
+            more = f" ({len(faults) - 1:,} more rows)" if len(faults) > 1 else ""
+            raise BenchError(f"sequence {row}: {reason}{more}.")
+        return predictions
+
+    def model(self) -> nn.Module:
+        """Return the trained model: a plain torch module on the CPU, in evaluation mode.
+
+        It maps tokens ``(B, positions)`` to standardized predictions; see
+        :class:`bench.model.Model`.
+
+        Raises:
+            BenchError: The run has no weights, or they do not fit the model's class.
+        """
+        import torch
+
+        from bench.runner.predictor import Predictor
+
+        return Predictor.load(self.path, torch.device("cpu")).model.eval()
+
+    def scores(self, *, rows: str | None = None, data: str | Path | None = None) -> Scores:
+        """Return the scores of the stored predictions, computed anew.
+
+        Args:
+            rows: Part of the test rows; the part that ranks if None.
+            data: Folder of the test rows; the one where the run had them if None.
+
+        Raises:
+            BenchError: There are no predictions, or the test rows are not at hand.
+        """
+        from bench.api.scoring import evaluate
+
+        return evaluate(self, rows=rows, data=data)
+
+    def __repr__(self) -> str:
+        known = [f"{k}={v:.4f}" for k in _SHOWN if (v := self.metrics.get(k)) is not None]
+        return f"Run({self.id!r}, {self.status}{''.join(', ' + text for text in known)})"
+
+    def _repr_html_(self) -> str:
+        manifest = self.manifest
+        facts = {
+            "model": manifest.model and manifest.model.name,
+            "data": manifest.data and manifest.data.name,
+            "status": manifest.status,
+            **self.metrics,
+            "folder": str(self.path),
+        }
+        return as_html(self.id, facts)
+
+    def _array(self, name: str) -> NDArray[np.floating[Any]] | None:
+        path = self.path / name
+        if not path.is_file():
+            return None
+        values: NDArray[np.floating[Any]] = np.load(path, allow_pickle=False)
+        return values
+
+
+def load_run(
+    reference: str | Path,
+    *,
+    runs_dir: str | Path | None = None,
+    model: type[Model] | None = None,
+) -> Run:
+    """Return a run by its folder, its name, or the beginning of its name.
+
+    Args:
+        reference: Folder or name.
+        runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
+        model: Class of its model, where that was defined in a notebook or a program.
+
+    Raises:
+        BenchError: No run is called so, or several are.
+    """
+    if model is not None:
+        from bench.api.plugins import model_name
+
+        model_name(model)
+    folder = run_folder.home(None if runs_dir is None else Path(runs_dir))
+    return Run.open(run_folder.find_run(str(reference), folder, option="run"))
+
+
+def list_runs(
+    *,
+    task: str | None = None,
+    model: str | None = None,
+    runs_dir: str | Path | None = None,
+) -> polars.DataFrame:
+    """Return a table of the runs in a folder, oldest first: a row each, metrics as columns.
+
+    Args:
+        task: Name that results are filed under, such as "dream" or "dream-simulated".
+        model: Name of a model.
+        runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
+    """
+    import polars
+
+    folder = run_folder.home(None if runs_dir is None else Path(runs_dir))
+    rows = []
+    for path in run_folder.find_runs(folder):
+        found = Run.open(path)
+        row = _row(found)
+        if task in (None, row["task"]) and model in (None, row["model"]):
+            rows.append({**row, **found.metrics})
+    return polars.from_dicts(rows, infer_schema_length=None) if rows else polars.DataFrame()
+
+
+def _row(run: Run) -> dict[str, Any]:
+    manifest = run.manifest
+    return {
+        "run": manifest.id,
+        "model": manifest.model and manifest.model.name,
+        "task": manifest.data and manifest.data.name,
+        "seed": manifest.seed,
+        "status": manifest.status,
+        "created": manifest.created,
+    }

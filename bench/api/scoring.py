@@ -1,0 +1,80 @@
+"""Predictions, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.api.results import Run, load_run
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from bench.data.dataset import Dataset
+    from bench.scoring.scorer import Scores
+    from bench.task import Task
+
+
+def predict(
+    run: Run | str | Path, sequences: Iterable[str], *, device: str = "auto"
+) -> NDArray[np.float32]:
+    """Return the predictions of sequences by a run's model ``(N,)``, in the target's unit.
+
+    Args:
+        run: Run, or its folder or name.
+        sequences: DNA as text, flanks included where the training rows had them.
+        device: Device to predict on.
+
+    Raises:
+        BenchError: The run has no model, or a sequence is none that the model takes.
+    """
+    found = run if isinstance(run, Run) else load_run(run)
+    return found.predict(sequences, device=device)
+
+
+def evaluate(
+    predictions: ArrayLike | str | Path | Run,
+    task: str | type[Task] | Dataset | None = None,
+    *,
+    data: str | Path | None = None,
+    rows: str | None = None,
+    task_options: Mapping[str, object] | None = None,
+    subset_files: Mapping[str, str | Path] | None = None,
+) -> Scores:
+    """Return the scores of predictions of a task's test rows.
+
+    Args:
+        predictions: One value for every test row, in their order: numbers, a file of them in any
+            of the forms of :mod:`bench.scoring.prediction_files`, or a run.
+        task: Task, as for :func:`bench.run`; a run knows its own.
+        data: Folder of the test rows; for a run, the one where it had them if None.
+        rows: Part of the test rows, such as "private" or "public"; the part that ranks if None.
+        task_options: Options of the task that change the test rows.
+        subset_files: Files in place of the task's own, by the subset they hold.
+
+    Raises:
+        BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
+    """
+    from bench.api.plugins import task_name
+    from bench.runner import rescore
+
+    folder = None if data is None else Path(data)
+    files = {name: Path(file) for name, file in (subset_files or {}).items()}
+    if isinstance(predictions, Run):
+        return rescore.score_run(
+            str(predictions.path), folder=folder, rows=rows, subset_files=files
+        ).scores
+    if task is None:
+        raise BenchError("name the task whose test rows these predictions are for.")
+    name = task_name(task)
+    if isinstance(predictions, str | Path):
+        given: Any = Path(predictions)
+    else:
+        given = np.asarray(predictions, dtype=np.float64)
+    return rescore.score_predictions(
+        given, name, folder=folder, rows=rows, options=task_options or {}, subset_files=files
+    ).scores

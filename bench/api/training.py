@@ -1,0 +1,214 @@
+"""Training a model on a task: one run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.plugins import model_name, plugin_files, task_name
+from bench.api.results import Run
+from bench.config import spell
+from bench.console import Screen
+from bench.errors import BenchError
+from bench.recipe import Recipe
+from bench.registry import AT_HAND, MODELS, TASKS
+from bench.results import run_folder
+from bench.results.command import local_words, resume_words, run_words
+from bench.results.options import Request
+
+if TYPE_CHECKING:
+    from bench.data.dataset import Dataset
+    from bench.model import Model
+    from bench.runner.progress import Watch
+    from bench.task import Task
+
+PathLike = str | Path
+Options = Mapping[str, object]
+
+
+def run(
+    model: str | type[Model],
+    task: str | type[Task] | Dataset,
+    *,
+    recipe: str | Recipe = "standard",
+    preset: str = "paper",
+    model_options: Options | None = None,
+    recipe_options: Options | None = None,
+    task_options: Options | None = None,
+    data: PathLike | None = None,
+    test_data: PathLike | None = None,
+    download: bool = False,
+    simulate_rows: int | None = None,
+    fraction: float | None = None,
+    seed: int = 0,
+    compiled: bool = False,
+    epochs: int | None = None,
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    tested: bool = True,
+    device: str = "auto",
+    devices: int = 1,
+    batch_per_device: int | None = None,
+    checkpoint_minutes: float = 10.0,
+    runs_dir: PathLike | None = None,
+    force: bool = False,
+    track: bool = False,
+    console: Screen | None = None,
+) -> Run:
+    """Train a model on a task, score it on the test rows, and record the result.
+
+    A run that was interrupted goes on where it was by the same call; one that is finished is not
+    repeated but returned.
+
+    Args:
+        model: Name of a registered model, path of a plugin file, or a class.
+        task: Name of a registered task, path of a table or of a plugin file, a class, or rows in
+            memory.
+        recipe: "standard", "paper", or a whole recipe.
+        preset: Size of the model and budget: "smoke", "quick", or "paper" for the full size.
+        model_options: Settings of the model, by name.
+        recipe_options: Settings of the recipe that differ from ``recipe`` and ``preset``.
+        task_options: Options of the task.
+        data: Folder of the data; ``$BENCH_DATA/TASK``, else the cache, if None.
+        test_data: Folder of the test files, if another.
+        download: Whether missing published files are fetched first.
+        simulate_rows: Training rows of a simulated assay to use in place of real data.
+        fraction: Share of the training rows to use, the same rows for every seed.
+        seed: Seed of the weights, of the order of the rows and of all noise.
+        compiled: Whether the loss is traced with torch.compile.
+        epochs: Short form of ``recipe_options={"epochs": …}``.
+        max_steps: Largest number of steps that is planned for.
+        max_seconds: Time on steps after which the training stops.
+        tested: Whether the test rows are scored.
+        device: "auto", "cpu", "cuda", "cuda:1" …
+        devices: Number of devices of this machine to train on, one process each.
+        batch_per_device: Rows that go through the network at once, where memory is short.
+        checkpoint_minutes: Time between two saved states.
+        runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
+        force: Whether to train although the same run is finished or begun.
+        track: Whether to send the run to MLflow as well.
+        console: Console to tell of progress; silent if None.
+
+    Raises:
+        BenchError: A name, a value or the data is wrong, or the training diverged.
+    """
+    overrides = {
+        "model": _texts(model_options),
+        "task": _texts(task_options),
+        "recipe": _texts(recipe_options),
+    }
+    if isinstance(recipe, Recipe):
+        overrides["recipe"] = _whole_recipe(recipe, overrides["recipe"])
+        recipe = "standard"
+    request = Request(
+        model=model_name(model),
+        task=task_name(task),
+        recipe=recipe,
+        preset=preset,
+        overrides={name: values for name, values in overrides.items() if values},
+        data=_path(data),
+        test_data=_path(test_data),
+        download=download,
+        simulate_rows=simulate_rows,
+        fraction=fraction,
+        seed=seed,
+        compiled=compiled,
+        epochs=epochs,
+        max_steps=max_steps,
+        max_seconds=max_seconds,
+        tested=tested,
+        device=device,
+        batch_per_device=batch_per_device,
+        checkpoint_minutes=checkpoint_minutes,
+        runs_dir=_path(runs_dir),
+        force=force,
+    )
+    done = train(request, devices=devices, track=track, console=console)
+    if done is None:
+        raise BenchError("this process is one of several ranks: only rank 0 has a result.")
+    return done
+
+
+def resumed(reference: str, **here: Any) -> Request:
+    """Return the request of an earlier run, to go on with that run by :func:`train`.
+
+    Args:
+        reference: Folder of the run, its name, or the beginning of its name.
+        here: Options that do not decide the result, such as ``device`` and ``runs_dir``.
+
+    Raises:
+        BenchError: There is no such run, or it has recorded no request.
+    """
+    from bench.runner.resume import resumed_request
+
+    return resumed_request(reference, run_folder.home(here.pop("runs_dir", None)), **here)
+
+
+def train(
+    request: Request,
+    *,
+    devices: int = 1,
+    track: bool = False,
+    console: Screen | None = None,
+    watch: Watch | None = None,
+) -> Run | None:
+    """Train, score and record what a request asks for.
+
+    Args:
+        request: Run that is wanted.
+        devices: Number of devices of this machine, one process each.
+        track: Whether to send the run to MLflow as well.
+        console: Console to tell of progress; silent if None.
+        watch: Function called after every validation; what it raises ends the run as failed.
+
+    Returns:
+        The run; None in a process that is one of several ranks and does not lead.
+
+    Raises:
+        BenchError: The request or its data is wrong, or the training diverged.
+    """
+    from bench.runner.run import execute
+    from bench.training.launch import launch
+
+    console = console or Screen.mute()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        report = Path(folder) / "run"
+        if launch(devices, request.device, _rank_words(request, report, track, console)):
+            return Run.open(Path(report.read_text(encoding="utf-8")))
+    manifest = execute(request, console, tracked=track, watch=watch)
+    if not manifest:
+        return None
+    return Run(run_folder.home(request.runs_dir) / manifest["id"], manifest)
+
+
+def _rank_words(request: Request, report: Path, track: bool, console: Screen) -> list[str]:
+    """Return the words after ``bench`` that start a rank of this run."""
+    places = {"model": MODELS.places().get(request.model), "task": TASKS.places().get(request.task)}
+    plugins = plugin_files(place for place in places.values() if place)
+    if request.resume is not None:
+        words = resume_words(str(request.resume), plugins)
+    else:
+        words = run_words(request.as_json(), plugins)
+    words += local_words(request)
+    words += ["--report", str(report), *([] if track else ["--no-tracking"])]
+    return [*words, *(["--silent"] if console.silent else [])]
+
+
+def _whole_recipe(recipe: Recipe, further: Mapping[str, str]) -> dict[str, str]:
+    """Return every field of a recipe as text, so that neither preset nor default adds to it."""
+    if further:
+        raise BenchError("recipe_options go with a recipe's name: a Recipe is whole already.")
+    from bench.config import as_dict
+
+    return {name: spell(value) for name, value in as_dict(recipe).items()}
+
+
+def _texts(options: Options | None) -> dict[str, str]:
+    """Return settings as the texts that a request keeps."""
+    return {name: spell(value) for name, value in (options or {}).items()}
+
+
+def _path(given: PathLike | None) -> Path | None:
+    return None if given is None else Path(given)
