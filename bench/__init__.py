@@ -55,11 +55,37 @@ _HOMES = {
 }
 """Module of every public name, imported when the name is first asked for (PEP 562)."""
 
-__all__ = [  # noqa: RUF022 - by subject: runs, results, plugins
-    *("run", "load_run", "list_runs", "predict", "evaluate", "search", "leaderboard", "compare"),
-    *("Run", "SearchResult", "Dataset", "Split", "TestSet", "BenchError", "__version__"),
-    *("Model", "FittedModel", "Batch", "ModelCard", "Source", "Layout", "Recipe", "Preset"),
-    *("Task", "TaskCard", "Metric", "setting", "settings", "Choice", "Range"),
+__all__ = [
+    "Batch",
+    "BenchError",
+    "Choice",
+    "Dataset",
+    "FittedModel",
+    "Layout",
+    "Metric",
+    "Model",
+    "ModelCard",
+    "Preset",
+    "Range",
+    "Recipe",
+    "Run",
+    "SearchResult",
+    "Source",
+    "Split",
+    "Task",
+    "TaskCard",
+    "TestSet",
+    "__version__",
+    "compare",
+    "evaluate",
+    "leaderboard",
+    "list_runs",
+    "load_run",
+    "predict",
+    "run",
+    "search",
+    "setting",
+    "settings",
 ]
 
 

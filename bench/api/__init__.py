@@ -14,6 +14,16 @@ from bench.api.searching import SearchResult, search
 from bench.api.training import resumed, run, train
 
 __all__ = [
-    *("Run", "SearchResult", "compare", "evaluate", "leaderboard", "list_runs", "load_run"),
-    *("predict", "resumed", "run", "search", "train"),
+    "Run",
+    "SearchResult",
+    "compare",
+    "evaluate",
+    "leaderboard",
+    "list_runs",
+    "load_run",
+    "predict",
+    "resumed",
+    "run",
+    "search",
+    "train",
 ]

@@ -37,7 +37,7 @@ class Run:
         manifest: Everything that was decided and everything that came out.
     """
 
-    def __init__(self, path: Path, manifest: run_folder.Manifest) -> None:
+    def __init__(self, path: Path, manifest: Any) -> None:
         self.path, self.manifest = path, manifest
 
     @classmethod
@@ -66,7 +66,7 @@ class Run:
 
     @cached_property
     def predictions(self) -> NDArray[np.floating[Any]] | None:
-        """Predictions of the test rows ``(N,)``, in the target's unit; None where there are none."""
+        """Predictions of the test rows ``(N,)``, in the target's unit; None without any."""
         return self._array(run_folder.PREDICTIONS)
 
     @cached_property

@@ -11,8 +11,10 @@ from bench.api.html import as_html
 from bench.api.plugins import model_name, task_name
 from bench.config import spell
 from bench.console import Screen
+from bench.errors import BenchError
 from bench.results import run_folder
 from bench.results.options import Request
+from bench.search_space import Choice, Range
 
 if TYPE_CHECKING:
     import polars
@@ -139,7 +141,9 @@ def search(
     """
     from bench.api.training import settings_texts
     from bench.tuning.open_study import Typed
-    from bench.tuning.run_search import Asked, find_study, search as work
+    from bench.tuning.run_search import Asked
+    from bench.tuning.run_search import search as work
+    from bench.tuning.summary import summarize
 
     home = run_folder.home(None if runs_dir is None else Path(runs_dir))
     request = Request(
@@ -155,9 +159,14 @@ def search(
         device=device,
     )
     rest = {
-        **{"epochs": epochs, "fraction": fraction, "seeds": tuple(seeds), "pruned": pruned},
-        **{"max_parameters": max_parameters, "max_memory": max_memory},
-        **{"sampler": sampler, "sampler_seed": sampler_seed},
+        "epochs": epochs,
+        "fraction": fraction,
+        "seeds": tuple(seeds),
+        "pruned": pruned,
+        "max_parameters": max_parameters,
+        "max_memory": max_memory,
+        "sampler": sampler,
+        "sampler_seed": sampler_seed,
     }
     spaces = tuple(
         f"{field}={given if isinstance(given, Choice | Range) else spell(given)}"
@@ -165,8 +174,20 @@ def search(
     )
     asked = Asked(
         settings=Typed(request=request, spaces=spaces, rest=rest),
-        **{"name": name, "storage": storage, "resume": False, "trials": trials},
-        **{"minutes": minutes, "refit": refit, "workers": 1, "child": False},
-        **{"device": device, "tracked": track, "home": home, "data": request.data},
+        name=name,
+        storage=storage,
+        resume=False,
+        trials=trials,
+        minutes=minutes,
+        refit=refit,
+        workers=1,
+        child=False,
+        device=device,
+        tracked=track,
+        home=home,
+        data=request.data,
     )
-    return SearchResult(*work(asked, console or Screen.mute()))
+    study = work(asked, console or Screen.mute())
+    if study is None:
+        raise BenchError("this process is one of several ranks: only rank 0 has a result.")
+    return SearchResult(study, summarize(study))

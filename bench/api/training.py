@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.plugins import model_name, plugin_files, task_name
 from bench.api.results import Run
-from bench.config import spell
+from bench.config import as_dict, spell
 from bench.console import Screen
 from bench.errors import BenchError
 from bench.recipe import Recipe
-from bench.registry import AT_HAND, MODELS, TASKS
+from bench.registry import MODELS, TASKS
 from bench.results import run_folder
 from bench.results.command import local_words, resume_words, run_words
 from bench.results.options import Request
@@ -94,20 +94,16 @@ def run(
     Raises:
         BenchError: A name, a value or the data is wrong, or the training diverged.
     """
-    overrides = {
-        "model": _texts(model_options),
-        "task": _texts(task_options),
-        "recipe": _texts(recipe_options),
-    }
     if isinstance(recipe, Recipe):
-        overrides["recipe"] = _whole_recipe(recipe, overrides["recipe"])
-        recipe = "standard"
+        if recipe_options:
+            raise BenchError("recipe_options change a named recipe: a Recipe is whole already.")
+        recipe, recipe_options = "standard", as_dict(recipe)  # no default, no preset adds to it
     request = Request(
         model=model_name(model),
         task=task_name(task),
         recipe=recipe,
         preset=preset,
-        overrides={name: values for name, values in overrides.items() if values},
+        overrides=settings_texts(model=model_options, task=task_options, recipe=recipe_options),
         data=_path(data),
         test_data=_path(test_data),
         download=download,
@@ -185,8 +181,8 @@ def train(
 
 def _rank_words(request: Request, report: Path, track: bool, console: Screen) -> list[str]:
     """Return the words after ``bench`` that start a rank of this run."""
-    places = {"model": MODELS.places().get(request.model), "task": TASKS.places().get(request.task)}
-    plugins = plugin_files(place for place in places.values() if place)
+    places = (MODELS.places().get(request.model), TASKS.places().get(request.task))
+    plugins = plugin_files(place for place in places if place)
     if request.resume is not None:
         words = resume_words(str(request.resume), plugins)
     else:
@@ -196,18 +192,13 @@ def _rank_words(request: Request, report: Path, track: bool, console: Screen) ->
     return [*words, *(["--silent"] if console.silent else [])]
 
 
-def _whole_recipe(recipe: Recipe, further: Mapping[str, str]) -> dict[str, str]:
-    """Return every field of a recipe as text, so that neither preset nor default adds to it."""
-    if further:
-        raise BenchError("recipe_options go with a recipe's name: a Recipe is whole already.")
-    from bench.config import as_dict
-
-    return {name: spell(value) for name, value in as_dict(recipe).items()}
-
-
-def _texts(options: Options | None) -> dict[str, str]:
-    """Return settings as the texts that a request keeps."""
-    return {name: spell(value) for name, value in (options or {}).items()}
+def settings_texts(**sections: Options | None) -> dict[str, dict[str, str]]:
+    """Return settings as the texts that a request keeps, by section and field."""
+    return {
+        section: {name: spell(value) for name, value in values.items()}
+        for section, values in sections.items()
+        if values
+    }
 
 
 def _path(given: PathLike | None) -> Path | None:

@@ -30,7 +30,7 @@ def compare(*, rows: int, home: Path | None) -> None:
             preset="smoke",
             simulate_rows=rows,
             max_steps=_STEPS,
-            home=home,
+            runs_dir=home,
         )
         screen.say(
             f"\n$ bench run --model {model} --task dream --preset smoke --simulate --rows {rows} "

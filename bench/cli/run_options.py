@@ -111,7 +111,7 @@ def _click_option(known: RunOption, meaning: str | None) -> Callable[[F], F]:
         declared |= {"metavar": known.metavar}
     if known.name == "max_seconds":
         declared |= {"callback": _seconds}
-    return click.option(known.flag, known.name, **declared)
+    return click.option(str(known.flag), known.name, **declared)
 
 
 def _seconds(ctx: click.Context, option: click.Parameter, minutes: float | None) -> float | None:
@@ -125,7 +125,7 @@ def _kind(name: str) -> Any:
     return arms[0] if NoneType in get_args(hint) else hint
 
 
-def _click_type(known: RunOption, kind: Any) -> click.ParamType | None:
+def _click_type(known: RunOption, kind: Any) -> click.ParamType[Any]:
     if known.name == "resume":
         return click.STRING
     if kind is int:

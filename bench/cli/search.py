@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from bench.cli.common import Folder, as_json, home_option, plugins, print_json
+from bench.cli.common import Folder, as_json, plugins, print_json
+from bench.cli.run_options import make_request, takes
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -26,10 +27,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 
 
 @click.command()
-@click.option("--model", help="A name from `bench models`.")
-@click.option("--task", help="A name from `bench tasks`.")
-@click.option("--recipe", default="standard", show_default=True, help="standard or paper.")
-@click.option("--preset", default="paper", show_default=True, help="Size and budget of a run.")
+@takes("model", "task", "recipe", "preset")
 @click.option(
     "--space",
     "spaces",
@@ -38,30 +36,18 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
     help="Vary a field of model or recipe over 64,128 or 1..6 or log:1e-4..1e-2, or fix it by one "
     "value; may be repeated.  [as `bench models NAME --space` shows]",
 )
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="SECTION.FIELD=VALUE",
-    help="Fix a field of model, recipe or task; may be repeated.",
+@takes(
+    *("overrides", "data", "test_data", "simulate_rows", "epochs", "fraction", "max_steps"),
+    overrides="Fix a field of model, recipe or task; may be repeated.",
+    epochs="Shorter trials; refits are not shortened.",
+    fraction="Trials on a share of the training rows; refits use all.",
 )
-@click.option("--data", type=Folder, help="Folder of the data.  [as for `bench run`]")
-@click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
-@click.option("--simulate", is_flag=True, help="Search on a simulated assay.")
-@click.option("--rows", type=click.IntRange(1000), help="Simulated rows.  [100000]")
 @click.option(
     "--trials", type=click.IntRange(1), help="Finished trials, of all workers together.  [100]"
 )
 @click.option(
     "--timeout", type=click.FloatRange(0), metavar="MINUTES", help="Start no trial after so long."
 )
-@click.option("--epochs", type=click.IntRange(1), help="Shorter trials; refits are not shortened.")
-@click.option(
-    "--fraction",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Trials on a part of the training rows; refits use all.",
-)
-@click.option("--max-steps", type=click.IntRange(1), help="Updates of a run, at most.")
 @click.option("--seeds", callback=_seeds, help="A trial is the mean over these.  [0]")
 @click.option(
     "--sampler",
@@ -101,11 +87,11 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 )
 @click.option("--dashboard", "shown", flag_value="dashboard", help="Open optuna-dashboard on it.")
 @click.option("--export", "table", type=Folder, help="Write its trials to a CSV file.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@takes("device")
 @click.option("--devices", type=click.IntRange(1), default=1, help="Train a trial on so many here.")
 @click.option("--no-tracking", is_flag=True, help="Write folders only, not to MLflow.")
 @click.option("--child", is_flag=True, hidden=True, help="One of the processes of --workers.")
-@home_option
+@takes("runs_dir")
 @plugins
 @as_json
 @click.pass_context
@@ -117,14 +103,14 @@ def search(
     table: Path | None,
     name: str | None,
     storage: str | None,
-    home: Path | None,
+    runs_dir: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Search a model's settings for the best validation score; never looks at the test rows."""
     from bench.results import run_folder
 
-    home = run_folder.home(home)
+    home = run_folder.home(runs_dir)
     if shown is None and table is None:
         typed = [
             option.opts[0]
@@ -148,8 +134,17 @@ def search(
 
 
 _KEPT = (
-    *("model", "task", "recipe", "preset", "spaces", "assignments", "test_data", "simulate"),
-    *("rows", "epochs", "fraction", "max_steps", "seeds", "sampler", "sampler_seed", "beat"),
+    *("model", "task", "recipe", "preset", "spaces", "overrides", "test_data", "simulate"),
+    *(
+        "simulate_rows",
+        "epochs",
+        "fraction",
+        "max_steps",
+        "seeds",
+        "sampler",
+        "sampler_seed",
+        "beat",
+    ),
     *("no_pruning", "max_params", "max_memory"),
 )  # what a study keeps
 
@@ -168,6 +163,7 @@ def _work(
     from bench.console import Screen
     from bench.training.launch import launch
     from bench.tuning.run_search import Asked, search
+    from bench.tuning.summary import summarize
 
     if options["devices"] > 1 and options["workers"] > 1:
         raise BenchError("--devices and --workers exclude each other: give one of them.")
@@ -191,25 +187,16 @@ def _work(
         Screen(quiet=as_json),
     )
     if found is not None and not options["child"]:
-        print_json(found.as_json()) if as_json else found.show()
+        came_to = summarize(found)
+        print_json(came_to.as_json()) if as_json else came_to.show()
 
 
 def _settings(**options: Any) -> Typed:
     """Collect what a study keeps."""
-    from bench.config import split_assignments
-    from bench.results.options import Request
     from bench.tuning.open_study import Typed
 
-    if options["task"] is None:
-        raise BenchError("give --task, too.")
-    if options["rows"] is not None and not options["simulate"]:
-        raise BenchError("--rows goes with --simulate. For a part of real data: --fraction.")
-    same = ("model", "task", "recipe", "preset", "data", "test_data", "max_steps")
-    request = Request(
-        overrides=split_assignments(options["assignments"]),
-        simulate_rows=(options["rows"] or 100_000) if options["simulate"] else None,
-        **{option: options[option] for option in same},
-    )
+    same = ("model", "task", "recipe", "preset", "overrides", "data", "test_data", "max_steps")
+    asked = {name: options[name] for name in (*same, "simulate", "simulate_rows")}
     further = ("epochs", "fraction", "max_memory", "sampler", "sampler_seed", "beat")
     rest = {
         "seeds": options["seeds"] or (0,),
@@ -217,4 +204,4 @@ def _settings(**options: Any) -> Typed:
         "pruned": not options["no_pruning"],
         **{option: options[option] for option in further},
     }
-    return Typed(request=request, spaces=options["spaces"], rest=rest)
+    return Typed(request=make_request(**asked), spaces=options["spaces"], rest=rest)

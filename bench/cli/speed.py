@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bench.cli.common import Folder, as_json, print_json
-from bench.cli.run_options import takes_a_run, make_request
+from bench.cli.run_options import make_request, takes_a_run
 from bench.errors import BenchError
 
 

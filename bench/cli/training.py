@@ -43,9 +43,7 @@ def run(
         request = make_request(**options)
     else:
         if typed := typed_options(ctx):
-            raise BenchError(
-                f"--resume {resume} has its settings already: leave out {typed[0]}."
-            )
+            raise BenchError(f"--resume {resume} has its settings already: leave out {typed[0]}.")
         request = api.resumed(resume, **only_local(options))
     screen = Screen.mute() if silent else Screen(quiet=as_json)
     done = api.train(request, devices=devices, track=not no_tracking, console=screen)

@@ -66,8 +66,14 @@ def option(
         return [str(flag), *([] if value is True else [str(value)])]
 
     values = {
-        **{"flag": flag, "meaning": meaning, "low": low, "high": high, "metavar": metavar},
-        **{"shown": shown, "decides": decides, "identifies": identifies},
+        "flag": flag,
+        "meaning": meaning,
+        "low": low,
+        "high": high,
+        "metavar": metavar,
+        "shown": shown,
+        "decides": decides,
+        "identifies": identifies,
     }
     return {"option": {**values, "spell": spell or one_word}}
 
@@ -114,9 +120,7 @@ class Request:
         tuned: Cost of the search for the settings: study, trials, device-hours.
     """
 
-    model: str = field(
-        metadata=option("A name from `bench models`.", flag="--model", decides=True)
-    )
+    model: str = field(metadata=option("A name from `bench models`.", flag="--model", decides=True))
     task: str = field(
         metadata=option(
             "A name from `bench tasks`, or a table of your own.", flag="--task", decides=True
@@ -153,9 +157,7 @@ class Request:
     )
     test_data: Path | None = field(
         default=None,
-        metadata=option(
-            "Folder of the test files, if another.", flag="--test-data", decides=True
-        ),
+        metadata=option("Folder of the test files, if another.", flag="--test-data", decides=True),
     )
     download: bool = field(
         default=False,
@@ -196,15 +198,11 @@ class Request:
     )
     epochs: int | None = field(
         default=None,
-        metadata=option(
-            "Short for --set recipe.epochs=N.", flag="--epochs", low=1, decides=True
-        ),
+        metadata=option("Short for --set recipe.epochs=N.", flag="--epochs", low=1, decides=True),
     )
     max_steps: int | None = field(
         default=None,
-        metadata=option(
-            "Plan for so many steps at most.", flag="--max-steps", low=1, decides=True
-        ),
+        metadata=option("Plan for so many steps at most.", flag="--max-steps", low=1, decides=True),
     )
     max_seconds: float | None = field(
         default=None,

@@ -58,7 +58,8 @@ def resumed_request(reference: str, home: Path, **here: Any) -> Request:
     manifest = run_folder.read_manifest(path)
     if "request" not in manifest:
         raise BenchError(f"--resume {reference}: it has no record of what was asked for.")
-    return Request.from_json(manifest["request"], **{**here, "resume": path, "runs_dir": path.parent})
+    here |= {"resume": path, "runs_dir": path.parent}
+    return Request.from_json(manifest["request"], **here)
 
 
 def resume_line(request: Request, path: Path, *, tracked: bool) -> str:

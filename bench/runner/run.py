@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from safetensors.torch import save_model
 from bench.console import Screen
 from bench.errors import DivergedError, PrunedError, StoppedError
 from bench.results import run_folder
+from bench.results.options import Request
 from bench.runner.identity import identity
 from bench.runner.progress import Report, Watch, announce
-from bench.results.options import Request
 from bench.runner.request import resolve
 from bench.runner.resume import earlier_run, resume_line
 from bench.runner.setup import Job

@@ -7,11 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from optuna.study import Study
+
 from bench.console import Screen
 from bench.errors import BenchError, argument
 from bench.training.device import choose_device
 from bench.training.distributed import from_environment, joined
-from bench.tuning import open_study, processes, samplers, study, study_log, summary
+from bench.tuning import open_study, processes, samplers, study, study_log
 from bench.tuning.open_study import Opened
 from bench.tuning.refit import refit
 from bench.tuning.shared_trials import follow, share
@@ -55,11 +57,11 @@ class Asked:
     data: Path | None
 
 
-def search(asked: Asked, screen: Screen) -> summary.Summary | None:
+def search(asked: Asked, screen: Screen) -> Study | None:
     """Work on a study until it is complete, in this process or in several of its own.
 
     Returns:
-        What it came to; None on ranks that do not lead.
+        The study; None on ranks that do not lead.
 
     Raises:
         BenchError: What is asked is wrong, or a bug stopped the study.
@@ -74,7 +76,7 @@ def search(asked: Asked, screen: Screen) -> summary.Summary | None:
     return None
 
 
-def _lead(asked: Asked, screen: Screen) -> summary.Summary:
+def _lead(asked: Asked, screen: Screen) -> Study:
     deadline = None if asked.minutes is None else time.monotonic() + asked.minutes * 60
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's Ctrl-C
     opened = _open(asked)
@@ -82,7 +84,7 @@ def _lead(asked: Asked, screen: Screen) -> summary.Summary:
     budget = Budget(_trials(asked, opened), deadline)
     if asked.child:
         _work(asked, opened, budget, screen)
-        return summary.summarize(found)
+        return found
     found.set_user_attr(study.WANTED, budget.trials)
     found.set_user_attr(study.STOPPED, "")
     screen.say(f"study {found.study_name} in {shown(opened.place)}")
@@ -98,7 +100,7 @@ def _lead(asked: Asked, screen: Screen) -> summary.Summary:
             screen.warn(study_log.end(found, asked.home))
     if stopped := found.user_attrs[study.STOPPED]:
         raise BenchError(f"the study is stopped: {stopped}. Mend it, then {argument('resume')}.")
-    return summary.summarize(found)
+    return found
 
 
 def _open(asked: Asked) -> Opened:

@@ -115,24 +115,29 @@ def state_of(trial: FrozenTrial) -> str:
     return trial.state.name.lower()
 
 
+def table(study: Study) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and the rows of a table of all trials."""
+    trials = study.get_trials(deepcopy=False)
+    names = sorted({name for trial in trials for name in trial.params})
+    head = ["trial", "slot", "state", "value", "validations", "seconds", "reason", "runs"]
+    rows = [[*_cells(trial), *(trial.params.get(name) for name in names)] for trial in trials]
+    return [*head, *names], rows
+
+
 def export(study: Study, path: Path) -> int:
-    """Write a table of all trials; return how many.
+    """Write the table of all trials; return their number.
 
     Raises:
         BenchError: The file cannot be written.
     """
-    trials = study.get_trials(deepcopy=False)
-    names = sorted({name for trial in trials for name in trial.params})
-    head = ["trial", "slot", "state", "value", "validations", "seconds", "reason", "runs"]
+    head, rows = table(study)
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow([*head, *names])
-            for trial in trials:
-                writer.writerow([*_cells(trial), *(trial.params.get(name, "") for name in names)])
+            writer.writerows([head, *rows])
     except OSError as error:
         raise BenchError(f"{argument('export')} {path}: {error.strerror}.") from None
-    return len(trials)
+    return len(rows)
 
 
 def _cells(trial: FrozenTrial) -> list[Any]:
@@ -141,9 +146,9 @@ def _cells(trial: FrozenTrial) -> list[Any]:
         trial.number,
         slot_of(trial),
         state_of(trial),
-        trial.value if scored else "",
+        trial.value if scored else None,
         len(trial.intermediate_values),
-        "" if trial.duration is None else trial.duration.total_seconds(),
+        None if trial.duration is None else trial.duration.total_seconds(),
         trial.user_attrs.get("reason", ""),
         " ".join(trial.user_attrs.get("runs", [])),
     ]

@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from bench.errors import BenchError
-from bench.runner.request import Request
+from bench.results.options import Request
 from bench.tuning import samplers
 from bench.tuning.definition import Search
 from tests.killing import write_table

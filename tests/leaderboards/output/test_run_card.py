@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli.run_options import requested
+from bench.cli.run_options import make_request
 from bench.cli.training import run
 from bench.leaderboards.output.site.charts import front
 from bench.leaderboards.output.site.curves import read_curves
@@ -48,7 +48,7 @@ def test_the_command_asks_for_the_same(asked: Request) -> None:
     typed = run.make_context("run", words[2:]).params
     for name in ("devices", "resume", "no_tracking", "as_json"):
         del typed[name]
-    again = requested(**typed).as_json()
+    again = make_request(**typed).as_json()
     overrides = {"model": {}, "task": {}, "recipe": {}, **asked.overrides}
     assert again == {**asked.as_json(), "overrides": overrides}
 
