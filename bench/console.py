@@ -23,6 +23,11 @@ class Screen:
         screen._mute = True
         return screen
 
+    @property
+    def silent(self) -> bool:
+        """Say whether nothing is printed, warnings included."""
+        return self._mute
+
     def say(self, text: str) -> None:
         """Write a line."""
         if not self.quiet:

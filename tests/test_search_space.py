@@ -73,7 +73,9 @@ def test_a_wrong_space_is_one_line_before_anything_is_written(
 
 def test_several_numbers_at_once_are_no_space(capsys: pytest.CaptureFixture[str]) -> None:
     madlab = ("search", "--model", "madlab", "--task", "dream", "--simulate", "--trials", "1")
-    message = "model.widths is several numbers at once, which no search varies. Fix it by --set."
+    message = (
+        "model.widths is several numbers at once, which no search varies. Fix it as a setting."
+    )
     for given in ("15,20", "15", "15..30"):
         assert fails(capsys, *madlab, "--space", f"model.widths={given}") == message
     widths: Spaces = {"widths": Choice(((7, 8), (9,)))}  # type: ignore[arg-type]

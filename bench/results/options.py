@@ -198,7 +198,9 @@ class Request:
     )
     epochs: int | None = field(
         default=None,
-        metadata=option("Short for --set recipe.epochs=N.", flag="--epochs", low=1, decides=True),
+        metadata=option(
+            "Short for the setting recipe.epochs.", flag="--epochs", low=1, decides=True
+        ),
     )
     max_steps: int | None = field(
         default=None,

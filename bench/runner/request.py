@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.config import override
 from bench.console import Screen
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
 from bench.registry import MODELS, get_task
@@ -81,5 +81,7 @@ def data_folder(request: Request, task: type[Task], screen: Screen) -> Path:
             return locate.fetch(task, request.task, screen)
         return locate.find(task, request.task, request.data)
     if request.data is not None:
-        raise BenchError("--simulate and --data exclude each other: give one of them.")
+        raise BenchError(
+            f"{argument('simulate')} and {argument('data')} exclude each other: give one of them."
+        )
     return locate.simulated(task, request.task, rows=request.simulate_rows, seed=0)

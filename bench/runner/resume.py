@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.registry import MODELS, TASKS
 from bench.results import run_folder
 from bench.results.command import local_words, resume_words
@@ -54,10 +54,12 @@ def resumed_request(reference: str, home: Path, **here: Any) -> Request:
     Raises:
         BenchError: There is no such run, or it has recorded no request.
     """
-    path = run_folder.find_run(reference, home, option="--resume")
+    path = run_folder.find_run(reference, home, option="resume")
     manifest = run_folder.read_manifest(path)
     if "request" not in manifest:
-        raise BenchError(f"--resume {reference}: it has no record of what was asked for.")
+        raise BenchError(
+            f"{argument('resume')} {reference}: it has no record of what was asked for."
+        )
     here |= {"resume": path, "runs_dir": path.parent}
     return Request.from_json(manifest["request"], **here)
 
@@ -99,12 +101,14 @@ def _same_run(path: Path, identity: dict[str, str]) -> Earlier:
     """Return a run that is to go on, if it is still the same."""
     manifest = run_folder.read_manifest(path)
     if manifest["status"] == "finished":
-        raise BenchError(f"--resume {path.name}: it is finished. `bench runs` shows its figures.")
+        raise BenchError(
+            f"{argument('resume')} {path.name}: it is finished. `bench runs` shows its figures."
+        )
     known = manifest.get("identity", {})
     changed = [name for name in identity if identity[name] != known.get(name)]
     if changed:
         raise BenchError(
-            f"--resume {path.name}: {' and '.join(changed)} differ from when it began. "
-            "Leave out --resume to start anew."
+            f"{argument('resume')} {path.name}: {' and '.join(changed)} differ from when it began. "
+            f"Leave out {argument('resume')} to start anew."
         )
     return Earlier(path, finished=False)

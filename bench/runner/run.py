@@ -71,7 +71,9 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> di
     if earlier is not None and earlier.finished:
         job.ranks.broadcast((False, None))
         manifest = run_folder.read_manifest(earlier.path)
-        screen.say(f"finished before, {manifest['finished']}: {earlier.path} (--force: again)")
+        screen.say(
+            f"finished before, {manifest['finished']}: {earlier.path} (force trains it again)"
+        )
         return manifest
     if earlier is None:
         title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
