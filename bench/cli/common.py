@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +74,16 @@ def _option(name: str, value: str | None) -> str:
 
 def print_json(value: Any) -> None:
     """Print a report as JSON; NaN becomes null."""
-    from bench.results.run_folder import finite
+    from bench.atomic import finite
 
     click.echo(json.dumps(finite(value), indent=1))
+
+
+def launched(devices: int, device: str) -> bool:
+    """Run this command once a device, and return True once all are done; False for a single one."""
+    from bench.training.distributed import from_environment
+    from bench.training.launch import launch
+
+    if devices > 1 and from_environment().size == 1:
+        logging.disable()  # torch's launcher: failures are told by the error that is raised
+    return launch(devices, device, sys.argv[1:])

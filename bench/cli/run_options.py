@@ -8,6 +8,7 @@ import click
 
 from bench.cli.common import F, Folder, home_option, plugins
 from bench.errors import BenchError
+from bench.paths import runs_dir
 
 if TYPE_CHECKING:
     from bench.runner.request import Request
@@ -108,7 +109,7 @@ def resumed(reference: str, typed: list[str], asked: dict[str, Any]) -> Request:
     if typed:
         option = typed[0].replace("_", "-").replace("assignments", "set")
         raise BenchError(f"--resume {reference} has its settings already: leave out --{option}.")
-    path = run_folder.find_run(reference, run_folder.home(asked["home"]), option="--resume")
+    path = run_folder.find_run(reference, runs_dir(asked["home"]), option="--resume")
     manifest = run_folder.read_manifest(path)
     if "request" not in manifest:
         raise BenchError(f"--resume {reference}: it has no record of what was asked for.")

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from bench.cli.common import Folder, as_json, home_option, plugins, print_json
+from bench.cli.common import Folder, as_json, home_option, launched, plugins, print_json
 from bench.cli.run_options import DECIDES, asks_for_a_run, requested, resumed
 from bench.errors import BenchError
+from bench.paths import runs_dir
 
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
@@ -45,18 +46,19 @@ def run(
 
     A run that was interrupted goes on where it was by the same command.
     """
+    from bench.cli.signals import SignalStop
     from bench.console import Screen
     from bench.runner.run import execute
-    from bench.training.launch import launch
 
     if resume is None:
         request = requested(**asked)
     else:
         typed = [name for name in DECIDES if ctx.get_parameter_source(name) is _COMMAND_LINE]
         request = resumed(resume, typed, asked)
-    if launch(devices, request.device, sys.argv[1:]):
+    if launched(devices, request.device):
         return
-    manifest = execute(request, Screen(quiet=as_json), tracked=not no_tracking)
+    screen, stop = Screen(quiet=as_json), SignalStop()
+    manifest = execute(request, screen, tracked=not no_tracking, stop=stop)
     if not manifest:  # a rank that does not lead
         return
     if as_json:
@@ -99,17 +101,18 @@ def score(
 ) -> None:
     """Score predictions of the test rows, a run's or those of another program."""
     from bench.cli import tables
+    from bench.console import Screen
     from bench.runner import rescore
 
-    folder = test_data or data
+    folder, screen = test_data or data, Screen()
     if log != (name is not None):
         raise BenchError("--log and --name NAME go together: an external result has a name.")
     if log and scope["rows"] is not None:
         raise BenchError("--log records the rows that rank: leave out --rows.")
     if reference is not None and (predictions, task, name) == (None, None, None):
-        scored = rescore.score_run(reference, folder=folder, home=home, **scope)
+        scored = rescore.score_run(reference, folder=folder, home=home, screen=screen, **scope)
     elif predictions is not None and task is not None and reference is None:
-        scored = rescore.score_file(predictions, task, folder=folder, **scope)
+        scored = rescore.score_file(predictions, task, folder=folder, screen=screen, **scope)
     else:
         raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
     if name is not None:
@@ -144,8 +147,10 @@ def predict(
     from bench.results import run_folder
     from bench.runner.predictor import predict_file
 
-    run = run_folder.find_run(reference, run_folder.home(home))
-    predict_file(run, sequences, out, Screen(), submission=submission, device=device)
+    run = run_folder.find_run(reference, runs_dir(home))
+    predict_file(
+        run, sequences, out or sys.stdout.buffer, Screen(), submission=submission, device=device
+    )
 
 
 @click.command()

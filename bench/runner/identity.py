@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.atomic import finite
 from bench.errors import BenchError, argument
 from bench.model import Model
 from bench.results import run_folder
@@ -61,7 +62,7 @@ def identity(described: dict[str, Any], model: type[Model], test_rows: str) -> d
     }
     return {
         name: hashlib.blake2b(
-            json.dumps(run_folder.finite(part), sort_keys=True).encode(), digest_size=6
+            json.dumps(finite(part), sort_keys=True).encode(), digest_size=6
         ).hexdigest()
         for name, part in parts.items()
     }
