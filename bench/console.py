@@ -1,8 +1,17 @@
-"""The one place that prints progress: standard error, for people."""
+"""The one place that prints progress: standard error, for people.
+
+A library function that takes long is handed a :class:`Screen` and tells it how things go. It is
+silent unless the caller gives another one, as the command line does.
+"""
 
 from __future__ import annotations
 
 import sys
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 
 class Screen:
@@ -18,15 +27,19 @@ class Screen:
 
     @classmethod
     def mute(cls) -> Screen:
-        """Return one that says nothing: a rank's, where rank 0 says the same."""
+        """Return one that says nothing: the default, and a rank's, where rank 0 says the same."""
         screen = cls(quiet=True)
         screen._mute = True
         return screen
 
     @property
     def silent(self) -> bool:
-        """Say whether nothing is printed, warnings included."""
+        """Whether nothing is printed, warnings included."""
         return self._mute
+
+    def only_warnings(self) -> Screen:
+        """Return a quiet one, or one that says nothing where this one says nothing."""
+        return self if self._mute else Screen(quiet=True)
 
     def say(self, text: str) -> None:
         """Write a line."""
@@ -37,3 +50,18 @@ class Screen:
         """Write a line even when quiet; nothing for None."""
         if text and not self._mute:
             print(f"bench: {text}", file=sys.stderr, flush=True)
+
+    def show(self, error: BaseException) -> None:
+        """Write the traceback of an error even when quiet."""
+        if not self._mute:
+            traceback.print_exception(error)
+
+    def bar(self, *columns: str | ProgressColumn) -> Progress:
+        """Return a progress bar, for a terminal, that goes when it is done."""
+        from rich.console import Console
+        from rich.progress import Progress
+
+        return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+SILENT = Screen.mute()

@@ -15,6 +15,7 @@ import inspect
 import pkgutil
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -52,10 +53,14 @@ class Registry(Generic[P]):
         kind: "model" or "task", used in messages.
         package: Package of the built-in plugins, and name of the entry-point group.
         base: The class a plugin derives from, as "module:Class"; imported on first use.
+        makers: Functions that make a plugin of a user's data file, as "module:function", by the
+            ends of the file's name; imported on first use.
     """
 
-    def __init__(self, kind: str, package: str, base: str) -> None:
-        self.kind, self.package, self._base = kind, package, base
+    def __init__(
+        self, kind: str, package: str, base: str, makers: Mapping[tuple[str, ...], str] = {}
+    ) -> None:
+        self.kind, self.package, self._base, self._makers = kind, package, base, makers
         self._extra: dict[str, Place] = {}
         self._at_hand: dict[str, type[P]] = {}
 
@@ -134,6 +139,20 @@ class Registry(Generic[P]):
         self._at_hand[name] = plugin
         return name
 
+    def is_file_name(self, name: str) -> bool:
+        """Return whether a name is that of a file that a plugin is made of."""
+        return name.endswith(tuple(end for ends in self._makers for end in ends))
+
+    def from_file(self, path: Path) -> type[P]:
+        """Return the plugin that is made of a user's data file.
+
+        Raises:
+            BenchError: The file is missing or wrong.
+        """
+        maker = next(maker for ends, maker in self._makers.items() if path.name.endswith(ends))
+        plugin: type[P] = _imported(maker)(path)
+        return plugin
+
     def claim(self, module: ModuleType, origin: str) -> Place | None:
         """Find the plugin an imported module defines; it gets the module's name.
 
@@ -208,13 +227,17 @@ class Registry(Generic[P]):
         return list(dict.fromkeys(found))  # an alias is no second class
 
     def _base_class(self) -> type[Any]:
-        module, _, name = self._base.partition(":")
-        base: type[Any] = getattr(importlib.import_module(module), name)
+        base: type[Any] = _imported(self._base)
         return base
 
 
 MODELS: Registry[Model] = Registry("model", "bench.models", "bench.model:Model")
-TASKS: Registry[Task] = Registry("task", "bench.tasks", "bench.task:Task")
+TASKS: Registry[Task] = Registry(
+    "task",
+    "bench.tasks",
+    "bench.task:Task",
+    makers={(".tsv", ".tsv.gz", ".toml"): "bench.sources.user_table:table_task"},
+)
 
 
 def get_task(name: str) -> type[Task]:
@@ -223,9 +246,7 @@ def get_task(name: str) -> type[Task]:
     Raises:
         BenchError: There is none, or the file is wrong.
     """
-    from bench.sources.user_table import SUFFIXES, table_task
-
-    return table_task(Path(name)) if name.endswith(SUFFIXES) else TASKS.get(name)
+    return TASKS.from_file(Path(name)) if TASKS.is_file_name(name) else TASKS.get(name)
 
 
 def load_plugin_file(path: Path) -> None:
@@ -264,6 +285,12 @@ def load_plugin_file(path: Path) -> None:
     for registry, place in claims:  # one file may define both a model and its task
         if place is not None:
             registry.add(place)
+
+
+def _imported(place: str) -> Any:
+    """Import what stands at "module:name"."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _is_taken(name: str, path: Path) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import RemoteFile, TaskCard
+from bench.console import SILENT, Screen
 from bench.data.dataset import Dataset, TestSet
 from bench.errors import BenchError
 
@@ -37,6 +38,8 @@ class Task(ABC):
 
     def __init__(self, options: Any) -> None:
         self.options = options
+        self.console: Screen = SILENT
+        """Where the task tells of work that reading takes, such as building a data set."""
 
     @classmethod
     def filed_as(cls, name: str) -> str:

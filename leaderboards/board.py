@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.config import override
+from bench.console import SILENT, Screen
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry, read_entries, read_predictions
@@ -17,9 +18,10 @@ from bench.leaderboards.statistics.bootstrap import RESAMPLES
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.sample_cache import cached_draws
 from bench.leaderboards.statistics.sufficient_statistics import make_design
+from bench.paths import cache_dir
 from bench.registry import get_task
 from bench.scoring.scorer import VERSION
-from bench.sources.locate import cache_home, find, load_test
+from bench.sources.locate import find, load_test
 from bench.task import Task
 
 
@@ -90,6 +92,7 @@ def make_leaderboard(
     data: Path | None = None,
     figure: str | None = None,
     resamples: int = RESAMPLES,
+    screen: Screen = SILENT,
 ) -> Leaderboard:
     """Read results of a task and rank them.
 
@@ -102,6 +105,7 @@ def make_leaderboard(
         data: Folder of the test rows; as for ``bench run`` if None.
         figure: To rank by, such as "all/pearson"; the task's primary one if None.
         resamples: Of the bootstrap.
+        screen: Where to tell of what reading the test rows takes.
 
     Raises:
         BenchError: There are no results, or no test rows to resample.
@@ -111,7 +115,7 @@ def make_leaderboard(
     name = task_class.filed_as(task_name) + ("-simulated" if simulated else "")
     entries = read_entries(home, name)
     folder = data or _folder(task_class, task_name, entries, simulated=simulated)
-    test = load_test(task, task_name, folder)
+    test = load_test(task, task_name, folder, screen)
     selection = select(entries, _lock(task, test), filters)
     primary = figure or task_class.card.primary
     if figure is None and test.missing:
@@ -166,7 +170,7 @@ def _ranked(
     )
     entries = [entry for group in selection.groups for entry in group.entries]
     draws = cached_draws(
-        cache_home(),
+        cache_dir(),
         design,
         ((entry.id, read_predictions(entry)) for entry in entries),
         figure=figure,

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
 from bench.leaderboards.disagreement import Disagreement, disagreements
 from bench.leaderboards.entries import Entry, read_predictions
@@ -28,7 +29,7 @@ from bench.leaderboards.statistics.bootstrap import RESAMPLES, Draws, resample
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.statistics_cache import cached_sketch
 from bench.leaderboards.statistics.sufficient_statistics import Design, make_design
-from bench.sources.locate import cache_home
+from bench.paths import cache_dir
 from bench.task import Task
 
 Vector = NDArray[np.float64]
@@ -133,6 +134,7 @@ def compare_runs(
     data: Path | None = None,
     subset: str = "all",
     resamples: int = RESAMPLES,
+    screen: Screen = SILENT,
 ) -> Versus:
     """Compare two finished runs on the same test rows.
 
@@ -144,13 +146,14 @@ def compare_runs(
         data: Folder of the test rows; where the first run had them, if None.
         subset: Where to look for the sequences, or pairs, on which they disagree.
         resamples: Of the bootstrap.
+        screen: Where to tell of what reading the test rows takes.
 
     Raises:
         BenchError: A run cannot be found or compared; the field that differs is named.
     """
     a, b = find_entries((first, second), home)
     check_comparable(a, b)
-    task, test, folder = open_test(a, task_name or a.tags["task"], data)
+    task, test, folder = open_test(a, task_name or a.tags["task"], data, screen)
     units = task.units(test, a.lock["scored.rows"])
     if subset not in units:
         raise BenchError(f"{argument('subset')} {subset}: there are: {', '.join(units)}.")
@@ -208,7 +211,7 @@ def _draws(design: Design, task: Task, predictions: Sequence[Vector], resamples:
     """Resample every figure of both runs."""
     names = [f"{name}/{metric}" for name in design.subsets for metric in ("pearson", "spearman")]
     scores = task.overall(dict.fromkeys(names, 0.0))
-    folder = cache_home() / "sketches"
+    folder = cache_dir() / "sketches"
     return resample(
         design,
         {n: cached_sketch(folder, design, v) for n, v in zip("AB", predictions, strict=True)},

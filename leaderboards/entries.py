@@ -6,23 +6,21 @@ read one by one and only for runs that rank; those of a server are kept in the c
 
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.atomic import scratch_folder
 from bench.errors import BenchError, first_line
+from bench.paths import cache_dir
 from bench.results.run_folder import PREDICTIONS
-from bench.sources.locate import cache_home
 from bench.tracking.mlflow_store import connected
 
 if TYPE_CHECKING:
@@ -97,7 +95,7 @@ def read_entries(home: Path, experiment: str) -> list[Entry]:
     Raises:
         BenchError: The store cannot be read, or there is no such experiment in it.
     """
-    with _uncollected(), connected(home, reading=True) as (client, uri):
+    with connected(home, reading=True) as (client, uri):
         found = client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage == "deleted":
             known = sorted(e.name for e in client.search_experiments() if e.name != "Default")
@@ -143,17 +141,6 @@ def _pages(client: MlflowClient, experiment: str) -> Iterator[Run]:
             return
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python from searching MLflow's modules, and 100 objects a run, for cycles: 2/3 of it."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # nor again when there is more
-        gc.enable()
-
-
 def _entry(run: Run) -> Entry | None:
     """Return what is ours; None for a study, or a run of another program."""
     info, data = run.info, run.data
@@ -175,17 +162,16 @@ def _entry(run: Run) -> Entry | None:
 
 def _fetched(entry: Entry, name: str) -> Path:
     """Fetch a server's file once."""
-    path = cache_home() / "artifacts" / entry.run / name
+    path = cache_dir() / "artifacts" / entry.run / name
     if path.is_file():
         return path
     from mlflow import MlflowException
     from mlflow.artifacts import download_artifacts
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     address = f"{entry.artifacts}/{name}"
     try:
-        with TemporaryDirectory(dir=path.parent) as fresh:
-            Path(download_artifacts(artifact_uri=address, dst_path=fresh)).replace(path)
+        with scratch_folder(path.parent) as fresh:
+            Path(download_artifacts(artifact_uri=address, dst_path=str(fresh))).replace(path)
     except (MlflowException, OSError) as error:
         raise BenchError(f"{address} cannot be fetched: {first_line(error)}.") from None
     return path

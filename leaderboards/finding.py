@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.config import override
+from bench.console import SILENT, Screen
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry, read_entries
@@ -51,13 +52,16 @@ def check_comparable(a: Entry, b: Entry) -> None:
             )
 
 
-def open_test(entry: Entry, task_name: str, data: Path | None) -> tuple[Task, TestSet, Path]:
+def open_test(
+    entry: Entry, task_name: str, data: Path | None, screen: Screen = SILENT
+) -> tuple[Task, TestSet, Path]:
     """Return the task, the test rows that a run was scored on, and their folder.
 
     Args:
         entry: The run.
         task_name: Its task, or where its table is now.
         data: Folder of the test rows; where the run had them, or as for ``bench run``, if None.
+        screen: Where to tell of what reading them takes.
 
     Raises:
         BenchError: There are none, or others; the field that differs is named.
@@ -72,7 +76,7 @@ def open_test(entry: Entry, task_name: str, data: Path | None) -> tuple[Task, Te
     if data is None and (recorded := entry.tags.get("test_folder")) and Path(recorded).is_dir():
         data = Path(recorded)
     folder = find(task_class, task_name, data)
-    test = load_test(task, task_name, folder)
+    test = load_test(task, task_name, folder, screen)
     here = {
         "task.version": str(task.card.version),
         "scored.version": str(VERSION),

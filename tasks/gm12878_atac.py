@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from bench.cards import RemoteFile, Source, TaskCard
 from bench.config import as_dict, setting
-from bench.console import Screen
 from bench.data.dataset import Dataset, TestSet
 from bench.data.neighbours import nearest
 from bench.errors import BenchError, argument
@@ -107,13 +106,14 @@ class Gm12878Atac(Task):
         facts = simulate_genome(directory, rows=rows, seed=seed)
         paths = {kind: directory / file for kind, file in SIMULATED.items()}
         for split in SPLITS:
-            _build(directory, split, Screen(quiet=True), paths, windows=rows, seed=seed)
+            options = replace(_options(paths, split), windows=rows, seed=seed)
+            build(options, _folder(directory, split))
         return facts
 
     def _windows(self, directory: Path) -> Path:
         """Find the folder of the windows of this split, or build it from the published files."""
         split = self.options.split
-        for folder in (directory, directory / f"windows-{split}"):
+        for folder in (directory, _folder(directory, split)):
             if (folder / WINDOWS).is_file():
                 built = _manifest(folder)["options"]["split"]
                 if built != split:
@@ -132,26 +132,18 @@ class Gm12878Atac(Task):
                 "`bench data get gm12878-atac` fetches it; `bench data build atac` builds from "
                 "files of your own."
             )
-        return _build(directory, split, Screen(), raw)
+        build(_options(raw, split), _folder(directory, split), self.console)
+        return _folder(directory, split)
 
 
-def _build(
-    directory: Path,
-    split: Split,
-    screen: Screen,
-    paths: Mapping[str, Path],
-    *,
-    windows: int = 100_000,
-    seed: int = 0,
-) -> Path:
-    """Build the windows of one split beside the raw files."""
-    out = directory / f"windows-{split}"
+def _folder(directory: Path, split: Split) -> Path:
+    """Return the folder of the windows of one split, beside the raw files."""
+    return directory / f"windows-{split}"
+
+
+def _options(paths: Mapping[str, Path], split: Split) -> BuildOptions:
     signal, peaks, genome = (paths[kind] for kind in ("signal", "peaks", "genome"))
-    options = BuildOptions(
-        signal=signal, peaks=peaks, genome=genome, split=split, windows=windows, seed=seed
-    )
-    build(options, out, screen)
-    return out
+    return BuildOptions(signal=signal, peaks=peaks, genome=genome, split=split)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.environment import set_environment
+
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def switches() -> None:
+    """Set MLflow's switches before anything imports it, as the command line does."""
+    set_environment()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import paths
 from bench.api.results import Run
-from bench.results import run_folder
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -57,7 +57,7 @@ def leaderboard(
 
     return make_leaderboard(
         task_name(task),
-        home=run_folder.home(None if runs_dir is None else Path(runs_dir)),
+        home=paths.runs_dir(None if runs_dir is None else Path(runs_dir)),
         filters=Filters(
             track=protocol,
             models=tuple(models),
@@ -101,7 +101,7 @@ def compare(
     names = [str(run.path) if isinstance(run, Run) else str(run) for run in (first, second)]
     return compare_runs(
         *names,
-        home=run_folder.home(None if runs_dir is None else Path(runs_dir)),
+        home=paths.runs_dir(None if runs_dir is None else Path(runs_dir)),
         task_name=task,
         data=None if data is None else Path(data),
         subset=subset,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench import paths
 from bench.api.html import as_html
 from bench.errors import BenchError
 from bench.results import run_folder
@@ -180,7 +181,7 @@ def load_run(
         from bench.api.plugins import model_name
 
         model_name(model)
-    folder = run_folder.home(None if runs_dir is None else Path(runs_dir))
+    folder = paths.runs_dir(None if runs_dir is None else Path(runs_dir))
     return Run.open(run_folder.find_run(str(reference), folder, option="run"))
 
 
@@ -199,7 +200,7 @@ def list_runs(
     """
     import polars
 
-    folder = run_folder.home(None if runs_dir is None else Path(runs_dir))
+    folder = paths.runs_dir(None if runs_dir is None else Path(runs_dir))
     rows = []
     for path in run_folder.find_runs(folder):
         found = Run.open(path)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import paths
 from bench.api.html import as_html
 from bench.api.plugins import model_name, task_name
 from bench.config import spell
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import BenchError
-from bench.results import run_folder
 from bench.results.options import Request
 from bench.search_space import Choice, Range
 
@@ -145,7 +145,7 @@ def search(
     from bench.tuning.run_search import search as work
     from bench.tuning.summary import summarize
 
-    home = run_folder.home(None if runs_dir is None else Path(runs_dir))
+    home = paths.runs_dir(None if runs_dir is None else Path(runs_dir))
     request = Request(
         model=model_name(model),
         task=task_name(task),
@@ -187,7 +187,7 @@ def search(
         home=home,
         data=request.data,
     )
-    study = work(asked, console or Screen.mute())
+    study = work(asked, console or SILENT)
     if study is None:
         raise BenchError("this process is one of several ranks: only rank 0 has a result.")
     return SearchResult(study, summarize(study))

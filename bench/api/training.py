@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import paths
 from bench.api.plugins import model_name, plugin_files, task_name
 from bench.api.results import Run
 from bench.config import as_dict, spell
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import BenchError
 from bench.recipe import Recipe
 from bench.registry import MODELS, TASKS
-from bench.results import run_folder
 from bench.results.command import local_words, resume_words, run_words
 from bench.results.options import Request
+from bench.training.signals import NEVER, Stop
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -139,7 +140,7 @@ def resumed(reference: str, **here: Any) -> Request:
     """
     from bench.runner.resume import resumed_request
 
-    return resumed_request(reference, run_folder.home(here.pop("runs_dir", None)), **here)
+    return resumed_request(reference, paths.runs_dir(here.pop("runs_dir", None)), **here)
 
 
 def train(
@@ -149,6 +150,7 @@ def train(
     track: bool = False,
     console: Screen | None = None,
     watch: Watch | None = None,
+    stop: Stop = NEVER,
 ) -> Run | None:
     """Train, score and record what a request asks for.
 
@@ -157,6 +159,7 @@ def train(
         devices: Number of devices of this machine, one process each.
         track: Whether to send the run to MLflow as well.
         console: Console to tell of progress; silent if None.
+        stop: Whether somebody asks for the end; nobody does by default.
         watch: Function called after every validation; what it raises ends the run as failed.
 
     Returns:
@@ -168,15 +171,15 @@ def train(
     from bench.runner.run import execute
     from bench.training.launch import launch
 
-    console = console or Screen.mute()
+    console = console or SILENT
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         report = Path(folder) / "run"
         if launch(devices, request.device, _rank_words(request, report, track, console)):
             return Run.open(Path(report.read_text(encoding="utf-8")))
-    manifest = execute(request, console, tracked=track, watch=watch)
+    manifest = execute(request, console, tracked=track, watch=watch, stop=stop)
     if not manifest:
         return None
-    return Run(run_folder.home(request.runs_dir) / manifest["id"], manifest)
+    return Run(paths.runs_dir(request.runs_dir) / manifest["id"], manifest)
 
 
 def _rank_words(request: Request, report: Path, track: bool, console: Screen) -> list[str]:

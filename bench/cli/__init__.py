@@ -11,6 +11,7 @@ import click
 import bench
 from bench.cli import data, leaderboard, reports, search, speed, training
 from bench.cli.common import Commands, with_options
+from bench.cli.environment import set_environment
 from bench.errors import BenchError
 
 
@@ -32,10 +33,7 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line and exit status 2."""
-    if (os.cpu_count() or 1) <= 4:
-        # OpenMP threads that spin while they wait make a step ten times slower as soon as another
-        # program wants one of few cores. Read when torch is loaded, so it is set here.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_environment()
     try:
         _run()
     except SystemExit as end:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +74,20 @@ def _option(name: str, value: str | None) -> str:
 
 def print_json(value: Any) -> None:
     """Print a report as JSON; NaN becomes null."""
-    from bench.results.run_folder import finite
+    from bench.atomic import finite
 
     click.echo(json.dumps(finite(value), indent=1))
+
+
+def quiet_launcher(devices: int) -> None:
+    """Silence the launcher of several processes: the error that it raises tells what failed."""
+    if devices > 1:
+        logging.disable()
+
+
+def launched(devices: int, device: str) -> bool:
+    """Run this command once a device, and return True once all are done; False for a single one."""
+    from bench.training.launch import launch
+
+    quiet_launcher(devices)
+    return launch(devices, device, sys.argv[1:])

@@ -78,6 +78,7 @@ def describe(
 ) -> None:
     """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
     from bench.config import override, split_assignments
+    from bench.console import Screen
     from bench.describe import facts
     from bench.registry import get_task
     from bench.sources.locate import find, load
@@ -85,16 +86,19 @@ def describe(
     values = split_assignments(assignments)["task"]
     task_class = get_task(task)
     instance = task_class(override(task_class.Options(), values, section="task"))
-    found = facts.describe(
-        load(instance, task, find(task_class, task, directory), test_data), instance
-    )
+    folder = find(task_class, task, directory)
+    found = facts.describe(load(instance, task, folder, test_data, Screen()), instance)
     if out is not None:
-        facts.write_page(found, out)
+        from bench.describe.page import write_page
+
+        write_page(found, out)
         click.echo(f"{out}: open it in a browser.", err=True)
     if as_json:
         click.echo(facts.as_json(found))
     else:
-        facts.print_description(found)
+        from bench.cli.tables import description_tables
+
+        description_tables(found)
 
 
 @data.group(cls=Commands)
@@ -201,6 +205,7 @@ def encode(
 ) -> None:
     """Encode raw files for machines that have neither polars nor the files."""
     from bench.config import override, split_assignments
+    from bench.console import Screen
     from bench.registry import get_task
     from bench.sources.locate import find, load
 
@@ -209,6 +214,7 @@ def encode(
     values = split_assignments(assignments)["task"]
     task_class = get_task(task)
     options = override(task_class.Options(), values, section="task")
-    dataset = load(task_class(options), task, find(task_class, task, directory), test_data)
+    folder = find(task_class, task, directory)
+    dataset = load(task_class(options), task, folder, test_data, Screen())
     dataset.save(out)
     click.echo(f"{out}: {dataset.name}, fingerprint {dataset.fingerprint}. Use it by --data {out}.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.cli import tables
+from bench.cli.signals import SignalStop
 from bench.console import Screen
-from bench.results import run_folder
+from bench.paths import runs_dir
 from bench.results.options import Request
 from bench.runner.run import execute
 
@@ -36,9 +37,9 @@ def compare(*, rows: int, home: Path | None) -> None:
             f"\n$ bench run --model {model} --task dream --preset smoke --simulate --rows {rows} "
             f"--max-steps {_STEPS}"
         )
-        manifests.append(execute(request, screen, tracked=True))
+        manifests.append(execute(request, screen, tracked=True, stop=SignalStop()))
     tables.runs_table(manifests)
-    where = run_folder.home(home)
+    where = runs_dir(home)
     print(
         f"Simulated promoters: these figures compare models, not papers. r Pearson, rho Spearman.\n"
         f"Next: `bench ui` compares the runs in a browser; `bench models proformer` shows every "

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from bench.cli.common import Folder, as_json, home_option, plugins, print_json, with_options
+from bench.cli.environment import uncollected
 from bench.errors import BenchError
+from bench.paths import runs_dir
 
 
 @click.command()
@@ -50,7 +52,8 @@ def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> Non
     """Rank the results on a task, with what is known of the order."""
     from bench.leaderboards.output import formats
 
-    board = _board(**asked)
+    with uncollected():
+        board = _board(**asked)
     if html is not None:
         from bench.leaderboards.output.site import write_page
 
@@ -58,9 +61,8 @@ def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> Non
         click.echo(f"{html / 'index.html'} is written", err=True)
     if log:
         from bench.leaderboards.output.mlflow_board import log_summary
-        from bench.results import run_folder
 
-        log_summary(board, run_folder.home(asked["home"]), html)
+        log_summary(board, runs_dir(asked["home"]), html)
     if form == "md":
         click.echo(formats.as_markdown(board))
     elif form == "csv":
@@ -85,9 +87,9 @@ def _board(
     **rest: Any,
 ) -> Any:
     from bench.config import split_assignments
+    from bench.console import Screen
     from bench.leaderboards.board import make_leaderboard
     from bench.leaderboards.selection import Filters
-    from bench.results import run_folder
 
     options = split_assignments(assignments)
     for section in ("model", "recipe"):
@@ -98,9 +100,10 @@ def _board(
             )
     return make_leaderboard(
         task,
-        home=run_folder.home(home),
+        home=runs_dir(home),
         filters=Filters(track=track, models=models, fingerprint=fingerprint, group_by=group_by),
         options=options["task"],
+        screen=Screen(),
         **rest,
     )
 
@@ -118,10 +121,11 @@ def _board(
 def compare(*, first: str, second: str, home: Path | None, as_json: bool, **asked: Any) -> None:
     """Compare two runs: by how much they differ, how sure that is, and where."""
     from bench.cli.tables import versus_table
+    from bench.console import Screen
     from bench.leaderboards.compare import compare_runs
-    from bench.results import run_folder
 
-    versus = compare_runs(first, second, home=run_folder.home(home), **asked)
+    with uncollected():
+        versus = compare_runs(first, second, home=runs_dir(home), screen=Screen(), **asked)
     print_json(versus.as_json()) if as_json else versus_table(versus)
 
 
@@ -131,10 +135,9 @@ def compare(*, first: str, second: str, home: Path | None, as_json: bool, **aske
 @home_option
 def export(*, runs: tuple[str, ...], out: Path, home: Path | None) -> None:
     """Write runs to one file: settings, predictions and curves; no weights, no code."""
-    from bench.results import run_folder
     from bench.sharing.archive import export_runs
 
-    for name in export_runs(runs, out, run_folder.home(home)):
+    for name in export_runs(runs, out, runs_dir(home)):
         click.echo(name)
 
 
@@ -146,11 +149,10 @@ def export(*, runs: tuple[str, ...], out: Path, home: Path | None) -> None:
 @plugins
 def import_(*, file: Path, task_name: str | None, data: Path | None, home: Path | None) -> None:
     """Take in runs of others: their predictions are scored again here, or nothing is taken."""
-    from bench.results import run_folder
     from bench.sharing.archive import import_runs
     from bench.tracking import uploader
 
-    directory = run_folder.home(home)
+    directory = runs_dir(home)
     for run in import_runs(file, directory, task_name=task_name, data=data):
         told = f"{run.path}: {run.rows:,} predictions scored again; imported, unverified"
         try:

@@ -8,6 +8,7 @@ import click
 
 from bench.cli.common import as_json, home_option, plugins, print_json
 from bench.errors import BenchError
+from bench.paths import runs_dir, studies_dir
 
 
 @click.command()
@@ -19,16 +20,14 @@ def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
     from bench.cli import tables
     from bench.results import run_folder
 
-    manifests = [
-        run_folder.read_manifest(path) for path in run_folder.find_runs(run_folder.home(home))
-    ]
+    manifests = [run_folder.read_manifest(path) for path in run_folder.find_runs(runs_dir(home))]
     shown = [m for m in manifests if task is None or m.get("data", {}).get("name") == task]
     if as_json:
         print_json(shown)
     elif shown:
         tables.runs_table(shown)
     else:
-        raise BenchError(f"no runs in {run_folder.home(home)}. Try `bench demo`.")
+        raise BenchError(f"no runs in {runs_dir(home)}. Try `bench demo`.")
 
 
 @click.command()
@@ -68,8 +67,8 @@ def sync(*, home: Path | None) -> None:
     from bench.results import run_folder
     from bench.tracking import mlflow_store, uploader
 
-    directory = run_folder.home(home)
-    folders = [directory, *sorted((directory / "studies").glob("*"))]  # with the trials of searches
+    directory = runs_dir(home)
+    folders = [directory, *sorted(studies_dir(directory).glob("*"))]  # with the trials of searches
     runs = [path for folder in folders for path in run_folder.find_runs(folder)]
     sent = [path for path in runs if uploader.sync(path, directory)]
     click.echo(f"{len(sent)} runs sent to {mlflow_store.tracking_uri(directory)}")
@@ -80,7 +79,7 @@ def sync(*, home: Path | None) -> None:
 @home_option
 def ui(*, port: int, home: Path | None) -> None:
     """Open MLflow's pages on the store of the runs; Ctrl-C ends them."""
-    from bench.results import run_folder
+    from bench.console import Screen
     from bench.tracking import mlflow_store
 
-    mlflow_store.serve(run_folder.home(home), port=port)
+    mlflow_store.serve(runs_dir(home), port=port, screen=Screen())

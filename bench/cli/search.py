@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from bench.cli.common import Folder, as_json, plugins, print_json
+from bench import paths
+from bench.cli.common import Folder, as_json, launched, plugins, print_json
 from bench.cli.run_options import make_request, takes
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.tuning.open_study import Typed
+    from bench.tuning.summary import Summary
 
 
 def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
@@ -108,9 +110,8 @@ def search(
     **options: Any,
 ) -> None:
     """Search a model's settings for the best validation score; never looks at the test rows."""
-    from bench.results import run_folder
-
-    home = run_folder.home(runs_dir)
+    home = paths.runs_dir(runs_dir)
+    _quiet_optuna()
     if shown is None and table is None:
         typed = [
             option.opts[0]
@@ -120,17 +121,19 @@ def search(
         ]
         _work(typed, name=name, storage=storage, home=home, as_json=as_json, **options)
         return
+    from bench.console import Screen
     from bench.tuning import overview
 
+    screen = Screen()
     if shown == "dashboard":
-        overview.dashboard(storage, name, home)
+        overview.dashboard(storage, name, home, screen)
     if table is not None:
-        click.echo(overview.export(storage, name, home, table), err=True)
+        click.echo(overview.export(storage, name, home, table, screen), err=True)
     if shown == "best":
-        click.echo(overview.best(storage, name, home))
+        click.echo(overview.best(storage, name, home, screen))
     if shown == "status":
-        found = overview.status(storage, name, home)
-        print_json(found.as_json()) if as_json else found.show()
+        found = overview.status(storage, name, home, screen)
+        _report(found, as_json=as_json)
 
 
 _KEPT = (
@@ -160,8 +163,9 @@ def _work(
     **options: Any,
 ) -> None:
     """Search, and print what came of it."""
+    from bench.cli.signals import SignalStop, terminated_as_interrupted
     from bench.console import Screen
-    from bench.training.launch import launch
+    from bench.training.distributed import from_environment
     from bench.tuning.run_search import Asked, search
     from bench.tuning.summary import summarize
 
@@ -173,22 +177,35 @@ def _work(
         raise BenchError(
             f"--resume takes its settings from the study. Leave out {', '.join(typed)}."
         )
-    if launch(options["devices"], options["device"], sys.argv[1:]):
+    if launched(options["devices"], options["device"]):
         return
     ours = ("name", "storage", "trials", "refit", "workers", "child", "device", "home", "data")
-    found = search(
-        Asked(
-            settings=None if model is None else _settings(model=model, **options),
-            resume=resume,
-            minutes=timeout,
-            tracked=not no_tracking,
-            **{option: options[option] for option in ours},
-        ),
-        Screen(quiet=as_json),
+    asked = Asked(
+        settings=None if model is None else _settings(model=model, **options),
+        resume=resume,
+        minutes=timeout,
+        tracked=not no_tracking,
+        stop=SignalStop(),
+        **{option: options[option] for option in ours},
     )
+    # Ranks that do not lead are ended by their launcher's SIGTERM at once.
+    with terminated_as_interrupted() if from_environment().leads else nullcontext():
+        found = search(asked, Screen(quiet=as_json))
     if found is not None and not options["child"]:
-        came_to = summarize(found)
-        print_json(came_to.as_json()) if as_json else came_to.show()
+        _report(summarize(found), as_json=as_json)
+
+
+def _quiet_optuna() -> None:
+    """Let Optuna say errors only: what is worth telling, we tell."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _report(found: Summary, *, as_json: bool) -> None:
+    from bench.cli.tables import study_table
+
+    print_json(found.as_json()) if as_json else study_table(found)
 
 
 def _settings(**options: Any) -> Typed:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bench.cli.common import Folder, as_json, print_json
+from bench.cli.common import Folder, as_json, launched, print_json
 from bench.cli.run_options import make_request, takes_a_run
 from bench.errors import BenchError
 
@@ -35,10 +35,9 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
     else:
         from bench.console import Screen
         from bench.runner.profiling import plan as planned
-        from bench.training.launch import launch
 
         request = make_request(**asked)
-        if launch(devices[0], request.device, sys.argv[1:]):
+        if launched(devices[0], request.device):
             return
         plans = [planned(request, Screen(quiet=as_json))]
     if not plans[0]:  # a rank that does not lead

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from bench.describe.facts import Description
     from bench.leaderboards.board import Leaderboard
     from bench.leaderboards.compare import Versus
     from bench.scoring.scorer import Scores
+    from bench.tuning.summary import Summary
 
 
 def print_table(
@@ -261,3 +263,35 @@ def versus_table(versus: Versus) -> None:
     for d in versus.disagreements:
         for row, sequence in zip(d.rows, d.sequences, strict=True):
             print(f"  row {row + 1}: {sequence}")
+
+
+def description_tables(description: Description) -> None:
+    """Print the tables and verdicts of a description of data."""
+    from bench.describe.page import tables, verdicts
+
+    title = f"{description.name}, version {description.version}"
+    if description.simulated:
+        title = f"SIMULATED: {title}"
+    print_table([title], [[description.summary], [f"fingerprint {description.fingerprint}"]])
+    for name, (columns, rows) in tables(description).items():
+        print_table([columns[0] or name, *columns[1:]], rows, numbers=columns[1:])
+    print_table(["verdict"], [[text] for text in verdicts(description)])
+
+
+def study_table(summary: Summary) -> None:
+    """Print what a study has come to: trials by state, the best one, device-hours."""
+    from bench.config import spell
+
+    goal = "" if summary.wanted is None else f" of {summary.wanted:,}"
+    print(f"{summary.name}: {summary.finished:,}{goal} trials finished")
+    rows = [[state, f"{count:,}"] for state, count in summary.counts.items()]
+    print_table(["trials", "count"], rows, numbers=["count"])
+    for limit, count in summary.reasons.items():
+        print(f"  infeasible by {limit}: {count:,}")
+    best = summary.best
+    if best is not None:
+        values = "  ".join(f"{n}={spell(v)}" for n, v in sorted(best.params.items()))
+        print(f"best validation Pearson: {figure(best.value)}, trial {best.number}: {values}")
+    print(f"device-hours: {summary.device_hours:.2f}")
+    if summary.stopped:
+        print(f"stopped: {summary.stopped}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench.cli.common import Folder, as_json, home_option, plugins, print_json
+from bench.cli.common import Folder, as_json, home_option, plugins, print_json, quiet_launcher
 from bench.cli.run_options import make_request, only_local, takes_all_of_a_run, typed_options
 from bench.errors import BenchError
+from bench.paths import runs_dir
 
 
 @click.command()
@@ -37,6 +39,7 @@ def run(
     A run that was interrupted goes on where it was by the same command.
     """
     from bench import api
+    from bench.cli.signals import SignalStop
     from bench.console import Screen
 
     if resume is None:
@@ -45,8 +48,14 @@ def run(
         if typed := typed_options(ctx):
             raise BenchError(f"--resume {resume} has its settings already: leave out {typed[0]}.")
         request = api.resumed(resume, **only_local(options))
-    screen = Screen.mute() if silent else Screen(quiet=as_json)
-    done = api.train(request, devices=devices, track=not no_tracking, console=screen)
+    quiet_launcher(devices)
+    done = api.train(
+        request,
+        devices=devices,
+        track=not no_tracking,
+        console=Screen.mute() if silent else Screen(quiet=as_json),
+        stop=SignalStop(),
+    )
     if done is None:  # a rank that does not lead
         return
     if report is not None:
@@ -91,17 +100,18 @@ def score(
 ) -> None:
     """Score predictions of the test rows, a run's or those of another program."""
     from bench.cli import tables
+    from bench.console import Screen
     from bench.runner import rescore
 
-    folder = test_data or data
+    folder, screen = test_data or data, Screen()
     if log != (name is not None):
         raise BenchError("--log and --name NAME go together: an external result has a name.")
     if log and scope["rows"] is not None:
         raise BenchError("--log records the rows that rank: leave out --rows.")
     if reference is not None and (predictions, task, name) == (None, None, None):
-        scored = rescore.score_run(reference, folder=folder, home=home, **scope)
+        scored = rescore.score_run(reference, folder=folder, home=home, screen=screen, **scope)
     elif predictions is not None and task is not None and reference is None:
-        scored = rescore.score_file(predictions, task, folder=folder, **scope)
+        scored = rescore.score_file(predictions, task, folder=folder, screen=screen, **scope)
     else:
         raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
     if name is not None:
@@ -136,8 +146,10 @@ def predict(
     from bench.results import run_folder
     from bench.runner.predictor import predict_file
 
-    run = run_folder.find_run(reference, run_folder.home(home))
-    predict_file(run, sequences, out, Screen(), submission=submission, device=device)
+    run = run_folder.find_run(reference, runs_dir(home))
+    predict_file(
+        run, sequences, out or sys.stdout.buffer, Screen(), submission=submission, device=device
+    )
 
 
 @click.command()

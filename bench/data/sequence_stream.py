@@ -5,14 +5,13 @@ from __future__ import annotations
 import codecs
 import gzip
 import itertools
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
+from bench.atomic import whole_file
 from bench.errors import BenchError, argument
 
 Record = tuple[bytes, bytes]
@@ -77,14 +76,16 @@ def chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
 
 
 @contextmanager
-def open_whole(out: Path | None) -> Iterator[IO[bytes]]:
+def open_whole(out: Path | IO[bytes]) -> Iterator[IO[bytes]]:
     """Open a file that appears only once it is complete; a device or a pipe is written as it is.
+
+    An open file, such as standard output, is handed through.
 
     Raises:
         BenchError: It is a folder.
     """
-    if out is None:
-        yield sys.stdout.buffer
+    if not isinstance(out, Path):
+        yield out
         return
     target = out.resolve()
     if target.is_dir():
@@ -93,12 +94,5 @@ def open_whole(out: Path | None) -> Iterator[IO[bytes]]:
         with target.open("wb") as file:
             yield file
         return
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
-    try:
-        with fresh.open("wb") as file:
-            yield file
-        if target.exists():
-            shutil.copymode(target, fresh)
-        fresh.replace(target)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with whole_file(target, keep_mode=True) as file:
+        yield file

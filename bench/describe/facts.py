@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cli.tables import print_table
 from bench.data.dataset import SPLITS, Dataset, Split
 from bench.data.neighbours import WITHIN, nearest, repeats
 from bench.data.sequences import LETTERS, Layout, N, Sequences, lay_out
@@ -179,29 +177,9 @@ def describe(dataset: Dataset, task: Task) -> Description:
     )
 
 
-def write_page(description: Description, path: Path) -> None:
-    """Write a description as one HTML file that needs nothing else."""
-    from bench.describe.page import page
-
-    path.write_text(page(description), encoding="utf-8")
-
-
 def as_json(description: Description) -> str:
     """Write a description as JSON; what has no value is null."""
     return json.dumps(asdict(description), indent=1, allow_nan=False, ensure_ascii=False)
-
-
-def print_description(description: Description) -> None:
-    """Print the tables and verdicts of a description."""
-    from bench.describe.page import tables, verdicts
-
-    title = f"{description.name}, version {description.version}"
-    if description.simulated:
-        title = f"SIMULATED: {title}"
-    print_table([title], [[description.summary], [f"fingerprint {description.fingerprint}"]])
-    for name, (columns, rows) in tables(description).items():
-        print_table([columns[0] or name, *columns[1:]], rows, numbers=columns[1:])
-    print_table(["verdict"], [[text] for text in verdicts(description)])
 
 
 def _split(split: Split, dataset: Dataset) -> SplitFacts:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.atomic import write_text
 from bench.describe.facts import BASES, GC_BINS, Description, Overlap, SplitFacts, as_json
 
 if TYPE_CHECKING:
@@ -20,8 +22,13 @@ Panel = Callable[["Axes", str, SplitFacts], None]
 Drawing = Callable[[list["Axes"]], None]
 
 
+def write_page(description: Description, path: Path) -> None:
+    """Write a description as one HTML file that needs nothing else."""
+    write_text(path, page(description))
+
+
 def page(description: Description) -> str:
-    """Write a description as HTML."""
+    """Return a description as HTML."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.atomic import write_json
+from bench.console import SILENT, Screen
 from bench.data.dataset import SPLITS
 from bench.data.sequences import decode
 from bench.errors import BenchError, argument
@@ -21,18 +23,16 @@ from bench.genomics.fasta import Genome, read_genome
 from bench.genomics.input_files import MANIFEST, MARK, WINDOWS, check_file, identify, new_folder
 from bench.genomics.intervals import merged, overlapping
 from bench.genomics.sampling import Drawn, draw
-from bench.results.run_folder import write_json
 from bench.version import __version__
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from bench.console import Screen
 
 SCHEMA = 1
 
 
-def build(options: BuildOptions, out: Path, screen: Screen) -> Mapping[str, Any]:
+def build(options: BuildOptions, out: Path, screen: Screen = SILENT) -> Mapping[str, Any]:
     """Build a data set in a new folder, which appears whole or not at all.
 
     Args:

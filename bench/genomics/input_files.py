@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from bench.atomic import beside
+from bench.atomic import whole_folder
 from bench.errors import BenchError, argument, first_line
 
 WINDOWS, MANIFEST, MARK = "windows.parquet", "manifest.json", "simulated.json"
@@ -54,10 +54,9 @@ def new_folder(out: Path) -> Iterator[Path]:
     """Give a folder to write to, which becomes ``out`` if nothing goes wrong."""
     if out.exists():
         raise BenchError(f"{out} exists. Name a new folder by {argument('out')}.")
-    with beside(out) as fresh:
-        try:
+    try:
+        with whole_folder(out) as fresh:
             yield fresh
-            fresh.rename(out)
-        except OSError as error:
-            reason = error.strerror or first_line(error)
-            raise BenchError(f"cannot write {out}: {reason}.") from None
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise BenchError(f"cannot write {out}: {reason}.") from None

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.atomic import write_json
 from bench.data.sequences import N, Tokens, decode
 from bench.genomics.bigwig import Floats, write_signal
 from bench.genomics.input_files import MARK
 from bench.genomics.intervals import Integers
-from bench.results.run_folder import write_json
 
 SIMULATED = {"signal": "signal.bw", "peaks": "peaks.narrowPeak", "genome": "genome.fa.gz"}
 """Files that :func:`simulate_genome` writes."""

@@ -7,7 +7,6 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-import bench
 from bench.version import __version__
 
 
@@ -23,7 +22,7 @@ def describe_environment() -> dict[str, str]:
 
 
 def _commit() -> dict[str, str]:
-    root = Path(bench.__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():  # installed, or a checkout of something else around it
         return {}
     try:

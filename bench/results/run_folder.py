@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.atomic import write_json, write_text
 from bench.errors import BenchError, argument
 
 MANIFEST, METRICS, PREDICTIONS, WEIGHTS = (
@@ -30,11 +30,6 @@ MANIFEST, METRICS, PREDICTIONS, WEIGHTS = (
     "model.safetensors",
 )
 LOSSES, CHECKPOINTS = "losses.npy", "checkpoints"
-
-
-def home(given: Path | None = None) -> Path:
-    """Return the folder of all runs: the given one, else BENCH_HOME, else ./runs."""
-    return (given or Path(os.environ.get("BENCH_HOME") or "runs")).absolute()
 
 
 class RunFolder:
@@ -181,26 +176,3 @@ def find_run(reference: str, directory: Path, option: str = "run") -> Path:
         named = argument(option.removeprefix("--"))  # the command line's --resume comes with dashes
         raise BenchError(f"{named} {reference}: {known}. `bench runs` lists them.")
     return directory / found[0]
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old text or the new, never half; NaN becomes null."""
-    write_text(path, json.dumps(finite(value), indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new, never half."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
-
-
-def finite(value: Any) -> Any:
-    """Return a JSON value with null for every float that is NaN or infinite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value

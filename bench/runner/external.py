@@ -10,6 +10,7 @@ import numpy as np
 from bench.cards import TaskCard
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
+from bench.paths import runs_dir
 from bench.results import run_folder
 from bench.results.environment import describe_environment
 from bench.scoring.prediction_files import Predictions
@@ -44,7 +45,7 @@ def record(
     """
     if not name.isprintable() or not name.strip() or len(name) > _LONGEST:
         raise BenchError(f"{argument('name')} takes 1 to {_LONGEST} printable letters.")
-    run = run_folder.RunFolder.create(run_folder.home(home), f"{name}-{test.name}-external")
+    run = run_folder.RunFolder.create(runs_dir(home), f"{name}-{test.name}-external")
     np.save(run.path / run_folder.PREDICTIONS, predictions)
     described: dict[str, Any] = {
         "verified": False,

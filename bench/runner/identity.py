@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench.atomic import finite
 from bench.model import Model
-from bench.results import run_folder
 from bench.results.options import Request, run_options
 from bench.training.version import TRAINING
 from bench.version import __version__
@@ -53,7 +53,7 @@ def identity(
     }
     return {
         name: hashlib.blake2b(
-            json.dumps(run_folder.finite(part), sort_keys=True).encode(), digest_size=6
+            json.dumps(finite(part), sort_keys=True).encode(), digest_size=6
         ).hexdigest()
         for name, part in parts.items()
     }

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bench.config import override
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.data.sequence_stream import chunks, open_sequences, open_whole, records
 from bench.data.sequences import LETTERS, encode_lines
 from bench.errors import BenchError, argument
@@ -119,14 +119,20 @@ def _fault(text: bytes, longest: int) -> str:
 
 
 def predict_file(
-    run: Path, sequences: str, out: Path | None, screen: Screen, *, submission: bool, device: str
+    run: Path,
+    sequences: str,
+    out: Path | IO[bytes],
+    screen: Screen = SILENT,
+    *,
+    submission: bool,
+    device: str,
 ) -> None:
     """Predict a file of sequences, and tell which rows got no value.
 
     Args:
         run: Folder of the run whose model predicts.
         sequences: A file, or "-" for standard input.
-        out: Appears once it is complete; None for standard output.
+        out: A file, which appears once it is complete; or an open one.
         screen: Where to tell.
         submission: See :func:`write_predictions`.
         device: As for ``bench run``.

@@ -14,7 +14,7 @@ import torch
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiled
 
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
 from bench.results.options import Request
 from bench.runner.request import resolve
@@ -32,7 +32,7 @@ _PROFILED = 5
 _TOP = 10
 
 
-def plan(request: Request, screen: Screen) -> dict[str, Any]:
+def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
     """Time updates and a validation, and reckon up the whole run.
 
     Returns:
@@ -131,7 +131,7 @@ def _ready(request: Request, screen: Screen) -> Iterator[tuple[Job, Callable[[],
     prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
-        job = Job.load(request, prepared, ranks, device, screen if ranks.leads else Screen.mute())
+        job = Job.load(request, prepared, ranks, device, screen if ranks.leads else SILENT)
         if job.plan is None:
             raise BenchError(f"{request.model} is fitted in one go, in seconds: nothing to plan.")
         slices = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device)

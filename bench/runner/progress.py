@@ -84,16 +84,13 @@ class Report:
 
     def __enter__(self) -> Report:
         if self._screen.terminal and self._plan is not None:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, TimeRemainingColumn
 
-            self._bar = Progress(
+            self._bar = self._screen.bar(
                 BarColumn(),
-                TextColumn("{task.completed:,}/{task.total:,}"),
-                TextColumn("{task.description}"),
+                "{task.completed:,}/{task.total:,}",
+                "{task.description}",
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
             )
             self._bar.add_task("starting", total=self._plan.steps)
             self._bar.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import override
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
@@ -70,7 +70,7 @@ def named_recipe(
     raise BenchError(f"no recipe is called '{name}'. There are: standard, paper.")
 
 
-def data_folder(request: Request, task: type[Task], screen: Screen) -> Path:
+def data_folder(request: Request, task: type[Task], screen: Screen = SILENT) -> Path:
     """Return the folder of the rows a request names, made or fetched first where it asks for that.
 
     Raises:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import override
+from bench.console import SILENT, Screen
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
+from bench.paths import runs_dir
 from bench.registry import get_task
 from bench.results import run_folder
 from bench.runner import external
@@ -43,14 +45,20 @@ class Scored:
         )
         told = f"{run.path}: recorded as '{name}', unverified"
         try:
-            uploader.sync(run.path, run_folder.home(home))
+            uploader.sync(run.path, runs_dir(home))
         except BenchError as error:
             return f"{told}. {error} `bench sync` sends it later."
         return told
 
 
 def score_run(
-    reference: str, *, folder: Path | None, rows: str | None, snvs: Path | None, home: Path | None
+    reference: str,
+    *,
+    folder: Path | None,
+    rows: str | None,
+    snvs: Path | None,
+    home: Path | None,
+    screen: Screen = SILENT,
 ) -> Scored:
     """Score the predictions a run has stored.
 
@@ -60,11 +68,12 @@ def score_run(
         rows: Part of the test rows; None for the part that ranks.
         snvs: A file in place of the subset of single-nucleotide variants.
         home: Folder of all runs.
+        screen: Where to tell of what reading the test rows takes.
 
     Raises:
         BenchError: The run or its test rows cannot be found, or they are others than then.
     """
-    run = run_folder.find_run(reference, run_folder.home(home))
+    run = run_folder.find_run(reference, runs_dir(home))
     manifest = run_folder.read_manifest(run)
     stored = run / run_folder.PREDICTIONS
     try:
@@ -75,7 +84,7 @@ def score_run(
         raise BenchError(
             f"{run} is {manifest['status']}: it has no predictions to score."
         ) from None
-    task, test = _open(task_name, folder, options)
+    task, test = _open(task_name, folder, screen, options)
     if test.fingerprint != scored_on:
         raise BenchError(
             f"{run} was scored on other test rows than these. Name the folder that has them by "
@@ -85,23 +94,33 @@ def score_run(
 
 
 def score_file(
-    predictions: Path, task_name: str, *, folder: Path | None, rows: str | None, snvs: Path | None
+    predictions: Path,
+    task_name: str,
+    *,
+    folder: Path | None,
+    rows: str | None,
+    snvs: Path | None,
+    screen: Screen = SILENT,
 ) -> Scored:
     """Score predictions that another program made; see :func:`score_run`.
 
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
-    task, test = _open(task_name, folder)
+    task, test = _open(task_name, folder, screen)
     return _score(task_name, task, test, read_predictions(predictions, test), rows, snvs)
 
 
 def _open(
-    task_name: str, folder: Path | None, options: Mapping[str, Any] | None = None
+    task_name: str,
+    folder: Path | None,
+    screen: Screen,
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[Task, TestSet]:
     task_class = get_task(task_name)
     task = task_class(override(task_class.Options(), options or {}, section="task"))
-    return task, locate.load_test(task, task_name, locate.find(task_class, task_name, folder))
+    folder = locate.find(task_class, task_name, folder)
+    return task, locate.load_test(task, task_name, folder, screen)
 
 
 def _folder_of(manifest: Mapping[str, Any]) -> Path | None:

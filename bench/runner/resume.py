@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import paths
 from bench.errors import BenchError, argument
 from bench.registry import MODELS, TASKS
 from bench.results import run_folder
@@ -72,7 +73,7 @@ def resume_line(request: Request, path: Path, *, tracked: bool) -> str:
         path: Its folder.
         tracked: Whether it is sent to MLflow.
     """
-    usual = path.parent == run_folder.home()
+    usual = path.parent == paths.runs_dir()
     named = [(MODELS.places(), request.model), (TASKS.places(), request.task)]
     origins = dict.fromkeys(places[name].origin for places, name in named if name in places)
     words = resume_words(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import save_model
 
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import DivergedError, PrunedError, StoppedError
+from bench.paths import runs_dir, runs_dir_of_study
 from bench.results import run_folder
 from bench.results.options import Request
 from bench.runner.identity import identity
@@ -23,10 +25,16 @@ from bench.tracking.uploader import Follower
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import choose_device, out_of_memory
 from bench.training.distributed import from_environment, joined
+from bench.training.signals import NEVER, Stop
 
 
 def execute(
-    request: Request, screen: Screen, *, tracked: bool, watch: Watch | None = None
+    request: Request,
+    screen: Screen = SILENT,
+    *,
+    tracked: bool,
+    watch: Watch | None = None,
+    stop: Stop = NEVER,
 ) -> dict[str, Any]:
     """Train, score and record; go on with the same run where one was begun.
 
@@ -35,19 +43,21 @@ def execute(
         screen: Where to tell of it.
         tracked: Also send the run to MLflow.
         watch: Told every validation's figures; what it raises ends the run as failed.
+        stop: Request to end the training early, with its state saved.
 
     Returns:
         The run's manifest, on rank 0; nothing on others. A run that is finished is not repeated.
 
     Raises:
-        StoppedError: A signal asked for the end; the run is saved.
+        StoppedError: ``stop`` asked for the end; the run is saved.
         BenchError: The request or its data is wrong (nothing is written then), or the training
             diverged (the run is recorded as failed).
     """
     prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
-        job = Job.load(request, prepared, ranks, device, screen if ranks.leads else Screen.mute())
+        heard = screen if ranks.leads else SILENT
+        job = Job.load(request, prepared, ranks, device, heard, stop)
         with out_of_memory(job.rows_at_once, device):
             if ranks.leads:
                 return _lead(job, screen, tracked=tracked, watch=watch)
@@ -60,7 +70,7 @@ def execute(
 
 def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> dict[str, Any]:
     """Do rank 0's part: find out what is to be done, and record what comes of it."""
-    described, home, test = job.describe(), run_folder.home(job.request.runs_dir), job.dataset.test
+    described, home, test = job.describe(), runs_dir(job.request.runs_dir), job.dataset.test
     wanted = identity(
         job.request,
         described,
@@ -92,7 +102,7 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> di
         if earlier is not None:
             screen.say(f"  begun before; goes on after update {state['step'] if state else 0:,}")
         job.ranks.broadcast((True, state))
-        follower = Follower(run.path, home) if tracked else None
+        follower = Follower(run.path, _store(job.request)) if tracked else None
         try:
             with Report(run, screen, job.plan, follower, watch) as report:
                 report.recall(history)
@@ -104,6 +114,12 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> di
             if follower is not None:
                 screen.warn(follower.close())
     return run.manifest
+
+
+def _store(request: Request) -> Path:
+    """Return the folder whose MLflow store the run is sent to: that of its study, for a trial."""
+    home = runs_dir(request.runs_dir)
+    return home if request.study is None else runs_dir_of_study(home)
 
 
 def _record(

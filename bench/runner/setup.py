@@ -31,6 +31,7 @@ from bench.training.micro_batches import Slices
 from bench.training.monitor import Controls
 from bench.training.predict import predict
 from bench.training.schedule import Plan
+from bench.training.signals import NEVER, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Job:
         folder: Of the data.
         plan: None for a model that is fitted in one go.
         rows_at_once: Rows that go through the network at once; None for such a model.
+        stop: Request to end the training early.
     """
 
     request: Request
@@ -52,6 +54,7 @@ class Job:
     model: Model
     plan: Plan | None
     rows_at_once: int | None
+    stop: Stop
 
     @classmethod
     def load(
@@ -61,6 +64,7 @@ class Job:
         ranks: Ranks,
         device: torch.device,
         screen: Screen,
+        stop: Stop = NEVER,
     ) -> Job:
         """Read the data and make the model.
 
@@ -70,7 +74,7 @@ class Job:
         screen.say(f"reading the {request.task} data")
         with ranks.leader_first():
             folder = data_folder(request, type(prepared.task), screen)
-            dataset = locate.load(prepared.task, request.task, folder, request.test_data)
+            dataset = locate.load(prepared.task, request.task, folder, request.test_data, screen)
         dataset = dataset.thinned(request.fraction)
         layout = prepared.model_class.layout(prepared.config)
         feed = Feed(dataset, layout, standardize=prepared.recipe.standardize, device=device)
@@ -84,7 +88,7 @@ class Job:
             raise BenchError(
                 f"{request.model} is fitted in one go. Leave out {argument('devices')}."
             )
-        return cls(request, prepared, ranks, folder, dataset, feed, model, plan, rows)
+        return cls(request, prepared, ranks, folder, dataset, feed, model, plan, rows, stop)
 
     def fit(
         self, progress: Progress, state: State | None, checkpoints: Checkpoints | None
@@ -98,6 +102,7 @@ class Job:
                 checkpoints=checkpoints,
                 max_seconds=self.request.max_seconds,
                 compiled=self.request.compiled,
+                stop=self.stop,
             )
             return train(
                 self.model,

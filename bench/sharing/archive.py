@@ -19,7 +19,6 @@ import re
 import shutil
 import stat
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -27,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bench.atomic import finite, scratch_folder, whole_file, write_json
 from bench.errors import BenchError, argument, first_line
 from bench.results import run_folder
 from bench.sharing.verify import read_claimed
@@ -65,12 +65,9 @@ def export_runs(references: Iterable[str], out: Path, home: Path) -> list[str]:
     }
     manifests = {path: _exported(path) for path in runs}
     try:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".exporting-") as fresh:
-            packed = Path(fresh) / "results.zip"
-            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-                for path, manifest in manifests.items():
-                    _pack(file, path, manifest)
-            packed.replace(out)
+        with whole_file(out) as raw, zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as file:
+            for path, manifest in manifests.items():
+                _pack(file, path, manifest)
     except OSError as error:
         raise BenchError(f"{argument('out')} {out}: {error.strerror}.") from None
     return [manifest["id"] for manifest in manifests.values()]
@@ -90,7 +87,7 @@ def _exported(path: Path) -> dict[str, Any]:
 
 
 def _pack(file: zipfile.ZipFile, path: Path, manifest: dict[str, Any]) -> None:
-    text = json.dumps(run_folder.finite(manifest), indent=1)
+    text = json.dumps(finite(manifest), indent=1)
     file.writestr(f"{manifest['id']}/{run_folder.MANIFEST}", text)
     for name in (run_folder.PREDICTIONS, run_folder.METRICS, run_folder.LOSSES):
         if (path / name).is_file():
@@ -131,10 +128,9 @@ def import_runs(
             if (home / name).exists():
                 raise BenchError(f"{path}: {name} is here already, in {home}.")
         try:
-            home.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=home, prefix=".importing-") as fresh:
+            with scratch_folder(home) as fresh:
                 found = [
-                    _unpack(file, files, Path(fresh) / name, task_name, data)
+                    _unpack(file, files, fresh / name, task_name, data)
                     for name, files in members.items()
                 ]
                 _refuse_twins(path, found, home)
@@ -207,7 +203,7 @@ def _unpack(
     folder.mkdir()
     for name, content in claimed.files.items():
         (folder / name).write_bytes(content)
-    run_folder.write_json(folder / run_folder.MANIFEST, claimed.manifest)
+    write_json(folder / run_folder.MANIFEST, claimed.manifest)
     return Imported(folder, claimed.rows)
 
 

@@ -11,16 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bench.atomic import finite
 from bench.config import override
 from bench.data.dataset import TestSet
 from bench.data.vectors import read_vector
 from bench.errors import BenchError, argument
-from bench.registry import get_task
+from bench.registry import TASKS, get_task
 from bench.results import run_folder
 from bench.scoring import scorer
 from bench.sharing.manifest_check import claimed_manifest
 from bench.sources import locate
-from bench.sources.user_table import SUFFIXES
 from bench.task import Task
 
 _CURVE = re.compile(r"(train|validation)/[a-z0-9_]{1,40}")
@@ -82,7 +82,7 @@ def _opened(
 ) -> tuple[Task, TestSet, Path]:
     """Open the test rows at hand, which have to be those that the run was scored on."""
     recorded, scored = manifest["task"]["name"], manifest["scored"]
-    if recorded.endswith(SUFFIXES):  # a path of another machine is not to be opened here
+    if TASKS.is_file_name(recorded):  # a path of another machine is not to be opened here
         if task_name is None:
             raise BenchError(
                 f"its task is a table, {recorded}. Say where it is here by {argument('task')}."
@@ -121,7 +121,7 @@ def _rescored(
     """Score the predictions; every figure has to be the one that is claimed."""
     outcome = scorer.score(task, test, predictions, manifest["scored"]["rows"]).outcome(test)
     claimed = {k: v for k, v in manifest["metrics"].items() if k.startswith("test/")}
-    figures = run_folder.finite(outcome["metrics"])
+    figures = finite(outcome["metrics"])
     for name in sorted(claimed.keys() | figures.keys()):
         theirs, ours = claimed.get(name, ...), figures.get(name, ...)
         same = theirs is ours or (

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.atomic import whole_folder
 from bench.data.sequences import N, Sequences
 from bench.data.tables import pair_blocks
 from bench.errors import BenchError
-from bench.sources import locate
+from bench.paths import cache_dir
 
 _VERSION = 1  # raised when the arrays change their meaning
 _META = "meta.json"
@@ -56,7 +56,7 @@ def open_table(path: Path) -> Table:
     if not path.is_file():
         raise BenchError(f"{path}: no such file.")
     place = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=6).hexdigest()
-    folder = locate.cache_home() / "encoded" / f"{path.name}-{place}"
+    folder = cache_dir() / "encoded" / f"{path.name}-{place}"
     current = folder / _stamp(path)
     if not (current / _META).is_file():
         _encode(path, folder, current)
@@ -81,16 +81,11 @@ def _encode(path: Path, folder: Path, current: Path) -> None:
             for old in folder.iterdir():  # of other states of the file, or left by a kill
                 if old.is_dir():
                     shutil.rmtree(old)
-            fresh = Path(tempfile.mkdtemp(dir=folder))
-            try:
+            with whole_folder(current) as fresh:
                 _write(path, fresh)
                 if _stamp(path) != current.name:
                     raise BenchError(f"{path} has changed while it was read. Try again.")
-                fresh.rename(current)
-                _forget_lost_files(folder.parent)
-            except BaseException:
-                shutil.rmtree(fresh, ignore_errors=True)
-                raise
+            _forget_lost_files(folder.parent)
     except OSError as error:
         raise BenchError(
             f"cannot write the encoding of {path} to {folder}: {error.strerror}. "

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.paths import cache_dir
 from bench.registry import TASKS
 from bench.sources import download
-from bench.sources.locate import cache_home
 
 Rows = list[dict[str, Any]]
 
@@ -17,14 +17,14 @@ def listed() -> Rows:
     """List every task's published files, then what was simulated and encoded, with sizes."""
     rows: Rows = []
     for name in TASKS.places():
-        folder = cache_home() / name
+        folder = cache_dir() / name
         rows += [
             {"task": name, "path": str(folder / state.name), **asdict(state)}
             for state in download.state(TASKS.get(name).files, folder)
         ]
-    for path in sorted(cache_home().glob("*-simulated/*")):
+    for path in sorted(cache_dir().glob("*-simulated/*")):
         rows.append(_folder(path, path.parent.name, "simulated"))
-    for path in sorted(cache_home().glob("encoded/*")):
+    for path in sorted(cache_dir().glob("encoded/*")):
         rows.append(_folder(path, "", "encoded"))
     return rows
 
@@ -38,7 +38,7 @@ def verified(task: str | None) -> Rows:
     rows: Rows = []
     for name in TASKS.places() if task is None else [task]:
         files = TASKS.get(name).files
-        checked = download.verify(files, cache_home() / name)
+        checked = download.verify(files, cache_dir() / name)
         rows += [{"task": name, **asdict(file), "ok": file.ok} for file in checked]
     return rows
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.atomic import beside
+from bench.atomic import whole_folder
 from bench.config import as_dict
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.data.dataset import Dataset, TestSet
 from bench.errors import BenchError, argument
+from bench.paths import cache_dir, data_dirs
 from bench.sources import download
 from bench.task import Task
 
 _MARK = "simulated.json"  # a simulator writes it last, so a folder that has it is whole
-
-
-def cache_home() -> Path:
-    """Return the folder for downloaded and simulated data, by BENCH_CACHE or the XDG rules."""
-    if given := os.environ.get("BENCH_CACHE"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dream-bench"
 
 
 def find(task: type[Task], task_name: str, given: Path | None) -> Path:
@@ -38,9 +31,7 @@ def find(task: type[Task], task_name: str, given: Path | None) -> Path:
         return given
     if task.home is not None:
         return task.home
-    candidates = [cache_home() / task_name]
-    if root := os.environ.get("BENCH_DATA"):
-        candidates.insert(0, Path(root) / task_name)
+    candidates = data_dirs(task_name)
     for folder in candidates:
         if folder.is_dir():
             return folder
@@ -56,7 +47,7 @@ def find(task: type[Task], task_name: str, given: Path | None) -> Path:
 def fetch(
     task: type[Task],
     task_name: str,
-    screen: Screen,
+    screen: Screen = SILENT,
     *,
     mirror: str | None = None,
     source: Path | None = None,
@@ -73,7 +64,7 @@ def fetch(
         raise BenchError(
             f"task '{task_name}' names no files to fetch. Give a folder by {argument('data')}."
         )
-    folder = cache_home() / task_name
+    folder = cache_dir() / task_name
     download.fetch_all(task.files, folder, screen, mirror=mirror, source=source)
     return folder
 
@@ -81,7 +72,7 @@ def fetch(
 def simulated(task: type[Task], task_name: str, *, rows: int, seed: int) -> Path:
     """Return a cached folder of simulated raw files, written now where it is not there yet."""
     version = task.card.version
-    folder = cache_home() / f"{task_name}-simulated" / f"v{version}-{rows}-rows-seed-{seed}"
+    folder = cache_dir() / f"{task_name}-simulated" / f"v{version}-{rows}-rows-seed-{seed}"
     if not (folder / _MARK).is_file():
         write_simulation(task, folder, rows=rows, seed=seed)
     return folder
@@ -98,22 +89,26 @@ def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) ->
     """
     if folder.exists():
         raise BenchError(f"{folder} exists. Name a new folder.")
-    with beside(folder) as fresh:
-        facts = task.simulate(fresh, rows=rows, seed=seed)
-        try:
-            fresh.rename(folder)
-        except OSError:
-            if not (folder / _MARK).is_file():  # else another process was faster
-                raise
+    fresh = facts = None
+    try:
+        with whole_folder(folder) as fresh:
+            facts = task.simulate(fresh, rows=rows, seed=seed)
+    except OSError as error:
+        if fresh is None:
+            raise BenchError(f"cannot write to {folder.parent}: {error.strerror}.") from None
+        if facts is None or not (folder / _MARK).is_file():  # else another process was faster
+            raise
+    assert facts is not None, folder
     return facts
 
 
-def load_test(task: Task, task_name: str, directory: Path) -> TestSet:
+def load_test(task: Task, task_name: str, directory: Path, screen: Screen = SILENT) -> TestSet:
     """Read only what scoring needs, from raw files or from what ``bench data encode`` wrote.
 
     Raises:
         BenchError: Files are missing or wrong.
     """
+    task.console = screen
     if Dataset.is_saved(directory):
         return _open_saved(task, task_name, directory).test
     return task.read_test(directory)
@@ -132,12 +127,19 @@ def with_subset(task: Task, test: TestSet, name: str, path: Path) -> TestSet:
     return replace(test, subsets=subsets, missing=missing)
 
 
-def load(task: Task, task_name: str, directory: Path, test_directory: Path | None) -> Dataset:
+def load(
+    task: Task,
+    task_name: str,
+    directory: Path,
+    test_directory: Path | None,
+    screen: Screen = SILENT,
+) -> Dataset:
     """Read a task's data from raw files, or open what ``bench data encode`` wrote.
 
     Raises:
         BenchError: Files are missing or wrong, or were encoded with other options.
     """
+    task.console = screen
     if not Dataset.is_saved(directory):
         if task.home not in (None, directory):
             raise BenchError(

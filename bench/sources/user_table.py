@@ -30,7 +30,6 @@ from bench.registry import TASKS
 from bench.sources.user_table_file import Rows, TableFile, describe_table, read_table
 from bench.task import Task
 
-SUFFIXES = (".tsv", ".tsv.gz", ".toml")
 _LACKING = {
     "train": "Call more of the rows train in the split column.",
     "validation": "Call some validation in the split column; there are too few to draw them from.",

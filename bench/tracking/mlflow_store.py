@@ -1,8 +1,12 @@
-"""MLflow's store of all runs: where it is, how to open it, and its pages."""
+"""MLflow's store of all runs: where it is, how to open it, and its pages.
+
+MLflow reads its switches (telemetry, log level, patience with a server) from the environment. The
+command line sets them, see :mod:`bench.cli.environment`; a program that imports this package has
+MLflow's own defaults, or what it sets itself before MLflow is imported.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -11,31 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
+from bench.paths import tracking_database
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # no word leaves the machine
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight idle processes fewer
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default waits 120, seven times
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
-
-
-def quiet_environment() -> None:
-    """Set MLflow's switches, where the user has not; call it before MLflow is imported."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-
 
 def tracking_uri(home: Path) -> str:
     """Return MLFLOW_TRACKING_URI, or a SQLite file beside the runs."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking_database(home)}"
 
 
 @contextmanager
@@ -49,12 +39,9 @@ def connected(home: Path, *, reading: bool = False) -> Iterator[tuple[MlflowClie
     Raises:
         BenchError: The server cannot be reached, or refuses; or there is nothing to read.
     """
-    quiet_environment()
     import mlflow
     from sqlalchemy.exc import SQLAlchemyError
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
     uri = tracking_uri(home)
     if reading:
         _check_store(uri, home)
@@ -72,20 +59,19 @@ def _check_store(uri: str, home: Path) -> None:
         raise BenchError(f"no runs are recorded in {home} yet. Try `bench demo`.")
 
 
-def serve(home: Path, *, port: int) -> None:
+def serve(home: Path, *, port: int, screen: Screen = SILENT) -> None:
     """Run MLflow's pages on the default store until they are stopped.
 
     Raises:
         BenchError: Runs go to a server of their own, or the pages cannot be served.
     """
-    quiet_environment()
     uri = tracking_uri(home)
     if not uri.startswith("sqlite:"):
         raise BenchError(f"runs are recorded at {uri}: open that in a browser.")
     _check_store(uri, home)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    print(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C ends them)", file=sys.stderr)
+    screen.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C ends them)")
     status = subprocess.run(command, check=False).returncode
     if status > 0:
         raise BenchError(

@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.atomic import write_json
 from bench.config import spell
 from bench.errors import BenchError
-from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest, write_json
+from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest
 from bench.tracking.experiments import experiment, study_run
 from bench.tracking.mlflow_store import connected
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import IO, Any, cast
 
 import torch
 
+from bench.atomic import whole_file, write_text
 from bench.errors import BenchError, first_line
 
 State = dict[str, Any]
@@ -55,18 +55,13 @@ class Checkpoints:
             BenchError: The disk is full or may not be written.
         """
         started, path = time.monotonic(), self._folder / f"{step:09}.pt"
-        fresh = path.with_suffix(".new")
         try:
             self._folder.mkdir(exist_ok=True)
-            with fresh.open("wb") as file:
+            with whole_file(path, durable=True) as file:
                 hashing = _Hashing(file)
                 torch.save(state, cast(IO[bytes], hashing))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            note = self._folder / f"{step:09}.json.new"
-            note.write_text(json.dumps({"step": step, "sha256": hashing.digest.hexdigest()}))
-            note.replace(note.with_suffix(""))
+            note = {"step": step, "sha256": hashing.digest.hexdigest()}
+            write_text(path.with_suffix(".json"), json.dumps(note))
             self._forget(self._notes()[:-_KEPT])
         except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
             raise BenchError(f"{path} cannot be written: {first_line(error)}.") from None

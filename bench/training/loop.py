@@ -20,7 +20,6 @@ from bench.training.micro_batches import Slices
 from bench.training.monitor import PLAIN, Controls, Look, Watch
 from bench.training.predict import predict
 from bench.training.schedule import Plan
-from bench.training.signals import Stop
 from bench.training.state import Course
 from bench.training.step import Update
 
@@ -81,12 +80,12 @@ def train(
         seed: Decides the order of the rows and all noise; set torch's own seed before making the
             model.
         progress: Told about steps and validations.
-        controls: Devices, memory, checkpoints, limits.
+        controls: Devices, memory, checkpoints, limits, requests to end.
         state: A checkpoint to go on from.
 
     Raises:
         DivergedError: The loss, or every validation, became NaN or infinite.
-        StoppedError: A signal asked for the end; the state was saved.
+        StoppedError: ``controls.stop`` asked for the end; the state was saved.
     """
     ranks = controls.ranks
     slices = Slices.of(recipe.batch_size, ranks, controls.batch_per_device)
@@ -100,8 +99,8 @@ def train(
     exploded = _EXPLODED * (1 + training.target.square().mean().item())
     model.train()
 
-    with Stop() as stop:
-        watch = Watch(course, controls, stop)
+    with controls.stop:
+        watch = Watch(course, controls)
         while course.step < plan.steps:
             course.losses[course.step] = update(course.step, batches)
             course.step += 1

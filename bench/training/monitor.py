@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bench.errors import StoppedError
 from bench.training.checkpoints import Checkpoints
 from bench.training.distributed import Ranks
-from bench.training.signals import Stop
+from bench.training.signals import NEVER, Stop
 from bench.training.state import Course
 
 _SECONDS = 1.0  # between two looks
@@ -29,6 +29,7 @@ class Controls:
         checkpoints: Where states are kept; None to keep none, as on all ranks but 0.
         max_seconds: Stop at the next look once so much time is spent on updates.
         compiled: Trace the loss with ``torch.compile``.
+        stop: Request to end the training early; by default none ever comes.
     """
 
     ranks: Ranks = field(default_factory=Ranks)
@@ -36,6 +37,7 @@ class Controls:
     checkpoints: Checkpoints | None = None
     max_seconds: float | None = None
     compiled: bool = False
+    stop: Stop = NEVER
 
 
 PLAIN = Controls()
@@ -70,15 +72,14 @@ class Watch:
 
     Args:
         course: Where it stands.
-        controls: Its limits.
-        stop: Whether a signal asks for the end.
+        controls: Its limits, and what may ask for its end.
 
     Attributes:
         next_look: Updates to make before the next look, unless an epoch ends before.
     """
 
-    def __init__(self, course: Course, controls: Controls, stop: Stop) -> None:
-        self._course, self._controls, self._stop = course, controls, stop
+    def __init__(self, course: Course, controls: Controls) -> None:
+        self._course, self._controls = course, controls
         self._looked = course.step
         self.next_look = course.step + 1
         self._resumed = self._looked_at = self._paused = time.perf_counter()
@@ -99,7 +100,7 @@ class Watch:
         loss = course.losses[self._looked : course.step].mean().item()  # waits for the device
         updates, now = course.step - self._looked, time.perf_counter()
         elapsed = max(now - self._looked_at, 1e-9)
-        word = [self._stop.asked, 0, 0, 0]
+        word = [controls.stop.asked, 0, 0, 0]
         if controls.ranks.leads:
             late = controls.max_seconds is not None and self.seconds > controls.max_seconds
             due = controls.checkpoints is not None and controls.checkpoints.due

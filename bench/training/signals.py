@@ -1,17 +1,15 @@
-"""Ends a training between two updates when the terminal or the cluster asks for it."""
+"""Ends a training between two updates when somebody asks for it from outside."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from types import FrameType, TracebackType
+from types import TracebackType
 
 
 class Stop:
-    """Notes SIGTERM, SIGINT and SIGHUP for the length of a block instead of obeying at once.
+    """A request to end a training, looked at about once a second; this one is never made.
 
-    A second Ctrl-C is obeyed at once. Outside the main thread nothing is noted: Python delivers
-    signals there only.
+    The training enters it as a context for as long as it can save its state. The command line
+    hands in :class:`bench.cli.signals.SignalStop`, which listens to signals in that time.
 
     Attributes:
         asked: The signal's number; 0 while nobody asked.
@@ -21,11 +19,6 @@ class Stop:
         self.asked = 0
 
     def __enter__(self) -> Stop:
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -34,10 +27,7 @@ class Stop:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        """Do nothing."""
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked == number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.asked = self.asked or number
+
+NEVER = Stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -54,8 +53,6 @@ class Update:
         module: nn.Module = Objective(model, recipe.l2)
         if ranks.size > 1:
             share_batch_statistics(model)
-            # Gradients of channels-last convolutions are copied into buckets: nothing to do about.
-            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
             module = self._parallel = nn.parallel.DistributedDataParallel(module)
         self._loss: Callable[[Tensor, Tensor], Tensor] = (
             torch.compile(module) if compiled else module

@@ -9,7 +9,9 @@ from typing import Any
 
 from optuna.study import Study
 
+from bench.console import Screen
 from bench.errors import BenchError, argument
+from bench.paths import studies_dir
 from bench.registry import MODELS, TASKS, get_task, load_plugin_file
 from bench.results.options import Request
 from bench.runner.request import resolve
@@ -53,7 +55,14 @@ class Opened:
 
 
 def begin(
-    typed: Typed, storage: str | None, name: str | None, home: Path, *, device: str, exists: bool
+    typed: Typed,
+    storage: str | None,
+    name: str | None,
+    home: Path,
+    *,
+    device: str,
+    exists: bool,
+    screen: Screen,
 ) -> Opened:
     """Check a search and make its study, or join it.
 
@@ -64,24 +73,24 @@ def begin(
         home: Folder of all runs.
         device: As for a run.
         exists: Only join.
+        screen: Where to tell.
 
     Raises:
         BenchError: A space or another value is wrong, or the study of this name is another.
     """
     search = _search(typed)
     request = search.trial({}, seed=search.seeds[0])
-    dataset = read(request)
+    dataset = read(request, screen)
     probe = Probe(dataset)
     check(search, probe)
     identity = search.identity(dataset.fingerprint, resolve(request).task.card.version)
     name = name or definition.name_of(identity, dataset.name)
-    place = storage or str(study.folder(home) / f"{name}.log")
+    place = storage or str(studies_dir(home) / f"{name}.log")
     if exists:
-        study.find(storage, name, home)
-    made = study.make(
-        open_storage(place, create=True, wait=False), name, definition.to_json(search), identity
-    )
-    request = dataclasses.replace(search.request, runs_dir=study.folder(home) / name, device=device)
+        study.find(storage, name, home, screen=screen)
+    opened = open_storage(place, create=True, wait=False, screen=screen)
+    made = study.make(opened, name, definition.to_json(search), identity)
+    request = dataclasses.replace(search.request, runs_dir=studies_dir(home) / name, device=device)
     search = dataclasses.replace(search, request=request)
     return Opened(made, place, search, probe)
 
@@ -94,6 +103,7 @@ def resume(
     device: str,
     data: Path | None,
     wait: bool,
+    screen: Screen,
 ) -> Opened:
     """Open a study for more work; it knows its settings.
 
@@ -104,19 +114,20 @@ def resume(
         device: As for a run.
         data: Where the data lies on this machine, if the study says another place.
         wait: The storage was there a moment ago.
+        screen: Where to tell.
 
     Raises:
         BenchError: There is none, its data has changed, its plugins are not here, or an earlier
             version drew a fraction for it.
     """
-    found, place = study.find(storage, name, home, wait=wait)
+    found, place = study.find(storage, name, home, wait=wait, screen=screen)
     search = stored(found, home, device=device, data=data)
     if search.fraction is not None and "fraction" not in study.stored_search(found)["request"]:
         raise BenchError(
             f"study {found.study_name} was begun by an earlier version, whose fraction drew "
             "other rows. Begin a new one."
         )
-    dataset = read(search.trial({}, seed=search.seeds[0]))
+    dataset = read(search.trial({}, seed=search.seeds[0]), screen)
     known = study.stored_identity(found)["data"]
     if dataset.fingerprint != known:
         raise BenchError(
@@ -137,7 +148,7 @@ def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None 
     for file in kept["plugins"]:
         if file not in {str(Path(origin).absolute()) for origin in known}:
             load_plugin_file(Path(file))
-    here: dict[str, Any] = {"runs_dir": study.folder(home) / found.study_name, "device": device}
+    here: dict[str, Any] = {"runs_dir": studies_dir(home) / found.study_name, "device": device}
     if data is not None:
         here["data"] = data
     return definition.from_json(kept, **here)

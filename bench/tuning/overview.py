@@ -6,46 +6,51 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import BenchError
 from bench.tuning import summary
 from bench.tuning.storage import shown
 from bench.tuning.study import find
 
 
-def status(storage: str | None, name: str | None, home: Path) -> summary.Summary:
+def status(
+    storage: str | None, name: str | None, home: Path, screen: Screen = SILENT
+) -> summary.Summary:
     """Sum up a study.
 
     Args:
         storage: Where it is kept; None for the folder of runs.
         name: The study's; None for the only one there.
         home: Folder of all runs.
+        screen: Where to tell that the storage is away.
 
     Raises:
         BenchError: There is no such study; so for all of this module.
     """
-    return summary.summarize(find(storage, name, home)[0])
+    return summary.summarize(find(storage, name, home, screen=screen)[0])
 
 
-def best(storage: str | None, name: str | None, home: Path) -> str:
+def best(storage: str | None, name: str | None, home: Path, screen: Screen = SILENT) -> str:
     """Spell the command that runs a study's best trial again; for the arguments see status."""
     from bench.tuning.best_command import best_line
     from bench.tuning.open_study import stored  # with torch, which --status does without
 
-    study, _ = find(storage, name, home)
+    study, _ = find(storage, name, home, screen=screen)
     return best_line(study, stored(study, home))
 
 
-def export(storage: str | None, name: str | None, home: Path, table: Path) -> str:
+def export(
+    storage: str | None, name: str | None, home: Path, table: Path, screen: Screen = SILENT
+) -> str:
     """Write a study's trials to a CSV file; return what to tell."""
-    study, _ = find(storage, name, home)
+    study, _ = find(storage, name, home, screen=screen)
     return f"{table}: {summary.export(study, table):,} trials of {study.study_name}"
 
 
-def dashboard(storage: str | None, name: str | None, home: Path) -> None:
+def dashboard(storage: str | None, name: str | None, home: Path, screen: Screen = SILENT) -> None:
     """Serve optuna-dashboard's pages of a study until they are stopped."""
-    _, place = find(storage, name, home)
-    Screen().say(f"Optuna's pages of {shown(place)}; Ctrl-C ends them")
+    _, place = find(storage, name, home, screen=screen)
+    screen.say(f"Optuna's pages of {shown(place)}; Ctrl-C ends them")
     code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
     status = subprocess.run([sys.executable, "-c", code, place], check=False).returncode
     if status > 0:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from optuna.trial import TrialState
 
 from bench.console import Screen
 from bench.errors import BenchError, DivergedError, first_line
-from bench.results.options import Request
 from bench.runner.run import execute
+from bench.training.signals import Stop
 from bench.tuning import slots, summary
 from bench.tuning.heartbeat import Beat
 from bench.tuning.open_study import Opened
@@ -23,7 +25,9 @@ from bench.tuning.trial import Job
 from bench.tuning.worker import Budget, take
 
 
-def refit(opened: Opened, count: int, home: Path, screen: Screen, *, tracked: bool) -> None:
+def refit(
+    opened: Opened, count: int, home: Path, screen: Screen, *, tracked: bool, stop: Stop
+) -> None:
     """Run the ``count`` best trials as ordinary runs; several workers share them.
 
     What they are and what is left of them is a study of its own beside the first, so a worker that
@@ -36,7 +40,7 @@ def refit(opened: Opened, count: int, home: Path, screen: Screen, *, tracked: bo
     if not best:
         raise BenchError("no trial has a score: there is nothing to refit.")
     queue = _queue(opened.study, [trial.number for trial in best])
-    search = opened.search
+    search, go = opened.search, partial(execute, screen=screen, tracked=tracked, stop=stop)
     with Beat(queue, search.beat) as beat:
         while (turn := take(queue, Budget(len(best), None))) is not None:
             rank = slots.slot_of(queue._storage.get_trial(turn))
@@ -47,7 +51,7 @@ def refit(opened: Opened, count: int, home: Path, screen: Screen, *, tracked: bo
             screen.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} in full")
             with beat.of(turn):
                 share(Job((request,), search.plugins))
-                _run(queue, turn, request, screen, tracked=tracked)
+                _run(queue, turn, partial(go, request), screen)
 
 
 def _queue(study: Study, numbers: list[int]) -> Study:
@@ -75,11 +79,11 @@ def _cost(study: Study) -> dict[str, Any]:
     return {"study": found.name, "trials": found.finished, "device_hours": found.device_hours}
 
 
-def _run(queue: Study, turn: int, request: Request, screen: Screen, *, tracked: bool) -> None:
+def _run(queue: Study, turn: int, go: Callable[[], dict[str, Any]], screen: Screen) -> None:
     """Run one of the best and note its run; an interrupted one is given back."""
     storage = queue._storage
     try:
-        manifest = execute(request, screen, tracked=tracked)
+        manifest = go()
         storage.set_trial_user_attr(turn, "runs", [manifest["id"]])
         score = manifest["metrics"]["validation/pearson"]
         storage.set_trial_state_values(turn, TrialState.COMPLETE, [score])

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from optuna.study import Study
 
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
 from bench.training.device import choose_device
 from bench.training.distributed import from_environment, joined
+from bench.training.signals import NEVER, Stop
 from bench.tuning import open_study, processes, samplers, study, study_log
 from bench.tuning.open_study import Opened
 from bench.tuning.refit import refit
@@ -40,6 +40,7 @@ class Asked:
         tracked: Whether runs go to MLflow.
         home: Folder of all runs.
         data: Where the data lies on this machine, if the study says another place.
+        stop: Request to end a training early.
     """
 
     settings: open_study.Typed | None
@@ -55,9 +56,10 @@ class Asked:
     tracked: bool
     home: Path
     data: Path | None
+    stop: Stop = NEVER
 
 
-def search(asked: Asked, screen: Screen) -> Study | None:
+def search(asked: Asked, screen: Screen = SILENT) -> Study | None:
     """Work on a study until it is complete, in this process or in several of its own.
 
     Returns:
@@ -72,14 +74,13 @@ def search(asked: Asked, screen: Screen) -> Study | None:
     with joined(ranks, device):
         if ranks.leads:
             return _lead(asked, screen)
-        follow()
+        follow(asked.stop)
     return None
 
 
 def _lead(asked: Asked, screen: Screen) -> Study:
     deadline = None if asked.minutes is None else time.monotonic() + asked.minutes * 60
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's Ctrl-C
-    opened = _open(asked)
+    opened = _open(asked, screen)
     found = opened.study
     budget = Budget(_trials(asked, opened), deadline)
     if asked.child:
@@ -103,7 +104,7 @@ def _lead(asked: Asked, screen: Screen) -> Study:
     return found
 
 
-def _open(asked: Asked) -> Opened:
+def _open(asked: Asked, screen: Screen) -> Opened:
     if asked.settings is None:
         return open_study.resume(
             asked.storage,
@@ -112,6 +113,7 @@ def _open(asked: Asked) -> Opened:
             device=asked.device,
             data=asked.data,
             wait=asked.child,
+            screen=screen,
         )
     return open_study.begin(
         asked.settings,
@@ -120,6 +122,7 @@ def _open(asked: Asked) -> Opened:
         asked.home,
         device=asked.device,
         exists=asked.resume,
+        screen=screen,
     )
 
 
@@ -137,7 +140,7 @@ def _trials(asked: Asked, opened: Opened) -> int | None:
 
 def _work(asked: Asked, opened: Opened, budget: Budget, screen: Screen) -> None:
     found, what = opened.study, opened.search
-    work(found, what, opened.probe, budget, screen, tracked=asked.tracked)
+    work(found, what, opened.probe, budget, screen, tracked=asked.tracked, stop=asked.stop)
     if asked.refit is not None and not budget.is_over and not found.user_attrs[study.STOPPED]:
-        refit(opened, asked.refit, asked.home, screen, tracked=asked.tracked)
+        refit(opened, asked.refit, asked.home, screen, tracked=asked.tracked, stop=asked.stop)
     share(None)

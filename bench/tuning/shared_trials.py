@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.errors import PrunedError
 from bench.registry import MODELS, TASKS, load_plugin_file
 from bench.training.distributed import from_environment
+from bench.training.signals import Stop
 from bench.tuning.trial import InfeasibleError, Job, LostError, run
 
 
@@ -15,7 +16,7 @@ def share(job: Job | None) -> None:
     from_environment().broadcast(job)
 
 
-def follow() -> None:
+def follow(stop: Stop) -> None:
     """Train what rank 0 hands out, until it lets go; no storage is opened."""
     waiting: Job | None = None
     while (job := from_environment().broadcast(waiting)) is not None:
@@ -24,6 +25,6 @@ def follow() -> None:
             if file not in {str(Path(origin).absolute()) for origin in known}:
                 load_plugin_file(Path(file))
         try:
-            run(job, None, tracked=False)
+            run(job, None, tracked=False, stop=stop)
         except (PrunedError, InfeasibleError, LostError):  # rank 0 tells of it
             continue

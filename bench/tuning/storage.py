@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
 
 if TYPE_CHECKING:
@@ -39,13 +39,14 @@ _PAUSE = 1.0  # seconds between two tries
 _TRIES = 5
 
 
-def open_storage(place: str, *, create: bool, wait: bool) -> BaseStorage:
+def open_storage(place: str, *, create: bool, wait: bool, screen: Screen = SILENT) -> BaseStorage:
     """Open a journal file, by its path, or a database, by its URL.
 
     Args:
         place: What ``--storage`` says.
         create: Make a journal that is not there yet.
         wait: It was there a moment ago: if it is away, it will be back.
+        screen: Where to tell when the storage is away, also later.
 
     Raises:
         BenchError: It cannot be opened.
@@ -55,8 +56,8 @@ def open_storage(place: str, *, create: bool, wait: bool) -> BaseStorage:
         return _database(place) if "://" in place else _journal(Path(place), create=create)
 
     try:
-        storage = _patiently(opened, place) if wait else opened()
-        return cast("BaseStorage", Patient(storage, place))
+        storage = _patiently(opened, place, screen) if wait else opened()
+        return cast("BaseStorage", Patient(storage, place, screen))
     except ImportError as error:
         raise BenchError(
             f"{argument('storage')} {shown(place)}: {_first(error)}. "
@@ -101,7 +102,7 @@ def _database(url: str) -> BaseStorage:
     )
 
 
-def _patiently(call: Callable[[], T], place: str) -> T:
+def _patiently(call: Callable[[], T], place: str, screen: Screen) -> T:
     """Call until the storage is there."""
     away_since = None
     while True:
@@ -112,18 +113,14 @@ def _patiently(call: Callable[[], T], place: str) -> T:
                 raise
             if away_since is None:
                 away_since = time.monotonic()
-                _say(place, f"is away ({_first(error)}); waiting")
+                screen.warn(f"{shown(place)} is away ({_first(error)}); waiting")
             if time.monotonic() - away_since > _PATIENCE:
                 raise BenchError(f"{shown(place)} stayed away: {_first(error)}") from None
             time.sleep(_PAUSE)
         else:
             if away_since is not None:
-                _say(place, f"is back after {time.monotonic() - away_since:.0f} s")
+                screen.warn(f"{shown(place)} is back after {time.monotonic() - away_since:.0f} s")
             return value
-
-
-def _say(place: str, text: str) -> None:
-    sys.stderr.write(f"bench: {shown(place)} {text}\n")
 
 
 class Patient:
@@ -132,10 +129,11 @@ class Patient:
     Args:
         storage: The storage.
         place: What it is called in messages.
+        screen: Where to tell that it is away.
     """
 
-    def __init__(self, storage: BaseStorage, place: str) -> None:
-        self._storage, self._place = storage, place
+    def __init__(self, storage: BaseStorage, place: str, screen: Screen) -> None:
+        self._storage, self._place, self._screen = storage, place, screen
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._storage, name)
@@ -143,7 +141,7 @@ class Patient:
             return found
 
         def call(*arguments: Any, **options: Any) -> Any:
-            return _patiently(lambda: found(*arguments, **options), self._place)
+            return _patiently(lambda: found(*arguments, **options), self._place, self._screen)
 
         return call
 

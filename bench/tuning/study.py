@@ -10,7 +10,9 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import Study
 
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
+from bench.paths import studies_dir
 from bench.tuning.storage import open_storage, shown
 
 if TYPE_CHECKING:
@@ -21,11 +23,6 @@ STOPPED = "stopped"
 """Study attribute: why no worker is to start another trial; empty to go on."""
 WANTED = "trials"
 """Study attribute: how many trials were asked for last."""
-
-
-def folder(home: Path) -> Path:
-    """Return where studies are kept by default: a journal each, and a folder for its runs."""
-    return home / "studies"
 
 
 def make(
@@ -42,7 +39,6 @@ def make(
     Raises:
         BenchError: The one of this name is another; the first field that differs is named.
     """
-    quiet()
     try:
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     except DuplicatedStudyError:
@@ -62,7 +58,12 @@ def make(
 
 
 def find(
-    place: str | None, name: str | None, home: Path, *, wait: bool = False
+    place: str | None,
+    name: str | None,
+    home: Path,
+    *,
+    wait: bool = False,
+    screen: Screen = SILENT,
 ) -> tuple[Study, str]:
     """Find a study that exists, and where it is kept.
 
@@ -71,16 +72,16 @@ def find(
         name: The study's; None for the only one there.
         home: Folder of all runs.
         wait: It was there a moment ago.
+        screen: Where to tell that the storage is away.
 
     Raises:
         BenchError: There is none, or there are several and no name.
     """
-    quiet()
     if place is None:
-        names = sorted(path.stem for path in folder(home).glob("*.log"))
-        name = _only(names, name, str(folder(home)))
-        place = str(folder(home) / f"{name}.log")
-    storage = open_storage(place, create=False, wait=wait)
+        names = sorted(path.stem for path in studies_dir(home).glob("*.log"))
+        name = _only(names, name, str(studies_dir(home)))
+        place = str(studies_dir(home) / f"{name}.log")
+    storage = open_storage(place, create=False, wait=wait, screen=screen)
     names = [s.study_name for s in storage.get_all_studies() if _IDENTITY in s.user_attrs]
     name = _only(sorted(names), name, shown(place))  # without one: the queue of a study's refits
     return optuna.load_study(storage=storage, study_name=name), place
@@ -96,11 +97,6 @@ def stored_identity(study: Study) -> dict[str, str]:
     """Return what a study's workers agree on, by field."""
     identity: dict[str, str] = study.user_attrs[_IDENTITY]
     return identity
-
-
-def quiet() -> None:
-    """Let Optuna say errors only: what is worth telling, we tell."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def _only(names: list[str], wanted: str | None, place: str) -> str:

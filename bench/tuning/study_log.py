@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 from optuna.study import Study
 
 from bench.errors import BenchError
+from bench.paths import studies_dir
 from bench.tracking import mlflow_store
 from bench.tracking.experiments import experiment, study_run
 from bench.tuning import plots, summary
-from bench.tuning.study import folder, stored_identity
+from bench.tuning.study import stored_identity
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -23,7 +23,7 @@ _DATA = "data"
 
 
 def begin(study: Study, data: str, home: Path) -> str | None:
-    """Make a study's run, and send its trials' runs to the same place.
+    """Make a study's run.
 
     Args:
         study: The study.
@@ -33,8 +33,6 @@ def begin(study: Study, data: str, home: Path) -> str | None:
     Returns:
         What went wrong, if anything did: a search does not wait for MLflow.
     """
-    # Trials lie in a folder of their own, beside which MLflow would otherwise make a new store.
-    os.environ["MLFLOW_TRACKING_URI"] = mlflow_store.tracking_uri(home)
     study.set_user_attr(_DATA, data)
 
     def send(client: MlflowClient, run: str) -> None:
@@ -48,7 +46,7 @@ def begin(study: Study, data: str, home: Path) -> str | None:
 def end(study: Study, home: Path) -> str | None:
     """Send what a study has come to; return what went wrong, if anything did."""
     found = summary.summarize(study)
-    place = folder(home) / study.study_name
+    place = studies_dir(home) / study.study_name
     pages = plots.write(study, place / "plots")
     summary.export(study, place / "trials.csv")
 

@@ -11,8 +11,6 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.cli.tables import figure, print_table
-from bench.config import spell
 from bench.errors import BenchError, argument
 from bench.tuning.slots import END, is_infeasible, slot_of
 from bench.tuning.study import STOPPED, WANTED
@@ -48,22 +46,6 @@ class Summary:
     def finished(self) -> int:
         """Count the trials that are over and count."""
         return sum(self.counts.get(state, 0) for state in ("complete", "pruned", "infeasible"))
-
-    def show(self) -> None:
-        """Print the summary."""
-        goal = "" if self.wanted is None else f" of {self.wanted:,}"
-        print(f"{self.name}: {self.finished:,}{goal} trials finished")
-        rows = [[state, f"{count:,}"] for state, count in self.counts.items()]
-        print_table(["trials", "count"], rows, numbers=["count"])
-        for limit, count in self.reasons.items():
-            print(f"  infeasible by {limit}: {count:,}")
-        best = self.best
-        if best is not None:
-            values = "  ".join(f"{n}={spell(v)}" for n, v in sorted(best.params.items()))
-            print(f"best validation Pearson: {figure(best.value)}, trial {best.number}: {values}")
-        print(f"device-hours: {self.device_hours:.2f}")
-        if self.stopped:
-            print(f"stopped: {self.stopped}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary as JSON values."""

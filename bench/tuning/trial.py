@@ -13,12 +13,13 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial
 
-from bench.console import Screen
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, DivergedError, OutOfMemoryError, PrunedError, argument
 from bench.results.options import Request
 from bench.runner.run import execute
 from bench.training.device import choose_device, peak_memory
 from bench.training.distributed import from_environment
+from bench.training.signals import NEVER, Stop
 from bench.tuning.definition import Params, Search
 from bench.tuning.feasibility import REFUSALS, Probe
 
@@ -90,13 +91,22 @@ def job(search: Search, probe: Probe, params: Params, study: Mapping[str, object
     return Job(requests, search.plugins, validations, search.max_memory)
 
 
-def run(task: Job, trial: Trial | None, *, tracked: bool) -> tuple[float, list[str]]:
+def run(
+    task: Job,
+    trial: Trial | None,
+    screen: Screen = SILENT,
+    *,
+    tracked: bool,
+    stop: Stop = NEVER,
+) -> tuple[float, list[str]]:
     """Train a trial's models.
 
     Args:
         task: The runs.
         trial: Where validations are told; None on ranks that do not lead.
+        screen: Where to warn.
         tracked: Also send the runs to MLflow.
+        stop: Request to end the training early.
 
     Returns:
         The objective, the mean over its seeds, and the names of its runs.
@@ -118,7 +128,13 @@ def run(task: Job, trial: Trial | None, *, tracked: bool) -> tuple[float, list[s
         trial = None  # one curve a trial: the first seed's
         try:
             with _memory_limit(device, task.memory):
-                manifest = execute(request, Screen(quiet=True), tracked=tracked, watch=curve.watch)
+                manifest = execute(
+                    request,
+                    screen.only_warnings(),
+                    tracked=tracked,
+                    watch=curve.watch,
+                    stop=stop,
+                )
                 _check_memory(device, task.memory)
         except DivergedError as error:
             raise InfeasibleError("diverged", 1.0, str(error)) from None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-import traceback
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import optuna
@@ -18,6 +18,7 @@ from bench.console import Screen
 from bench.errors import BenchError, PrunedError, argument, first_line
 from bench.search_space import Choice
 from bench.training.distributed import from_environment
+from bench.training.signals import Stop
 from bench.tuning import slots
 from bench.tuning.definition import Params, Search
 from bench.tuning.feasibility import Probe
@@ -52,7 +53,14 @@ class Budget:
 
 
 def work(
-    study: Study, search: Search, probe: Probe, budget: Budget, screen: Screen, *, tracked: bool
+    study: Study,
+    search: Search,
+    probe: Probe,
+    budget: Budget,
+    screen: Screen,
+    *,
+    tracked: bool,
+    stop: Stop,
 ) -> None:
     """Run trials until all are finished or the time is up.
 
@@ -60,7 +68,7 @@ def work(
         BenchError: Trials cannot be run here, or a bug stopped the study.
         KeyboardInterrupt: Ctrl-C; the running trial is given back.
     """
-    worker = Worker(study, search, probe, screen, tracked=tracked)
+    worker = Worker(study, search, probe, screen, tracked=tracked, stop=stop)
     with Beat(study, search.beat) as beat:
         while (trial := worker.next(budget)) is not None:
             with beat.of(trial._trial_id):
@@ -76,13 +84,22 @@ class Worker:
         probe: For the data.
         screen: Where to tell how trials end.
         tracked: Whether runs go to MLflow.
+        stop: Request to end a training early.
     """
 
     def __init__(
-        self, study: Study, search: Search, probe: Probe, screen: Screen, *, tracked: bool
+        self,
+        study: Study,
+        search: Search,
+        probe: Probe,
+        screen: Screen,
+        *,
+        tracked: bool,
+        stop: Stop,
     ) -> None:
         self._study, self._search, self._probe = study, search, probe
-        self._screen, self._tracked = screen, tracked
+        self._screen = screen
+        self._run = partial(run, screen=screen, tracked=tracked, stop=stop)
         self._misfortunes = 0
 
     def next(self, budget: Budget) -> Trial | None:
@@ -125,7 +142,7 @@ class Worker:
             record = {"name": study.study_name, "trial": trial.number}
             task = job(self._search, self._probe, params, record)
             share(task)
-            score, runs = run(task, trial, tracked=self._tracked)
+            score, runs = self._run(task, trial)
             study._storage.set_trial_user_attr(trial_id, "runs", runs)
             self._tell(trial, TrialState.COMPLETE, score)
             self._misfortunes = 0
@@ -166,7 +183,7 @@ class Worker:
     def _stop(self, trial: Trial, error: Exception) -> NoReturn:
         """Stop the study for a bug."""
         reason = f"trial {trial.number} raised {type(error).__name__}: {first_line(error)}"
-        traceback.print_exception(error)
+        self._screen.show(error)
         slots.end(self._study, trial._trial_id, slots.FAULTY, reason)
         self._study.set_user_attr(STOPPED, reason)
         raise BenchError(

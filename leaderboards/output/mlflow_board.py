@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.atomic import finite
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output.formats import as_csv, as_json, as_markdown
-from bench.results.run_folder import finite
 from bench.tracking.mlflow_store import connected
 
 if TYPE_CHECKING:

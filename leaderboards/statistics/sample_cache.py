@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.atomic import whole_file
 from bench.errors import BenchError
 from bench.leaderboards.statistics.bootstrap import Combine, Draws, notes, resample
 from bench.leaderboards.statistics.statistics_cache import cached_sketch
@@ -106,12 +106,10 @@ def _read(path: Path, resamples: int) -> Drawn | None:
 
 
 def _write(path: Path, point: float, problem: str, samples: NDArray[np.floating[Any]]) -> None:
-    """Write the file in one piece: a reader sees all of it or none."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(json.dumps([point, problem]).encode() + b"\n" + samples.tobytes())
-        fresh.replace(path)
+        with whole_file(path) as file:
+            file.write(json.dumps([point, problem]).encode() + b"\n" + samples.tobytes())
     except OSError as error:
         raise BenchError(
             f"cannot write resamples to {path.parent}: {error.strerror}. "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.atomic import whole_file
 from bench.errors import BenchError
 from bench.leaderboards.statistics.sufficient_statistics import COLUMNS, Design, Sketch, make_sketch
 
@@ -69,10 +69,7 @@ def _read(path: Path, design: Design) -> Sketch | None:
 
 
 def _write(path: Path, design: Design, sketch: Sketch) -> None:
-    """Write the file in one piece: a reader sees all of it or none."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     arrays = {f"{place}": sketch.sums[name] for place, name in enumerate(design.subsets)}
     points = np.array([sketch.points[figure] for figure in _figures(design)])
-    with fresh.open("wb") as file:
+    with whole_file(path) as file:
         np.savez(file, points=points, problem=np.array(sketch.problem), **arrays)  # type: ignore[arg-type]
-    fresh.replace(path)

@@ -16,10 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.cards import Source, TaskCard
+from bench.cli.tables import description_tables
 from bench.data.dataset import Dataset, Split, TestSet
 from bench.data.sequences import encode
-from bench.describe.facts import Description, as_json, describe, print_description, write_page
-from bench.describe.page import count, share, verdicts
+from bench.describe.facts import Description, as_json, describe
+from bench.describe.page import count, share, verdicts, write_page
 from bench.registry import TASKS
 from bench.task import Task
 
@@ -355,7 +356,7 @@ def test_simulated_data_are_called_so_aloud(
         found = page(description, tmp_path)
         assert any(text.startswith("SIMULATED") for text in found.within("p")) == aloud
         assert any(text.startswith("SIMULATED") for text in found.within("title")) == aloud
-        print_description(description)
+        description_tables(description)
         assert ("SIMULATED" in capsys.readouterr().out) == aloud
 
 
@@ -367,7 +368,7 @@ def test_a_description_comes_back_from_json() -> None:
 
 def test_the_terminal_shows_the_figures_and_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     description = described(leaky())
-    print_description(description)
+    description_tables(description)
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines()]
     assert ["rows", "51", "5", "50"] in lines

@@ -17,17 +17,11 @@ from bench.leaderboards.finding import check_comparable
 from bench.leaderboards.statistics.bootstrap import resample
 from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
 from bench.results.run_folder import RunFolder
-from bench.tracking.mlflow_store import quiet_environment
 from tests.runner.test_run import assay, bench, elsewhere, fails
 
 __all__ = ["assay", "elsewhere"]
 
 ROWS = 300
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    quiet_environment()
 
 
 def table(name: str = "t", *, seed: int = 0) -> np.ndarray[Any, Any]:

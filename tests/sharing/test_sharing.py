@@ -15,17 +15,11 @@ from bench.cli import cli
 from bench.registry import TASKS
 from bench.sharing import archive
 from bench.sources.locate import write_simulation
-from bench.tracking.mlflow_store import quiet_environment
 from tests.runner.test_run import bench, elsewhere, fails, only_run
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
 
 Files = dict[str, bytes]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    quiet_environment()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from bench.results.run_folder import METRICS, RunFolder
-from bench.tracking.mlflow_store import quiet_environment
 from bench.tracking.uploader import sync
 
 Point = tuple[str, float, int]
@@ -17,7 +16,6 @@ Point = tuple[str, float, int]
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    quiet_environment()
 
 
 @pytest.fixture

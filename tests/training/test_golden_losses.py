@@ -61,7 +61,7 @@ def test_losses_are_those_of_this_version_of_the_training(name: str, tmp_path: P
     same = np.allclose(found, wanted, rtol=1e-5, atol=0)
     assert same, (
         f"{name}: losses {found}, stored {wanted}. If the training is meant to change, raise "
-        "TRAINING in bench/training/version.py and run `python -m tests.training.test_golden_losses`."
+        "TRAINING in bench/training/version.py and store them as this file's docstring says."
     )
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from bench.cli.signals import SignalStop
 from bench.errors import StoppedError
 from bench.model import Model
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.distributed import ALONE
 from bench.training.monitor import Controls, Watch
 from bench.training.schedule import Plan
-from bench.training.signals import Stop
 from bench.training.state import Course
 
 
@@ -64,8 +64,8 @@ def go(course: Course, updates: int, clock: Clock, seconds: float, loss: float =
 
 
 def test_looks_come_about_once_a_second(clock: Clock) -> None:
-    made, stop = course(), Stop()
-    watch = Watch(made, Controls(), stop)
+    made = course()
+    watch = Watch(made, Controls())
     for seconds, following in [(0.01, 3), (0.02, 7), (2.0, 9), (0.2, 13), (40.0, 14)]:
         go(made, watch.next_look - made.step, clock, seconds)
         watch.look(1)
@@ -74,7 +74,7 @@ def test_looks_come_about_once_a_second(clock: Clock) -> None:
 
 def test_a_look_sees_the_mean_loss_and_the_speed_since_the_last(clock: Clock) -> None:
     made = course()
-    watch = Watch(made, Controls(), Stop())
+    watch = Watch(made, Controls())
     for loss, updates, seconds in [(2.0, 5, 0.5), (7.0, 3, 1.5)]:
         go(made, updates, clock, seconds, loss)
         look = watch.look(batch=16)
@@ -88,7 +88,7 @@ def test_a_look_sees_the_mean_loss_and_the_speed_since_the_last(clock: Clock) ->
 def test_time_counts_over_pauses_and_processes(clock: Clock) -> None:
     made = course()
     made.seconds = 100.0  # of an earlier process
-    watch = Watch(made, Controls(max_seconds=107), Stop())
+    watch = Watch(made, Controls(max_seconds=107))
     go(made, 1, clock, 4)
     assert (watch.seconds, watch.look(1).late) == (104, False)
     watch.pause()
@@ -118,7 +118,7 @@ def test_a_state_is_kept_when_it_is_due_and_at_epochs_that_were_long_enough(
     clock: Clock, due: bool, cheap: bool, epoch_ends: bool, saved: int
 ) -> None:
     made, kept = course(), Kept(is_due=due, is_cheap=cheap)
-    watch = Watch(made, Controls(checkpoints=kept), Stop())
+    watch = Watch(made, Controls(checkpoints=kept))
     go(made, 2, clock, 3)
     watch.save(watch.look(1), epoch_ends=epoch_ends)
     assert len(kept.states) == saved
@@ -127,7 +127,7 @@ def test_a_state_is_kept_when_it_is_due_and_at_epochs_that_were_long_enough(
 
 def test_nothing_is_kept_where_nothing_is_to_be(clock: Clock) -> None:
     made = course()
-    watch = Watch(made, Controls(), Stop())
+    watch = Watch(made, Controls())
     go(made, 1, clock, 1)
     watch.save(watch.look(1), epoch_ends=True)
 
@@ -135,8 +135,8 @@ def test_nothing_is_kept_where_nothing_is_to_be(clock: Clock) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_is_noted_then_saved_and_raised(clock: Clock, number: int) -> None:
     made, kept = course(), Kept()
-    with Stop() as stop:
-        watch = Watch(made, Controls(checkpoints=kept), stop)
+    with SignalStop() as stop:
+        watch = Watch(made, Controls(checkpoints=kept, stop=stop))
         go(made, 3, clock, 1)
         signal.raise_signal(number)
         look = watch.look(1)
@@ -148,7 +148,7 @@ def test_a_signal_is_noted_then_saved_and_raised(clock: Clock, number: int) -> N
 
 def test_signals_are_as_they_were_after_the_block() -> None:
     handlers: list[Any] = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
-    with Stop():
+    with SignalStop():
         assert signal.getsignal(signal.SIGTERM) not in handlers
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
 
@@ -163,7 +163,7 @@ def test_signals_are_as_they_were_after_the_block() -> None:
 )
 def test_a_second_interrupt_is_obeyed_at_once(first: int, second: int, obeyed: bool) -> None:
     def both() -> None:
-        with Stop() as stop:
+        with SignalStop() as stop:
             signal.raise_signal(first)
             signal.raise_signal(second)
             assert stop.asked == first

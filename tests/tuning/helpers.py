@@ -1,7 +1,6 @@
 """What the tests of the search share."""
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,15 +20,11 @@ SEARCH = ("search", "--plugin", str(PEAK), "--model", "peak", *DATA)
 
 @contextmanager
 def as_a_process() -> Iterator[None]:
-    """Forget the plugins of an earlier command, and leave signals as they were."""
+    """Forget the plugins of an earlier command."""
     for name in ("peak", "hill"):
         sys.modules.pop(name, None)
         MODELS._extra.pop(name, None)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    yield
 
 
 def bench(*arguments: str) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import optuna
 import pytest
 
+from bench.console import Screen
 from bench.errors import BenchError
 from bench.tuning.storage import open_storage, shown
 
 
 def study_in(path: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(str(path), create=True, wait=False)
+    storage = open_storage(str(path), create=True, wait=False, screen=Screen())
     return optuna.create_study(storage=storage, study_name="s", load_if_exists=True)
 
 

@@ -10,14 +10,16 @@ from bench.tracking.experiments import study_run
 from tests.tuning.helpers import HILL, bench
 
 
+@pytest.mark.parametrize("store", ["store.db", None])
 def test_a_study_is_a_parent_with_plots_and_its_trials_are_children(
-    monkeypatch: pytest.MonkeyPatch,
+    store: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('store.db').absolute()}")
+    if store is not None:  # else the trials go to the store of all runs, not to one of their own
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path(store).absolute()}")
     hill = ("search", "--plugin", str(HILL), "--model", "hill", "--task", "dream", "--simulate")
     fixed = ("--set", "recipe.batch_size=512", "--set", "recipe.lr=0", "--epochs", "4")
     bench(*hill, "--rows", "2000", *fixed, "--sampler", "grid", "--space", "recipe.clip_norm=1")
-    client = mlflow.MlflowClient()
+    client = mlflow.MlflowClient(f"sqlite:///{Path(store or 'runs/mlflow.db').absolute()}")
     experiment = client.get_experiment_by_name("dream-simulated")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])

@@ -14,18 +14,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from bench.cards import RemoteFile
+from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
 from bench.sources.download import limits
 from bench.sources.download.meter import Meter
 from bench.sources.download.records import RECORDS, Origin, Part, Records, measure, part_path
 from bench.sources.download.transfer import AGAIN, Download
-
-if TYPE_CHECKING:
-    from bench.console import Screen
 
 __all__ = ["Checked", "RemoteFile", "State", "fetch_all", "state", "verify"]
 
@@ -72,7 +70,7 @@ class Checked:
 def fetch_all(
     files: Sequence[RemoteFile],
     folder: Path,
-    screen: Screen,
+    screen: Screen = SILENT,
     *,
     mirror: str | None = None,
     source: Path | None = None,

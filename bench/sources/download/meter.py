@@ -32,16 +32,13 @@ class Meter:
     def __enter__(self) -> Meter:
         if self._screen.terminal:
             from rich import progress
-            from rich.console import Console
 
-            self._bar = progress.Progress(
+            self._bar = self._screen.bar(
                 "{task.description}",
                 progress.BarColumn(),
                 progress.DownloadColumn(),
                 progress.TransferSpeedColumn(),
                 progress.TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
             )
             self._bar.add_task(self._name, total=None)
             self._bar.start()

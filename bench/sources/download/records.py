@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from bench.atomic import write_json
 from bench.cards import RemoteFile
 from bench.errors import BenchError
-from bench.results.run_folder import write_json
 
 RECORDS = "downloads.json"
 

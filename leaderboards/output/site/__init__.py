@@ -14,13 +14,13 @@ from pathlib import Path
 from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
+from bench.atomic import finite
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output.formats import as_json
 from bench.leaderboards.output.site.curves import read_curves
 from bench.leaderboards.output.site.index import index
 from bench.leaderboards.output.site.run_card import Card, cards
 from bench.leaderboards.output.site.site_folder import replacing
-from bench.results.run_folder import finite
 
 if TYPE_CHECKING:
     from jinja2 import Environment

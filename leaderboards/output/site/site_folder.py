@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import rmtree
 
+from bench.atomic import whole_folder
 from bench.errors import BenchError, argument
 
 MARKER = ".bench-leaderboard"
@@ -29,21 +28,15 @@ def replacing(directory: Path, files: Collection[str]) -> Iterator[Path]:
     """
     target = directory.resolve()  # what a link leads to, not the link, is replaced
     _check(directory, target, files)
-    fresh, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("new", "old"))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh.mkdir()
+        with whole_folder(target, replace=True) as fresh:
+            yield fresh
+            (fresh / MARKER).write_text("`bench leaderboard --html` replaces this folder\n")
     except OSError as error:
-        raise _unwritable(directory, error) from None
-    try:
-        yield fresh
-        (fresh / MARKER).write_text("`bench leaderboard --html` replaces this folder\n")
-        _swap(fresh, target, old)
-    except OSError as error:
-        raise _unwritable(directory, error) from None
-    finally:
-        rmtree(fresh, ignore_errors=True)
-    rmtree(old, ignore_errors=True)
+        reason = error.strerror or error
+        raise BenchError(
+            f"{argument('html')} {directory}: {reason}. Name another folder."
+        ) from None
 
 
 def _check(directory: Path, target: Path, files: Collection[str]) -> None:
@@ -62,20 +55,3 @@ def _check(directory: Path, target: Path, files: Collection[str]) -> None:
             f"{argument('html')} {directory}: holds '{strange[0]}' beside the page, and would be "
             "replaced whole. Move it, or name a new folder."
         )
-
-
-def _swap(fresh: Path, target: Path, old: Path) -> None:
-    if not target.exists():
-        fresh.rename(target)
-        return
-    target.rename(old)
-    try:
-        fresh.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-
-
-def _unwritable(directory: Path, error: OSError) -> BenchError:
-    reason = error.strerror or error
-    return BenchError(f"{argument('html')} {directory}: {reason}. Name another folder.")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.atomic import finite
 from bench.leaderboards.entries import read_entries
 from bench.leaderboards.output.formats import as_csv, as_json, as_markdown
 from bench.leaderboards.output.mlflow_board import log_summary
 from bench.leaderboards.selection import Group
-from bench.results.run_folder import finite
 from bench.tracking.experiments import experiment
 from bench.tracking.mlflow_store import connected
 from tests.leaderboards.boards import board, entry

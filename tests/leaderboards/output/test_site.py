@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.atomic import finite
 from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output import site
@@ -16,7 +17,6 @@ from bench.leaderboards.output.site import write_page
 from bench.leaderboards.output.site.curves import read_curves
 from bench.leaderboards.output.site.index import index
 from bench.leaderboards.selection import Group
-from bench.results.run_folder import finite
 from tests.leaderboards.boards import board, entry, files
 
 HOSTILE = [

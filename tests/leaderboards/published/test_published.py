@@ -19,7 +19,6 @@ from bench.leaderboards.output import formats
 from bench.leaderboards.published.published import REASONS, beside, published, references
 from bench.leaderboards.selection import Group
 from bench.registry import MODELS, TASKS
-from bench.tracking.mlflow_store import quiet_environment
 from bench.tracking.uploader import _flat
 from tests.conftest import ROOT
 from tests.runner.test_run import assay, bench, elsewhere
@@ -256,7 +255,6 @@ def test_cards_show_what_was_published(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_leaderboard_in_every_form_ends_with_what_was_published(
     assay: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quiet_environment()
     data = shutil.copytree(assay, "dream", ignore=shutil.ignore_patterns("simulated.json"))
     bench("run", "--model", "madlab", "--task", "dream", "--data", str(data), *TINY)
     board = ("leaderboard", "--task", "dream", "--data", str(data), "--resamples", "100")
