@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.api.results import Run, load_run
-from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -59,22 +58,11 @@ def evaluate(
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
-    from bench.api.plugins import task_name
     from bench.runner import rescore
 
     folder = None if data is None else Path(data)
-    files = {name: Path(file) for name, file in (subset_files or {}).items()}
     if isinstance(predictions, Run):
         return rescore.score_run(
-            str(predictions.path), folder=folder, rows=rows, subset_files=files
+            str(predictions.path), folder=folder, rows=rows, snvs=None, home=None
         ).scores
-    if task is None:
-        raise BenchError("name the task whose test rows these predictions are for.")
-    name = task_name(task)
-    if isinstance(predictions, str | Path):
-        given: Any = Path(predictions)
-    else:
-        given = np.asarray(predictions, dtype=np.float64)
-    return rescore.score_predictions(
-        given, name, folder=folder, rows=rows, options=task_options or {}, subset_files=files
-    ).scores
+    raise NotImplementedError  # until scoring opens tasks in one way
