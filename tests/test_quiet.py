@@ -67,8 +67,11 @@ class _Reader:
         if loud and isinstance(node, ast.Attribute | ast.Name):
             yield node.lineno, name
             return
-        written = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
-        if written and self._name(node.value) == "os.environ":
+        if (
+            isinstance(node, ast.Subscript)
+            and not isinstance(node.ctx, ast.Load)
+            and self._name(node.value) == "os.environ"
+        ):
             yield node.lineno, "os.environ[…]"
         for child in ast.iter_child_nodes(node):
             yield from self.faults(child, caught=caught)
