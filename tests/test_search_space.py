@@ -49,7 +49,7 @@ def test_a_space_is_read_with_its_fields_type_and_written_as_it_is_read(
         ("model.y=", "space model.y=: a value is missing."),
         ("model.y=1,,2", "space model.y=1,,2: a value is missing."),
         ("model.y=..4", "space model.y=..4: a value is missing."),
-        ("model.x=3..1", "has its low, 3.0, above its high, 1.0. Try space model.x=1.0..3.0."),
+        ("model.x=3..1", "has its low, 3.0, above its high, 1.0. Try --space model.x=1.0..3.0."),
         ("model.y=1.5..3", "model.y is a whole number; got '1.5'."),
         ("model.y=one,2", "model.y is a whole number; got 'one'."),
         ("model.fault=none,bugs", "model.fault is one of none, bug, memory, constant"),

@@ -134,9 +134,10 @@ class Run:
         Raises:
             BenchError: There are no predictions, or the test rows are not at hand.
         """
-        from bench.api.scoring import evaluate
+        from bench.runner.rescore import score_run
 
-        return evaluate(self, rows=rows, data=data)
+        folder = None if data is None else Path(data)
+        return score_run(str(self.path), folder=folder, rows=rows, snvs=None, home=None).scores
 
     def __repr__(self) -> str:
         known = [f"{k}={v:.4f}" for k in _SHOWN if (v := self.metrics.get(k)) is not None]

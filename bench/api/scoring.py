@@ -58,11 +58,7 @@ def evaluate(
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
-    from bench.runner import rescore
-
     folder = None if data is None else Path(data)
     if isinstance(predictions, Run):
-        return rescore.score_run(
-            str(predictions.path), folder=folder, rows=rows, snvs=None, home=None
-        ).scores
+        return predictions.scores(rows=rows, data=folder)
     raise NotImplementedError  # until scoring opens tasks in one way
