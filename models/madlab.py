@@ -55,7 +55,7 @@ class MadLabConfig:
         """Check what the bounds of single fields cannot."""
         object.__setattr__(self, "widths", tuple(self.widths))  # a list, if it comes from JSON
         if not self.widths:
-            raise BenchError("model.widths is empty. Try --set model.widths=15,20,25,30.")
+            raise BenchError("model.widths is empty.", hint={"model.widths": "15,20,25,30"})
         if self.hidden % (6 * self.attention_heads):
             step = 6 * self.attention_heads
             raise BenchError(

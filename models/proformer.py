@@ -95,7 +95,7 @@ class Proformer(Model):
             "left them out, which would change the rows that are scored.",
             "Adam's epsilon is added after bias correction (PyTorch), not before (Keras).",
             "The pooled head keeps mask filling, so that the two heads differ in nothing else, "
-            "until --set model.mask_ratio=0 takes it away, as in row 1 of the talk's ablation.",
+            "until model.mask_ratio=0 takes it away, as in row 1 of the talk's ablation.",
         ),
     )
     presets: ClassVar[Mapping[str, Preset]] = {

@@ -44,12 +44,12 @@ def test_a_space_is_read_with_its_fields_type_and_written_as_it_is_read(
     [
         ("model.z=1,2", "model has no setting 'z'. It has: x, y, size, fault."),
         ("recipe.lrr=1,2", "recipe has no setting 'lrr'. Did you mean 'lr'?"),
-        ("task.fraction=0.1,1", "space takes model.FIELD=SPACE or recipe.FIELD=SPACE"),
-        ("model.x", "space takes model.FIELD=SPACE"),
-        ("model.y=", "space model.y=: a value is missing."),
-        ("model.y=1,,2", "space model.y=1,,2: a value is missing."),
-        ("model.y=..4", "space model.y=..4: a value is missing."),
-        ("model.x=3..1", "has its low, 3.0, above its high, 1.0. Try space model.x=1.0..3.0."),
+        ("task.fraction=0.1,1", "--space takes model.FIELD=SPACE or recipe.FIELD=SPACE"),
+        ("model.x", "--space takes model.FIELD=SPACE"),
+        ("model.y=", "--space model.y=: a value is missing."),
+        ("model.y=1,,2", "--space model.y=1,,2: a value is missing."),
+        ("model.y=..4", "--space model.y=..4: a value is missing."),
+        ("model.x=3..1", "has its low, 3.0, above its high, 1.0. Try --space model.x=1.0..3.0."),
         ("model.y=1.5..3", "model.y is a whole number; got '1.5'."),
         ("model.y=one,2", "model.y is a whole number; got 'one'."),
         ("model.fault=none,bugs", "model.fault is one of none, bug, memory, constant"),
@@ -79,7 +79,7 @@ def test_several_numbers_at_once_are_no_space(capsys: pytest.CaptureFixture[str]
     widths: Spaces = {"widths": Choice(((7, 8), (9,)))}  # type: ignore[arg-type]
     with pytest.raises(BenchError) as raised:
         checked({"model": widths}, {"model": MODELS.get("madlab").Config})
-    assert str(raised.value) == message
+    assert str(raised.value) == message.replace("--set", "settings")
 
 
 def test_a_field_is_fixed_or_varied_and_something_has_to_vary(
