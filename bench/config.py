@@ -152,7 +152,8 @@ def _several(value: object, label: str) -> tuple[int, ...]:
         numbers = ()
     if not numbers:
         raise BenchError(
-            f"{label} is one or more whole numbers with commas between them; got '{value}'."
+            f"{label} is one or more whole numbers with commas between them; got '{value}'.",
+            field=label,
         )
     return numbers
 

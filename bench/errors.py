@@ -86,7 +86,7 @@ class BenchError(Exception):
         Args:
             spell: Returns the words for an argument of this name and value (None for no value).
         """
-        return " ".join(_render(self.text, spell).split())
+        return " ".join(map(str.strip, _render(self.text, spell).splitlines()))
 
     def wrapped(self, before: str = "", after: str = "") -> BenchError:
         """Return the same error with words before and after its text."""

@@ -116,7 +116,9 @@ def _typed(space: Space, settings_type: type[Any], section: str, field: str) -> 
         raise BenchError(f"the space of {label} has no values.")
     if isinstance(values[0], tuple):
         raise BenchError(
-            f"{label} is several numbers at once, which no search varies. Fix it as a setting."
+            f"{label} is several numbers at once, which no search varies. "
+            f"Fix it by {argument('settings')}.",
+            field=label,
         )
     if isinstance(space, Choice):
         if len(set(values)) < len(values):

@@ -240,6 +240,7 @@ def test_a_ranks_report_keeps_words_field_and_hint(
     assert with_options(found) == "--data x is short. Try --set recipe.batch_size=4."
     assert (found.field, found.hint) == ("data", {"recipe.batch_size": 4})
     assert found.exit_status == 2
+    assert isinstance(failure.message, dict)
     reported = "BenchError: --data x is short. Try --set recipe.batch_size=4."
     assert isinstance(failure.message, dict)
     assert failure.message["message"] == reported  # what torchrun itself prints

@@ -44,11 +44,11 @@ def test_a_space_is_read_with_its_fields_type_and_written_as_it_is_read(
     [
         ("model.z=1,2", "model has no setting 'z'. It has: x, y, size, fault."),
         ("recipe.lrr=1,2", "recipe has no setting 'lrr'. Did you mean 'lr'?"),
-        ("task.fraction=0.1,1", "space takes model.FIELD=SPACE or recipe.FIELD=SPACE"),
-        ("model.x", "space takes model.FIELD=SPACE"),
-        ("model.y=", "space model.y=: a value is missing."),
-        ("model.y=1,,2", "space model.y=1,,2: a value is missing."),
-        ("model.y=..4", "space model.y=..4: a value is missing."),
+        ("task.fraction=0.1,1", "--space takes model.FIELD=SPACE or recipe.FIELD=SPACE"),
+        ("model.x", "--space takes model.FIELD=SPACE"),
+        ("model.y=", "--space model.y=: a value is missing."),
+        ("model.y=1,,2", "--space model.y=1,,2: a value is missing."),
+        ("model.y=..4", "--space model.y=..4: a value is missing."),
         ("model.x=3..1", "has its low, 3.0, above its high, 1.0. Try --space model.x=1.0..3.0."),
         ("model.y=1.5..3", "model.y is a whole number; got '1.5'."),
         ("model.y=one,2", "model.y is a whole number; got 'one'."),
@@ -73,15 +73,13 @@ def test_a_wrong_space_is_one_line_before_anything_is_written(
 
 def test_several_numbers_at_once_are_no_space(capsys: pytest.CaptureFixture[str]) -> None:
     madlab = ("search", "--model", "madlab", "--task", "dream", "--simulate", "--trials", "1")
-    message = (
-        "model.widths is several numbers at once, which no search varies. Fix it as a setting."
-    )
+    message = "model.widths is several numbers at once, which no search varies. Fix it by --set."
     for given in ("15,20", "15", "15..30"):
         assert fails(capsys, *madlab, "--space", f"model.widths={given}") == message
     widths: Spaces = {"widths": Choice(((7, 8), (9,)))}  # type: ignore[arg-type]
     with pytest.raises(BenchError) as raised:
         checked({"model": widths}, {"model": MODELS.get("madlab").Config})
-    assert str(raised.value) == message
+    assert str(raised.value) == message.replace("--set", "settings")
 
 
 def test_a_field_is_fixed_or_varied_and_something_has_to_vary(

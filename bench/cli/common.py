@@ -62,7 +62,7 @@ def with_options(error: BenchError) -> str:
     ``batch_per_device=8`` is ``--batch-per-device 8`` here, and ``model.dim=64`` is
     ``--set model.dim=64``.
     """
-    return error.render(_option)
+    return " ".join(error.render(_option).split())
 
 
 def _option(name: str, value: str | None) -> str:

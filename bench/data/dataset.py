@@ -125,7 +125,9 @@ class Dataset:
         if fraction is None:
             return self
         if not 0 < fraction <= 1:
-            raise BenchError(f"a fraction is above 0 and at most 1; got {fraction}.")
+            raise BenchError(
+                f"a fraction is above 0 and at most 1; got {fraction}.", field="fraction"
+            )
         rows = np.random.default_rng(_THINNING).permutation(len(self.train))
         kept = rows[: max(1, round(len(rows) * fraction))]
         return replace(self, train=self.train.take(np.sort(kept)))

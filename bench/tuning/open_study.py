@@ -124,8 +124,8 @@ def resume(
     search = stored(found, home, device=device, data=data)
     if search.fraction is not None and "fraction" not in study.stored_search(found)["request"]:
         raise BenchError(
-            f"study {found.study_name} was begun by an earlier version, whose fraction drew "
-            "other rows. Begin a new one."
+            f"study {found.study_name} was begun by an earlier version, whose "
+            f"{argument('fraction')} drew other rows. Begin a new one."
         )
     dataset = read(search.trial({}, seed=search.seeds[0]), screen)
     known = study.stored_identity(found)["data"]

@@ -223,7 +223,7 @@ def test_a_study_of_an_earlier_version_is_read_but_not_gone_on_with_on_other_row
     bench("search", "--best")
     line = fails(capsys, "search", "--resume", "--trials", "2", "--no-tracking")
     assert line == (
-        "study old was begun by an earlier version, whose fraction drew other rows. "
+        "study old was begun by an earlier version, whose --fraction drew other rows. "
         "Begin a new one."
     )
 
