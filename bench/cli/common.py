@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from bench.errors import BenchError
+from bench.results.options import run_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 Folder = click.Path(path_type=Path)
@@ -53,7 +54,14 @@ home_option = click.option(
 )
 
 
-_OPTIONS = {"settings": "--set", "source": "--from", "runs": "RUN"}
+_OPTIONS = {
+    **{known.name: known.flag for known in run_options() if known.flag},
+    "settings": "--set",
+    "simulate_rows": "--simulate",
+    "source": "--from",
+    "runs": "RUN",
+}
+"""The options whose names are not those of the arguments."""
 
 
 def with_options(error: BenchError) -> str:

@@ -60,7 +60,7 @@ class RunFolder:
         except OSError as error:
             raise BenchError(
                 f"cannot write runs to {directory}: {error.strerror}. "
-                f"Name another folder by {argument('home')} or BENCH_HOME."
+                f"Name another folder by {argument('runs_dir')} or BENCH_HOME."
             ) from None
         created = now.isoformat(timespec="seconds")
         run = cls(path, {"schema": 1, "id": name, "status": "running", "created": created})

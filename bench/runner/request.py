@@ -82,6 +82,6 @@ def data_folder(request: Request, task: type[Task], screen: Screen = SILENT) -> 
         return locate.find(task, request.task, request.data)
     if request.data is not None:
         raise BenchError(
-            f"{argument('simulate')} and {argument('data')} exclude each other: give one of them."
+            f"{argument('simulate_rows')} and {argument('data')} exclude each other: give one of them."
         )
     return locate.simulated(task, request.task, rows=request.simulate_rows, seed=0)

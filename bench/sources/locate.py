@@ -38,7 +38,7 @@ def find(task: type[Task], task_name: str, given: Path | None) -> Path:
     raise BenchError(
         f"no data for task '{task_name}' in {' or '.join(map(str, candidates))}. "
         f"`bench data get {task_name}` fetches it (so does {argument('download', True)}), "
-        f"{argument('data')} names a folder that has it, {argument('simulate', True)} makes a "
+        f"{argument('data')} names a folder that has it, {argument('simulate_rows')} makes a "
         "simulated assay.",
         field="data",
     )
