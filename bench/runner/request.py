@@ -81,7 +81,6 @@ def data_folder(request: Request, task: type[Task], screen: Screen = SILENT) -> 
             return locate.fetch(task, request.task, screen)
         return locate.find(task, request.task, request.data)
     if request.data is not None:
-        raise BenchError(
-            f"{argument('simulate_rows')} and {argument('data')} exclude each other: give one of them."
-        )
+        both = f"{argument('simulate_rows')} and {argument('data')}"
+        raise BenchError(f"{both} exclude each other: give one of them.")
     return locate.simulated(task, request.task, rows=request.simulate_rows, seed=0)

@@ -51,5 +51,5 @@ def test_bench_data_comes_before_the_cache(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("BENCH_DATA")
     assert find(Dream, "dream", None) == tmp_path / "cache" / "dream"
     assert find(Dream, "dream", tmp_path) == tmp_path
-    with pytest.raises(BenchError, match="simulate=True makes a simulated assay"):
+    with pytest.raises(BenchError, match="simulate_rows makes a simulated assay"):
         find(Dream, "gone", None)
