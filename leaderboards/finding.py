@@ -96,7 +96,7 @@ def _find(reference: str, entries: list[Entry], home: Path) -> Entry:
     wanted = reference
     for folder in (Path(reference), home / reference):
         if reference and (folder / MANIFEST).is_file():
-            wanted = str(read_manifest(folder)["id"])
+            wanted = read_manifest(folder).id
             break
     found = [entry for entry in entries if wanted in (entry.run, entry.id)]
     found = found or [entry for entry in entries if entry.name == wanted]

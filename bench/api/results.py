@@ -14,6 +14,7 @@ from bench import paths
 from bench.api.html import as_html
 from bench.errors import BenchError
 from bench.results import run_folder
+from bench.results.manifest import Manifest
 
 if TYPE_CHECKING:
     import polars
@@ -38,7 +39,7 @@ class Run:
         manifest: Everything that was decided and everything that came out.
     """
 
-    def __init__(self, path: Path, manifest: Any) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
 
     @classmethod
@@ -63,7 +64,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, float | None]:
         """Metrics by name, such as ``test/all/pearson``; None where one has no value."""
-        return dict(self.manifest.metrics or {})
+        return dict(self.manifest.metrics)
 
     @cached_property
     def predictions(self) -> NDArray[np.floating[Any]] | None:
@@ -146,8 +147,8 @@ class Run:
     def _repr_html_(self) -> str:
         manifest = self.manifest
         facts = {
-            "model": manifest.model and manifest.model.name,
-            "data": manifest.data and manifest.data.name,
+            "model": manifest.model.name or None,
+            "data": manifest.data.name or None,
             "status": manifest.status,
             **self.metrics,
             "folder": str(self.path),
@@ -203,8 +204,8 @@ def list_runs(
 
     folder = paths.runs_dir(None if runs_dir is None else Path(runs_dir))
     rows = []
-    for path in run_folder.find_runs(folder):
-        found = Run.open(path)
+    for path, manifest in run_folder.read_runs(folder).items():
+        found = Run(path, manifest)
         row = _row(found)
         if task in (None, row["task"]) and model in (None, row["model"]):
             rows.append({**row, **found.metrics})
@@ -215,8 +216,8 @@ def _row(run: Run) -> dict[str, Any]:
     manifest = run.manifest
     return {
         "run": manifest.id,
-        "model": manifest.model and manifest.model.name,
-        "task": manifest.data and manifest.data.name,
+        "model": manifest.model.name or None,
+        "task": manifest.data.name or None,
         "seed": manifest.seed,
         "status": manifest.status,
         "created": manifest.created,

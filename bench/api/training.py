@@ -177,9 +177,9 @@ def train(
         if launch(devices, request.device, _rank_words(request, report, track, console)):
             return Run.open(Path(report.read_text(encoding="utf-8")))
     manifest = execute(request, console, tracked=track, watch=watch, stop=stop)
-    if not manifest:
+    if manifest is None:
         return None
-    return Run(paths.runs_dir(request.runs_dir) / manifest["id"], manifest)
+    return Run(paths.runs_dir(request.runs_dir) / manifest.id, manifest)
 
 
 def _rank_words(request: Request, report: Path, track: bool, console: Screen) -> list[str]:

@@ -38,7 +38,7 @@ def compare(*, rows: int, home: Path | None) -> None:
             f"--max-steps {_STEPS}"
         )
         manifests.append(execute(request, screen, tracked=True, stop=SignalStop()))
-    tables.runs_table(manifests)
+    tables.runs_table(manifest for manifest in manifests if manifest is not None)
     where = runs_dir(home)
     print(
         f"Simulated promoters: these figures compare models, not papers. r Pearson, rho Spearman.\n"

@@ -20,10 +20,10 @@ def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
     from bench.cli import tables
     from bench.results import run_folder
 
-    manifests = [run_folder.read_manifest(path) for path in run_folder.find_runs(runs_dir(home))]
-    shown = [m for m in manifests if task is None or m.get("data", {}).get("name") == task]
+    manifests = run_folder.read_runs(runs_dir(home)).values()
+    shown = [m for m in manifests if task is None or m.data.name == task]
     if as_json:
-        print_json(shown)
+        print_json([manifest.to_json() for manifest in shown])
     elif shown:
         tables.runs_table(shown)
     else:
@@ -69,7 +69,7 @@ def sync(*, home: Path | None) -> None:
 
     directory = runs_dir(home)
     folders = [directory, *sorted(studies_dir(directory).glob("*"))]  # with the trials of searches
-    runs = [path for folder in folders for path in run_folder.find_runs(folder)]
+    runs = [path for folder in folders for path in run_folder.read_runs(folder)]
     sent = [path for path in runs if uploader.sync(path, directory)]
     click.echo(f"{len(sent)} runs sent to {mlflow_store.tracking_uri(directory)}")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bench.describe.facts import Description
     from bench.leaderboards.board import Leaderboard
     from bench.leaderboards.compare import Versus
+    from bench.results.manifest import Manifest
     from bench.scoring.scorer import Scores
     from bench.tuning.summary import Summary
 
@@ -35,11 +36,11 @@ def print_table(
     Console(width=width, highlight=False, markup=False).print(table)
 
 
-def figures_table(manifest: Mapping[str, Any]) -> None:
+def figures_table(manifest: Manifest) -> None:
     """Print the figures of one run: a row a set of sequences, a column a metric."""
-    figures, scored = manifest["metrics"], manifest["scored"]
-    counts = {"validation": manifest["data"]["rows"]["validation"]}
-    counts |= {f"test/{name}": n for name, n in scored["n"].items()}
+    figures, scored = manifest.metrics, manifest.scored
+    counts: dict[str, int | None] = {"validation": manifest.data.rows["validation"]}
+    counts |= {f"test/{name}": n for name, n in scored.n.items()}
     rows = [
         [
             key.removeprefix("test/"),
@@ -54,8 +55,8 @@ def figures_table(manifest: Mapping[str, Any]) -> None:
         for key, value in figures.items()
         if key.startswith("test/") and key.count("/") == 1
     }
-    title = f"{manifest['data']['name']}, {scored['rows']} rows"
-    _print_scores(title, rows, overall, scored["problems"])
+    title = f"{manifest.data.name}, {scored.rows} rows"
+    _print_scores(title, rows, overall, scored.problems)
 
 
 def scores_table(data: str, scores: Scores) -> None:
@@ -83,7 +84,7 @@ def _print_scores(
         print(f"  {problem}")
 
 
-def runs_table(manifests: Iterable[Mapping[str, Any]]) -> None:
+def runs_table(manifests: Iterable[Manifest]) -> None:
     """Print runs, one a row: what ran, what came out, what it cost, where it lies."""
     metrics = {
         "validation r": "validation/pearson",
@@ -93,28 +94,27 @@ def runs_table(manifests: Iterable[Mapping[str, Any]]) -> None:
     }
     rows = []
     for manifest in manifests:
-        figures, model = manifest.get("metrics", {}), manifest.get("model", {})
-        parameters = model.get("parameters")
+        parameters = manifest.model.parameters
         rows.append(
             [
-                model.get("name", "?"),
-                *(figure(figures.get(name)) for name in metrics.values()),
+                manifest.model.name or "?",
+                *(figure(manifest.metrics.get(name)) for name in metrics.values()),
                 "-" if parameters is None else f"{parameters:,}",
                 _speed(manifest),
-                manifest["id"],  # holds the data's name and the seed
+                manifest.id,  # holds the data's name and the seed
             ]
         )
     numbers = [*metrics, "parameters", "sequences/s"]
     print_table(["model", *numbers, "run"], rows, numbers=numbers)
 
 
-def _speed(manifest: Mapping[str, Any]) -> str:
+def _speed(manifest: Manifest) -> str:
     """Say how fast a run trained, or why there is nothing to say."""
-    if manifest["status"] != "finished":
-        return str(manifest["status"])
-    if not manifest.get("verified", True):
+    if manifest.status != "finished":
+        return manifest.status
+    if not manifest.verified:
         return "unverified"
-    speed = manifest.get("cost", {}).get("sequences_per_second")
+    speed = manifest.cost.sequences_per_second
     return "-" if speed is None else f"{speed:,.0f}"
 
 

@@ -61,7 +61,7 @@ def run(
     if report is not None:
         report.write_text(str(done.path), encoding="utf-8")
     elif as_json:
-        print_json(done.manifest)
+        print_json(done.manifest.to_json())
     else:
         from bench.cli.tables import figures_table
 

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench.atomic import write_json, write_text
 from bench.errors import BenchError, argument
+from bench.results.manifest import SCHEMA, Manifest
 
 MANIFEST, METRICS, PREDICTIONS, WEIGHTS = (
     "manifest.json",
@@ -37,11 +37,10 @@ class RunFolder:
 
     Attributes:
         path: The folder.
-        manifest: What :meth:`save` writes; ``manifest["status"]`` is running, interrupted,
-            finished or failed.
+        manifest: Content of its manifest.json.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
 
     @classmethod
@@ -63,7 +62,7 @@ class RunFolder:
                 f"Name another folder by {argument('runs_dir')} or BENCH_HOME."
             ) from None
         created = now.isoformat(timespec="seconds")
-        run = cls(path, {"schema": 1, "id": name, "status": "running", "created": created})
+        run = cls(path, Manifest(schema=SCHEMA, id=name, status="running", created=created))
         run.save()
         return run
 
@@ -105,16 +104,16 @@ class RunFolder:
         write_text(path, "".join(line for line, _ in kept.values()))
         return {step: figures for step, (_, figures) in kept.items()}
 
-    def restart(self, **fields: Any) -> None:
+    def restart(self, decided: Manifest) -> None:
         """Write the manifest of a run that begins, or goes on: without what an end left in it."""
-        for name in ("finished", "error"):
-            self.manifest.pop(name, None)
-        self.save(status="running", **fields)
+        self.manifest = self.manifest.without("finished", "error").changed(status="running")
+        self.save(decided)
 
-    def save(self, **fields: Any) -> None:
-        """Update the manifest and write it in one piece."""
-        self.manifest.update(fields)
-        write_json(self.path / MANIFEST, self.manifest)
+    def save(self, part: Manifest | None = None) -> None:
+        """Add a part to the manifest and write all of it at once."""
+        if part is not None:
+            self.manifest = self.manifest.merged(part)
+        write_json(self.path / MANIFEST, self.manifest.to_json())
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Append figures to metrics.jsonl; a figure that is not finite is left out."""
@@ -126,31 +125,38 @@ class RunFolder:
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def finish(self, status: str, **fields: Any) -> None:
+    def finish(self, status: str, outcome: Manifest) -> None:
         """Write the last manifest, with the time."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        self.save(status=status, finished=finished, **fields)
+        self.save(Manifest(status=status, finished=finished).merged(outcome))
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Manifest:
     """Read a run folder's manifest.
 
     Raises:
         BenchError: The folder holds none, or not one of ours.
     """
     try:
-        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BenchError(f"{path} is not a run folder: {error}") from None
-    if not isinstance(manifest, dict) or not {"id", "status", "created"} <= set(manifest):
+    if not isinstance(found, dict) or not {"id", "status", "created"} <= set(found):
         raise BenchError(f"{path / MANIFEST} is not a run's manifest.")
-    return manifest
+    try:
+        return Manifest.from_json(found)
+    except BenchError as error:
+        raise error.wrapped(f"{path / MANIFEST} is not a run's manifest: ") from None
 
 
-def find_runs(directory: Path) -> list[Path]:
-    """List run folders, oldest first."""
-    found = [path.parent for path in directory.glob(f"*/{MANIFEST}")]
-    return sorted(found, key=lambda path: (read_manifest(path)["created"], path.name))
+def read_runs(directory: Path) -> dict[Path, Manifest]:
+    """Return the manifest of every run folder, by the folder, oldest first.
+
+    Raises:
+        BenchError: A manifest is damaged; its file is named.
+    """
+    found = {path.parent: read_manifest(path.parent) for path in directory.glob(f"*/{MANIFEST}")}
+    return dict(sorted(found.items(), key=lambda run: (run[1].created, run[0].name)))
 
 
 def find_run(reference: str, directory: Path, option: str = "run") -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,14 @@ from bench.errors import BenchError, argument
 from bench.paths import runs_dir
 from bench.results import run_folder
 from bench.results.environment import describe_environment
+from bench.results.manifest import (
+    DataRecord,
+    DeviceRecord,
+    Manifest,
+    ModelRecord,
+    RecipeRecord,
+    TaskRecord,
+)
 from bench.scoring.prediction_files import Predictions
 from bench.scoring.scorer import Scores
 
@@ -47,23 +54,19 @@ def record(
         raise BenchError(f"{argument('name')} takes 1 to {_LONGEST} printable letters.")
     run = run_folder.RunFolder.create(runs_dir(home), f"{name}-{test.name}-external")
     np.save(run.path / run_folder.PREDICTIONS, predictions)
-    described: dict[str, Any] = {
-        "verified": False,
-        "model": {"name": name, "origin": "external", "config": {}, "parameters": None},
-        "task": {"name": task, "version": card.version},
-        "data": {
-            "name": test.name,
-            "fingerprint": None,
-            "options": {},
-            "rows": {"test": len(test)},
-            "notes": {},
-        },
-        "recipe": {"name": "external"},
-        "plan": None,
-        "preset": "external",
-        "seed": None,
-        "device": {"kind": "external"},
-        "environment": describe_environment(),
-    }
-    run.finish("finished", **described, **scores.outcome(test))
+    described = Manifest(
+        verified=False,
+        model=ModelRecord(name=name, origin="external", config={}, parameters=None),
+        task=TaskRecord(name=task, version=card.version),
+        data=DataRecord(
+            name=test.name, fingerprint=None, options={}, rows={"test": len(test)}, notes={}
+        ),
+        recipe=RecipeRecord(name="external"),
+        plan=None,
+        preset="external",
+        seed=None,
+        device=DeviceRecord(kind="external"),
+        environment=describe_environment(),
+    )
+    run.finish("finished", described.merged(scores.outcome(test)))
     return run

@@ -12,41 +12,31 @@ import inspect
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from bench.atomic import finite
 from bench.model import Model
+from bench.results.manifest import Manifest
 from bench.results.options import Request, run_options
 from bench.training.version import TRAINING
 from bench.version import __version__
 
-_SECTIONS = ("model", "task", "data", "recipe", "plan")
-_PLACES = {"data": ("test_folder", "notes"), "model": ("origin",)}  # say where, not what
-
 
 def identity(
-    request: Request, described: dict[str, Any], model: type[Model], test_rows: str
+    request: Request, described: Manifest, model: type[Model], test_rows: str
 ) -> dict[str, str]:
     """Return a short hash of every part that decides the result of a run, by the part's name.
 
     Args:
         request: Run that is wanted.
-        described: Fields of its manifest, as decided before training.
+        described: Part of its manifest that is decided before training.
         model: Class of its model.
         test_rows: Fingerprint of the test rows and their subsets.
     """
-    parts: dict[str, Any] = {
-        name: described[name]
-        if described[name] is None
-        else {k: v for k, v in described[name].items() if k not in _PLACES.get(name, ())}
-        for name in _SECTIONS
-    }
-    parts |= {
-        known.name: getattr(request, known.name) for known in run_options() if known.identifies
-    }
-    parts |= {
+    parts = {
+        **described.deciding(),
+        **{known.name: getattr(request, known.name) for known in run_options() if known.identifies},
         "test rows": test_rows,
-        "precision": described["device"]["precision"],
+        "precision": described.device.precision,
         "source": source_of(model),
         "training": TRAINING,
         "version": __version__,

@@ -58,23 +58,20 @@ class Predictor:
         """
         manifest = run_folder.read_manifest(run)
         weights = run / run_folder.WEIGHTS
-        if manifest["status"] != "finished":
-            raise BenchError(f"{run} is {manifest['status']}: only a finished run predicts.")
+        if manifest.status != "finished":
+            raise BenchError(f"{run} is {manifest.status}: only a finished run predicts.")
         if not weights.is_file():
             raise BenchError(
                 f"{run}: no {run_folder.WEIGHTS}, so there is nothing to predict with."
             )
-        model_class = MODELS.get(manifest["model"]["name"])
-        config = override(model_class.Config(), manifest["model"]["config"], section="model")
-        data, target = manifest["data"], manifest["target"]
-        view = View(
-            model_class.layout(config),
-            data["usual_length"],
-            tuple(data["flanks"]),
-            target["mean"],
-            target["deviation"],
-        )
-        model = model_class(config, manifest["model"]["positions"])
+        model_class = MODELS.get(manifest.model.name)
+        config = override(model_class.Config(), manifest.model.config, section="model")
+        positions, length = manifest.model.positions, manifest.data.usual_length
+        mean, std = manifest.target.mean, manifest.target.deviation
+        if positions is None or length is None or mean is None or std is None:
+            raise BenchError(f"{run}: its manifest does not say what its model takes and predicts.")
+        view = View(model_class.layout(config), length, manifest.data.flanks, mean, std)
+        model = model_class(config, positions)
         try:
             model.load_state_dict(load_file(weights))
         except (RuntimeError, SafetensorError) as error:

@@ -61,8 +61,9 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
         validations = -(-job.plan.steps // job.plan.steps_per_epoch)
         rows = validations * len(validation) + job.feed.counts["test"]
         whole = job.plan.steps * seconds / updates + rows * per_row
+        described = job.describe().to_json()
         return {
-            **{name: job.describe()[name] for name in ("model", "device", "rows_at_once", "plan")},
+            **{name: described[name] for name in ("model", "device", "rows_at_once", "plan")},
             "batch_size": job.prepared.recipe.batch_size,
             "training_flops_per_sequence": flops,
             "sequences_per_second": speed,

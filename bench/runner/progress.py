@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.console import Screen
+from bench.results.manifest import Manifest
 from bench.results.run_folder import RunFolder
 from bench.training.schedule import Plan
 
@@ -23,37 +24,36 @@ Watch = Callable[[int, Mapping[str, float]], None]
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal to redraw
 
 
-def announce(screen: Screen, path: Path, manifest: Mapping[str, Any]) -> None:
+def announce(screen: Screen, path: Path, manifest: Manifest) -> None:
     """Say what runs, on what, and where it is recorded."""
-    model, rows, data = manifest["model"], manifest["data"]["rows"], manifest["data"]
-    if data["name"].endswith("-simulated"):
+    model, data, plan, recipe = manifest.model, manifest.data, manifest.plan, manifest.recipe
+    if data.name.endswith("-simulated"):
         screen.say("SIMULATED data: figures say nothing about the real assay.")
     screen.say(
-        f"{model['name']}: {model['parameters']:,} parameters on {data['name']}: "
-        f"{rows['train']:,} training, {rows['validation']:,} validation, "
-        f"{rows['test']:,} test rows"
+        f"{model.name}: {model.parameters:,} parameters on {data.name}: "
+        f"{data.rows['train']:,} training, {data.rows['validation']:,} validation, "
+        f"{data.rows['test']:,} test rows"
     )
-    for name, count in rows.items():
+    for name, count in data.rows.items():
         if count and name.startswith(("dropped", "cropped")):
             verb, _, split = name.partition("_")
             screen.say(f"  {count:,} {split} rows {verb}: longer than the model's input")
-    for name, note in data["notes"].items():
+    for name, note in data.notes.items():
         if note and name.startswith(("repeated", "rows without")):
             screen.say(f"  {name}: {note:,}")
         elif note and name.startswith("share of test"):
             screen.say(f"  {name}: {note:.1%}")
-    missing = data["notes"].get("missing files", [])
+    missing = data.notes.get("missing files", [])
     if missing:
         more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
         screen.say(f"  missing: {', '.join(missing[:2])}{more}; figures that need them will lack")
-    plan = manifest["plan"]
     if plan is not None:
         screen.say(
-            f"  {manifest['recipe']['name']} recipe: {plan['steps']:,} updates of "
-            f"{manifest['recipe']['batch_size']} on {manifest['device']['kind']}"
+            f"  {recipe.name} recipe: {plan.steps:,} updates of "
+            f"{recipe.settings['batch_size']} on {manifest.device.kind}"
         )
-        if plan["warmup_steps"] >= plan["steps"]:
-            screen.say(f"  warm-up ({plan['warmup_steps']:,} updates) lasts the whole run")
+        if plan.warmup_steps >= plan.steps:
+            screen.say(f"  warm-up ({plan.warmup_steps:,} updates) lasts the whole run")
     screen.say(f"  {path}")
 
 

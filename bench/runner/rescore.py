@@ -14,6 +14,7 @@ from bench.errors import BenchError, argument
 from bench.paths import runs_dir
 from bench.registry import get_task
 from bench.results import run_folder
+from bench.results.manifest import Manifest
 from bench.runner import external
 from bench.scoring.prediction_files import Predictions, read_predictions
 from bench.scoring.scorer import Scores, score
@@ -76,16 +77,11 @@ def score_run(
     run = run_folder.find_run(reference, runs_dir(home))
     manifest = run_folder.read_manifest(run)
     stored = run / run_folder.PREDICTIONS
-    try:
-        task_name, scored_on = manifest["task"]["name"], manifest["scored"]["test"]
-        options = manifest["data"]["options"]
-        folder = folder or _folder_of(manifest)
-    except (KeyError, TypeError):
-        raise BenchError(
-            f"{run} is {manifest['status']}: it has no predictions to score."
-        ) from None
-    task, test = _open(task_name, folder, screen, options)
-    if test.fingerprint != scored_on:
+    if not manifest.scored.test:
+        raise BenchError(f"{run} is {manifest.status}: it has no predictions to score.")
+    task_name, folder = manifest.task.name, folder or _folder_of(manifest)
+    task, test = _open(task_name, folder, screen, manifest.data.options)
+    if test.fingerprint != manifest.scored.test:
         raise BenchError(
             f"{run} was scored on other test rows than these. Name the folder that has them by "
             f"{argument('data')}."
@@ -123,11 +119,9 @@ def _open(
     return task, locate.load_test(task, task_name, folder, screen)
 
 
-def _folder_of(manifest: Mapping[str, Any]) -> Path | None:
-    recorded = manifest["data"].get("test_folder")
-    if recorded is None or not Path(recorded).is_dir():
-        return None
-    return Path(recorded)
+def _folder_of(manifest: Manifest) -> Path | None:
+    recorded = manifest.data.test_folder
+    return Path(recorded) if recorded and Path(recorded).is_dir() else None
 
 
 def _score(

@@ -56,13 +56,13 @@ def resumed_request(reference: str, home: Path, **here: Any) -> Request:
         BenchError: There is no such run, or it has recorded no request.
     """
     path = run_folder.find_run(reference, home, option="resume")
-    manifest = run_folder.read_manifest(path)
-    if "request" not in manifest:
+    recorded = run_folder.read_manifest(path).request
+    if recorded is None:
         raise BenchError(
             f"{argument('resume')} {reference}: it has no record of what was asked for."
         )
     here |= {"resume": path, "runs_dir": path.parent}
-    return Request.from_json(manifest["request"], **here)
+    return Request.from_json(recorded, **here)
 
 
 def resume_line(request: Request, path: Path, *, tracked: bool) -> str:
@@ -89,10 +89,9 @@ def resume_line(request: Request, path: Path, *, tracked: bool) -> str:
 def _find(identity: dict[str, str], home: Path) -> Earlier | None:
     """Return the same run as one that is wanted: a finished one, else the latest unfinished."""
     unfinished = None
-    for path in run_folder.find_runs(home) if home.is_dir() else ():
-        manifest = run_folder.read_manifest(path)
-        if manifest.get("identity") == identity:
-            if manifest["status"] == "finished":
+    for path, manifest in run_folder.read_runs(home).items() if home.is_dir() else ():
+        if manifest.identity == identity:
+            if manifest.status == "finished":
                 return Earlier(path, finished=True)
             unfinished = Earlier(path, finished=False)
     return unfinished
@@ -101,12 +100,11 @@ def _find(identity: dict[str, str], home: Path) -> Earlier | None:
 def _same_run(path: Path, identity: dict[str, str]) -> Earlier:
     """Return a run that is to go on, if it is still the same."""
     manifest = run_folder.read_manifest(path)
-    if manifest["status"] == "finished":
+    if manifest.status == "finished":
         raise BenchError(
             f"{argument('resume')} {path.name}: it is finished. `bench runs` shows its figures."
         )
-    known = manifest.get("identity", {})
-    changed = [name for name in identity if identity[name] != known.get(name)]
+    changed = [name for name in identity if identity[name] != manifest.identity.get(name)]
     if changed:
         raise BenchError(
             f"{argument('resume')} {path.name}: {' and '.join(changed)} differ from when it began. "

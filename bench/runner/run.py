@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from bench.console import SILENT, Screen
 from bench.errors import DivergedError, PrunedError, StoppedError
 from bench.paths import runs_dir, runs_dir_of_study
 from bench.results import run_folder
+from bench.results.manifest import Manifest
 from bench.results.options import Request
 from bench.runner.identity import identity
 from bench.runner.progress import Report, Watch, announce
@@ -35,7 +35,7 @@ def execute(
     tracked: bool,
     watch: Watch | None = None,
     stop: Stop = NEVER,
-) -> dict[str, Any]:
+) -> Manifest | None:
     """Train, score and record; go on with the same run where one was begun.
 
     Args:
@@ -46,7 +46,7 @@ def execute(
         stop: Request to end the training early, with its state saved.
 
     Returns:
-        The run's manifest, on rank 0; nothing on others. A run that is finished is not repeated.
+        The run's manifest; None on ranks that do not lead. A run that is finished is not repeated.
 
     Raises:
         StoppedError: ``stop`` asked for the end; the run is saved.
@@ -65,10 +65,10 @@ def execute(
             if begins:
                 job.fit(_Unheard(), state, None)
                 job.predict_test()
-            return {}
+            return None
 
 
-def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> dict[str, Any]:
+def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> Manifest:
     """Do rank 0's part: find out what is to be done, and record what comes of it."""
     described, home, test = job.describe(), runs_dir(job.request.runs_dir), job.dataset.test
     wanted = identity(
@@ -81,9 +81,7 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> di
     if earlier is not None and earlier.finished:
         job.ranks.broadcast((False, None))
         manifest = run_folder.read_manifest(earlier.path)
-        screen.say(
-            f"finished before, {manifest['finished']}: {earlier.path} (force trains it again)"
-        )
+        screen.say(f"finished before, {manifest.finished}: {earlier.path} (force trains it again)")
         return manifest
     if earlier is None:
         title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
@@ -91,11 +89,11 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> di
     else:
         run = run_folder.RunFolder.reopen(earlier.path)
     with run.held():
-        asked = {**job.request.as_json(), "task": described["task"]["name"]}
+        asked = {**job.request.as_json(), "task": described.task.name}
         checkpoints = Checkpoints(run.path / run_folder.CHECKPOINTS, job.request.checkpoint_minutes)
         state, damaged = checkpoints.load()
         history = run.rewind(state["step"] if state else 0)
-        run.restart(**described, identity=wanted, request=asked)
+        run.restart(described.changed(identity=wanted, request=asked))
         announce(screen, run.path, run.manifest)
         for line in damaged:
             screen.warn(line)
@@ -132,30 +130,31 @@ def _record(
     """Train and score, and leave in the run's folder how it ended."""
     try:
         trained = job.fit(report, state, checkpoints)
-        outcome: dict[str, Any] = {
-            "best_step": trained.best_step,
-            "cost": job.cost(trained),
-            "metrics": report.at(trained.best_step),
-        }
+        outcome = Manifest(
+            best_step=trained.best_step,
+            cost=job.cost(trained),
+            metrics=report.at(trained.best_step),
+        )
         if trained.losses is not None:
             np.save(run.path / run_folder.LOSSES, trained.losses)
         if (predictions := job.predict_test()) is not None:
             scored = _score(job, predictions, run)
-            outcome |= {**scored, "metrics": {**outcome["metrics"], **scored["metrics"]}}
-        run.finish("finished", **outcome)
+            metrics = {**outcome.metrics, **scored.metrics}
+            outcome = outcome.merged(scored).changed(metrics=metrics)
+        run.finish("finished", outcome)
         checkpoints.clear()
     except (StoppedError, KeyboardInterrupt):
-        run.save(status="interrupted")
+        run.save(Manifest(status="interrupted"))
         raise
     except BaseException as error:
         status = "pruned" if isinstance(error, PrunedError) else "failed"
-        run.finish(status, error=str(error) or type(error).__name__)
+        run.finish(status, Manifest(error=str(error) or type(error).__name__))
         if isinstance(error, DivergedError):
             raise error.wrapped(after=f" Recorded as failed in {run.path}.") from None
         raise
 
 
-def _score(job: Job, predictions: NDArray[np.float32], run: run_folder.RunFolder) -> dict[str, Any]:
+def _score(job: Job, predictions: NDArray[np.float32], run: run_folder.RunFolder) -> Manifest:
     """Score predictions of the test rows; keep them and the weights."""
     if not np.isfinite(predictions).all():
         raise DivergedError("predictions of the test rows are not all finite.")

@@ -18,6 +18,19 @@ from bench.errors import BenchError, argument
 from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
 from bench.registry import MODELS
 from bench.results.environment import describe_environment
+from bench.results.manifest import (
+    CostRecord,
+    DataRecord,
+    DeviceRecord,
+    Manifest,
+    ModelRecord,
+    PlanRecord,
+    RecipeRecord,
+    StudyRecord,
+    TargetRecord,
+    TaskRecord,
+    TunedRecord,
+)
 from bench.results.options import Request
 from bench.runner.request import ResolvedRequest, data_folder, named_recipe
 from bench.sources import locate
@@ -129,18 +142,18 @@ class Job:
             losses=None,
         )
 
-    def cost(self, trained: Trained) -> dict[str, float | None]:
-        """Say what a training took, on all devices together."""
+    def cost(self, trained: Trained) -> CostRecord:
+        """Return the cost of a training, on all devices together."""
         seconds = trained.seconds + trained.validation_seconds
-        return {
-            "updates": trained.steps,
-            "train_seconds": trained.seconds,
-            "total_seconds": seconds,
-            "device_hours": seconds * self.ranks.size / 3600,
-            "sequences_per_second": trained.sequences_per_second,
-            "peak_memory_bytes": peak_memory(self.feed.device),
-            "training_flops_per_sequence": self.training_flops(),
-        }
+        return CostRecord(
+            updates=trained.steps,
+            train_seconds=trained.seconds,
+            total_seconds=seconds,
+            device_hours=seconds * self.ranks.size / 3600,
+            sequences_per_second=trained.sequences_per_second,
+            peak_memory_bytes=peak_memory(self.feed.device),
+            training_flops_per_sequence=self.training_flops(),
+        )
 
     def training_flops(self) -> int | None:
         """Count operations a sequence; see :func:`bench.training.flops.training_flops`."""
@@ -152,44 +165,59 @@ class Job:
             return None
         return self.feed.view.in_units(predict(self.model, self.feed.test(), self.ranks))
 
-    def describe(self) -> dict[str, Any]:
-        """Collect everything that is decided before training starts."""
-        request, prepared, dataset, model = self.request, self.prepared, self.dataset, self.model
+    def describe(self) -> Manifest:
+        """Return the part of the manifest that is decided before training starts."""
+        request, prepared, view = self.request, self.prepared, self.feed.view
+        of_search: dict[str, Any] = {}  # absent, not null, where no search asked for the run
+        if request.study is not None:
+            of_search["study"] = StudyRecord.from_json(request.study)
+        if request.tuned is not None:
+            of_search["tuned"] = TunedRecord.from_json(request.tuned)
+        recipe = {"name": request.recipe, **as_dict(prepared.recipe)}
+        device = {**describe_device(self.feed.device), "count": self.ranks.size}
+        return Manifest(
+            model=self._model(),
+            task=TaskRecord(name=self._task_name(), version=prepared.task.card.version),
+            data=self._data(),
+            recipe=RecipeRecord.from_json(recipe),
+            plan=None if self.plan is None else PlanRecord.from_json(as_dict(self.plan)),
+            preset=request.preset,
+            track=self._track(),
+            max_seconds=request.max_seconds,
+            compiled=request.compiled,
+            tested=request.tested,
+            seed=request.seed,
+            **of_search,
+            device=DeviceRecord.from_json(device),
+            rows_at_once=self.rows_at_once,
+            environment=describe_environment(),
+            target=TargetRecord(mean=view.mean, deviation=view.deviation),
+        )
+
+    def _model(self) -> ModelRecord:
+        model = self.model
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        return {
-            "model": {
-                "name": request.model,
-                "origin": MODELS.places()[request.model].origin,
-                "config": as_dict(prepared.config),
-                "positions": model.positions,
-                "parameters": count_parameters(model),
-                "trained_parameters": sum(parameter.numel() for parameter in trained),
-            },
-            "task": {"name": self._task_name(), "version": prepared.task.card.version},
-            "data": {
-                "name": dataset.name,
-                "fingerprint": dataset.fingerprint,
-                "options": dataset.options,
-                "test_folder": str((request.test_data or self.folder).absolute()),
-                "usual_length": dataset.usual_length,
-                "flanks": dataset.flanks,
-                "rows": self.feed.counts,
-                "notes": dataset.notes,
-            },
-            "recipe": {"name": request.recipe, **as_dict(prepared.recipe)},
-            "plan": None if self.plan is None else as_dict(self.plan),
-            "preset": request.preset,
-            "track": self._track(),
-            "max_seconds": request.max_seconds,
-            "compiled": request.compiled,
-            "tested": request.tested,
-            "seed": request.seed,
-            **{k: dict(v) for k in ("study", "tuned") if (v := getattr(request, k)) is not None},
-            "device": {**describe_device(self.feed.device), "count": self.ranks.size},
-            "rows_at_once": self.rows_at_once,
-            "environment": describe_environment(),
-            "target": {"mean": self.feed.view.mean, "deviation": self.feed.view.deviation},
-        }
+        return ModelRecord(
+            name=self.request.model,
+            origin=MODELS.places()[self.request.model].origin,
+            config=as_dict(self.prepared.config),
+            positions=model.positions,
+            parameters=count_parameters(model),
+            trained_parameters=sum(parameter.numel() for parameter in trained),
+        )
+
+    def _data(self) -> DataRecord:
+        dataset = self.dataset
+        return DataRecord(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            options=dataset.options,
+            test_folder=str((self.request.test_data or self.folder).absolute()),
+            usual_length=dataset.usual_length,
+            flanks=dataset.flanks,
+            rows=self.feed.counts,
+            notes=dataset.notes,
+        )
 
     def _track(self) -> str:
         """Name the track that a result runs on: its recipe, or "open" where that was changed."""

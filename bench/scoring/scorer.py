@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
 from bench.metrics import pearson, spearman
+from bench.results.manifest import Manifest, ScoredRecord
 from bench.task import Task
 
 VERSION = 1
@@ -60,19 +61,19 @@ class Scores:
                 flat |= {f"{name}/pearson": found.pearson, f"{name}/spearman": found.spearman}
         return flat
 
-    def outcome(self, test: TestSet) -> dict[str, Any]:
-        """Return what a run's manifest keeps: the figures, and what they were taken over."""
-        return {
-            "metrics": {f"test/{name}": value for name, value in self.figures().items()},
-            "scored": {
-                "version": VERSION,
-                "rows": self.rows,
-                "n": {name: found and found.n for name, found in self.subsets.items()},
-                "test": test.fingerprint,
-                "subsets": test.subsets_fingerprint,
-                "problems": list(self.problems),
-            },
-        }
+    def outcome(self, test: TestSet) -> Manifest:
+        """Return the part of a manifest that holds the scores and the rows that they are of."""
+        return Manifest(
+            metrics={f"test/{name}": value for name, value in self.figures().items()},
+            scored=ScoredRecord(
+                version=VERSION,
+                rows=self.rows,
+                n={name: found.n if found else None for name, found in self.subsets.items()},
+                test=test.fingerprint,
+                subsets=test.subsets_fingerprint,
+                problems=self.problems,
+            ),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as nested JSON values; what has no value is null."""

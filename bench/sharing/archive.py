@@ -24,11 +24,11 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bench.atomic import finite, scratch_folder, whole_file, write_json
 from bench.errors import BenchError, argument, first_line
 from bench.results import run_folder
+from bench.results.manifest import Manifest
 from bench.sharing.verify import read_claimed
 
 _LARGEST = {
@@ -70,28 +70,25 @@ def export_runs(references: Iterable[str], out: Path, home: Path) -> list[str]:
                 _pack(file, path, manifest)
     except OSError as error:
         raise BenchError(f"{argument('out')} {out}: {error.strerror}.") from None
-    return [manifest["id"] for manifest in manifests.values()]
+    return [manifest.id for manifest in manifests.values()]
 
 
-def _exported(path: Path) -> dict[str, Any]:
+def _exported(path: Path) -> Manifest:
     """Read a finished run's manifest, without places on this machine and without its command."""
     manifest = run_folder.read_manifest(path)
-    if manifest["status"] != "finished" or not (path / run_folder.PREDICTIONS).is_file():
-        raise BenchError(f"{path.name} is {manifest['status']}: it has no predictions to share.")
-    for name in ("request", "identity"):
-        manifest.pop(name, None)
-    manifest["data"].pop("test_folder", None)
-    for section, name in (("task", "name"), ("model", "origin")):  # a table's path, a plugin's
-        manifest[section][name] = Path(manifest[section][name]).name
-    return manifest
+    if manifest.status != "finished" or not (path / run_folder.PREDICTIONS).is_file():
+        raise BenchError(f"{path.name} is {manifest.status}: it has no predictions to share.")
+    task = manifest.task.changed(name=Path(manifest.task.name).name)  # a table's is its path
+    model = manifest.model.changed(origin=Path(manifest.model.origin).name)  # a plugin's, too
+    return manifest.changed(task=task, model=model).shared()
 
 
-def _pack(file: zipfile.ZipFile, path: Path, manifest: dict[str, Any]) -> None:
-    text = json.dumps(finite(manifest), indent=1)
-    file.writestr(f"{manifest['id']}/{run_folder.MANIFEST}", text)
+def _pack(file: zipfile.ZipFile, path: Path, manifest: Manifest) -> None:
+    text = json.dumps(finite(manifest.to_json()), indent=1)
+    file.writestr(f"{manifest.id}/{run_folder.MANIFEST}", text)
     for name in (run_folder.PREDICTIONS, run_folder.METRICS, run_folder.LOSSES):
         if (path / name).is_file():
-            file.write(path / name, f"{manifest['id']}/{name}")
+            file.write(path / name, f"{manifest.id}/{name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,28 +200,29 @@ def _unpack(
     folder.mkdir()
     for name, content in claimed.files.items():
         (folder / name).write_bytes(content)
-    write_json(folder / run_folder.MANIFEST, claimed.manifest)
+    write_json(folder / run_folder.MANIFEST, claimed.manifest.to_json())
     return Imported(folder, claimed.rows)
 
 
 def _refuse_twins(path: Path, found: list[Imported], home: Path) -> None:
     """Refuse a run that is here, or twice in the file, under another name."""
-    known = {_content(folder): folder.name for folder in run_folder.find_runs(home)}
+    here = run_folder.read_runs(home)
+    known = {_content(folder, manifest): folder.name for folder, manifest in here.items()}
     for run in found:
-        content = _content(run.path)
+        content = _content(run.path, run_folder.read_manifest(run.path))
         if content in known:
             raise BenchError(f"{path}: {run.path.name} is {known[content]} by another name.")
         known[content] = run.path.name
 
 
-def _content(folder: Path) -> tuple[object, ...]:
+def _content(folder: Path, manifest: Manifest) -> tuple[object, ...]:
     """Return what no two runs share: model, settings, seed and predictions."""
-    manifest, file = run_folder.read_manifest(folder), folder / run_folder.PREDICTIONS
+    file = folder / run_folder.PREDICTIONS
     if not file.is_file():
         return (folder,)
-    settings = json.dumps([manifest.get(n) for n in ("recipe", "plan", "seed")], sort_keys=True)
-    model = manifest.get("model", {}).get("name")
-    return model, settings, hashlib.blake2b(file.read_bytes()).digest()
+    plan = None if manifest.plan is None else manifest.plan.to_json()
+    settings = json.dumps([manifest.recipe.to_json(), plan, manifest.seed], sort_keys=True)
+    return manifest.model.name, settings, hashlib.blake2b(file.read_bytes()).digest()
 
 
 def _move(folders: list[Path], home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Takes a manifest of another machine field by field, and nothing that is not listed here.
+"""Takes a manifest of another machine field by field, and nothing that is not declared as shared.
 
 Left behind are a run's identity (or ``bench run`` would take the result for its own and not train),
 its study, and its command.
@@ -6,50 +6,23 @@ its study, and its command.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from types import NoneType
 from typing import Any
 
 from bench.errors import BenchError
+from bench.results.manifest import Manifest
+from bench.results.record import Kinds, Record, names
 
-_KEPT = (
-    *("schema", "id", "status", "created", "finished", "model", "task", "data", "recipe", "plan"),
-    *("preset", "track", "max_seconds", "compiled", "tested", "seed", "tuned", "device", "target"),
-    *("rows_at_once", "environment", "best_step", "cost", "metrics", "scored"),
-)
-_NUMBER = (int, float, NoneType)
-_FIELDS: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("id", "status", "created", "finished", "preset", "track"), str),
-    **dict.fromkeys(("model.name", "task.name", "data.name", "recipe.name", "device.kind"), str),
-    **dict.fromkeys(("scored.rows", "scored.test", "scored.subsets"), str),
-    **dict.fromkeys(("model.config", "data.options", "data.rows", "data.notes"), dict),
-    **dict.fromkeys(("environment", "cost", "metrics"), dict),
-    **dict.fromkeys(("task.version", "scored.version"), int),
-    "data.fingerprint": (str, NoneType),
-    "device.name": (str, NoneType),
-    "model.parameters": (int, NoneType),
-    "plan": (dict, NoneType),
-    "tuned": (dict, NoneType),
-    "seed": (int, NoneType),
-}
-"""What the types of fields have to be; those of :data:`_OPTIONAL` may be absent."""
-_FLAT: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("model.config", "recipe", "tuned"), (*_NUMBER, str, bool, list)),
-    **dict.fromkeys(("data.options", "plan"), (*_NUMBER, str, bool)),
-    **dict.fromkeys(("cost", "metrics", "data.rows"), _NUMBER),
-    "environment": (str,),
-}
-"""What their values are; their names go to MLflow, which takes few letters in one."""
-_OPTIONAL = {"track", "cost", "device.name", "plan", "tuned"}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]{0,99}")
 _DEEPEST, _LONGEST, _MOST = 5, 1000, 1000
 
 
-def claimed_manifest(run: str, content: bytes) -> dict[str, Any]:
+def claimed_manifest(run: str, content: bytes) -> Manifest:
     """Return what is kept of a manifest, every field of its type.
 
     Args:
@@ -65,25 +38,40 @@ def claimed_manifest(run: str, content: bytes) -> dict[str, Any]:
         raise BenchError("its manifest is not JSON.") from None
     if not isinstance(found, dict):
         raise BenchError("its manifest is not one.")
-    manifest = {name: found[name] for name in _KEPT if name in found}
-    _plain(manifest, "manifest", 0)
-    for field, kind in _FIELDS.items():
-        _typed(manifest, field, kind)
-    for field, kinds in _FLAT.items():
-        values = _value(manifest, field)
-        for name, value in values.items() if isinstance(values, dict) else ():
-            if not _NAME.fullmatch(name):
-                raise BenchError(f"its {field} has an odd name, {ascii(name)[:40]}.")
-            if not isinstance(value, kinds):
-                raise BenchError(f"its {field}.{name} is {type(value).__name__}.")
-    if (manifest["id"], manifest["status"]) != (run, "finished"):
+    kept = {name: found[name] for name in names(Manifest, "shared") if name in found}
+    _plain(kept, "manifest", 0)
+    manifest = Manifest.from_json(kept).shared()
+    _whole(manifest, "")
+    if (manifest.id, manifest.status) != (run, "finished"):
         raise BenchError("its manifest is another run's, or of one that is not finished.")
     for name in ("created", "finished"):
         try:
-            datetime.fromisoformat(manifest[name]).timestamp()
+            datetime.fromisoformat(getattr(manifest, name)).timestamp()
         except (ValueError, OverflowError):
             raise BenchError(f"its manifest's {name} is no time.") from None
     return manifest
+
+
+def _whole(record: Record, where: str) -> None:
+    """Refuse a record that lacks what is needed, or has a value that its mappings may not have."""
+    _flat(where.rstrip("."), record.extra, record.open_to)
+    for field in dataclasses.fields(record):
+        name, value = where + field.name, getattr(record, field.name)
+        if field.metadata.get("needed") and field.name not in record.written:
+            raise BenchError(f"its manifest's {name} is missing.")
+        if isinstance(value, Record):
+            _whole(value, f"{name}.")
+        elif field.metadata.get("values"):
+            _flat(name, value, field.metadata["values"])
+
+
+def _flat(where: str, values: Mapping[str, Any], kinds: Kinds) -> None:
+    """Check values and their names, which go to MLflow: it takes few letters in one."""
+    for name, value in values.items():
+        if not _NAME.fullmatch(name):
+            raise BenchError(f"its {where} has an odd name, {ascii(name)[:40]}.")
+        if not isinstance(value, kinds):
+            raise BenchError(f"its {where}.{name} is {type(value).__name__}.")
 
 
 def _plain(value: Any, where: str, depth: int) -> None:
@@ -107,22 +95,3 @@ def _plain(value: Any, where: str, depth: int) -> None:
     elif isinstance(value, list):
         for item in value:
             _plain(item, where, depth + 1)
-
-
-def _typed(manifest: dict[str, Any], field: str, kind: type | tuple[type, ...]) -> None:
-    value = _value(manifest, field)
-    if value is ... and field in _OPTIONAL:
-        return
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        found = "missing" if value is ... else f"{type(value).__name__}"
-        raise BenchError(f"its manifest's {field} is {found}.")
-
-
-def _value(manifest: dict[str, Any], field: str) -> Any:
-    """Look a field up by its path; an ellipsis where there is none."""
-    value: Any = manifest
-    for name in field.split("."):
-        if not isinstance(value, dict) or name not in value:
-            return ...
-        value = value[name]
-    return value

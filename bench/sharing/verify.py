@@ -18,6 +18,7 @@ from bench.data.vectors import read_vector
 from bench.errors import BenchError, argument
 from bench.registry import TASKS, get_task
 from bench.results import run_folder
+from bench.results.manifest import Manifest
 from bench.scoring import scorer
 from bench.sharing.manifest_check import claimed_manifest
 from bench.sources import locate
@@ -38,7 +39,7 @@ class Claimed:
         rows: Test rows that were scored.
     """
 
-    manifest: dict[str, Any]
+    manifest: Manifest
     files: dict[str, bytes]
     rows: int
 
@@ -59,7 +60,7 @@ def read_claimed(
     """
     try:
         manifest = claimed_manifest(run, given[run_folder.MANIFEST])
-        task, test, place = _opened(manifest, task_name, folder)
+        named, task, test, place = _opened(manifest, task_name, folder)
         predictions = read_vector(given[run_folder.PREDICTIONS], run_folder.PREDICTIONS, len(test))
         outcome = _rescored(manifest, task, test, predictions)
         files = {run_folder.PREDICTIONS: given[run_folder.PREDICTIONS]}
@@ -70,41 +71,49 @@ def read_claimed(
             files[run_folder.METRICS] = _curves(given[run_folder.METRICS])
     except BenchError as error:
         raise error.wrapped(f"{run}: ", " Nothing was imported.") from None
-    curves = {k: v for k, v in manifest["metrics"].items() if k.startswith("validation/")}
-    manifest["model"]["origin"] = "imported"
-    manifest["data"]["test_folder"] = str(place.absolute())
-    metrics = {**curves, **outcome["metrics"]}
-    return Claimed({**manifest, **outcome, "metrics": metrics, "verified": False}, files, len(test))
+    curves = {k: v for k, v in manifest.metrics.items() if k.startswith("validation/")}
+    here = Manifest(
+        model=manifest.model.changed(origin="imported"),
+        task=manifest.task.changed(name=named),
+        data=manifest.data.changed(test_folder=str(place.absolute())),
+        metrics={**curves, **outcome.metrics},
+        verified=False,
+    )
+    return Claimed(manifest.merged(outcome).merged(here), files, len(test))
 
 
 def _opened(
-    manifest: dict[str, Any], task_name: str | None, folder: Path | None
-) -> tuple[Task, TestSet, Path]:
-    """Open the test rows at hand, which have to be those that the run was scored on."""
-    recorded, scored = manifest["task"]["name"], manifest["scored"]
+    manifest: Manifest, task_name: str | None, folder: Path | None
+) -> tuple[str, Task, TestSet, Path]:
+    """Open the test rows at hand, which have to be those that the run was scored on.
+
+    Returns:
+        Name of the task as it is here, the task, the test rows, and their folder.
+    """
+    recorded, scored = manifest.task.name, manifest.scored
     if TASKS.is_file_name(recorded):  # a path of another machine is not to be opened here
         if task_name is None:
             raise BenchError(
                 f"its task is a table, {recorded}. Say where it is here by {argument('task')}."
             )
-        recorded = manifest["task"]["name"] = str(Path(task_name).absolute())
-    options = json.dumps(manifest["data"]["options"], sort_keys=True)
+        recorded = str(Path(task_name).absolute())
+    options = json.dumps(manifest.data.options, sort_keys=True)
     task, test, place = _open(recorded, options, folder)
-    if test.name != manifest["data"]["name"]:
+    if test.name != manifest.data.name:
         raise BenchError(
-            f"its test rows are {manifest['data']['name']}'s; those in {place} are {test.name}'s. "
+            f"its test rows are {manifest.data.name}'s; those in {place} are {test.name}'s. "
             f"Name a folder by {argument('data')}."
         )
     here = {
-        "task version": (manifest["task"]["version"], task.card.version),
-        "scorer's version": (scored["version"], scorer.VERSION),
-        "test rows": (scored["test"], test.fingerprint),
-        "subsets of the test rows": (scored["subsets"], test.subsets_fingerprint),
+        "task version": (manifest.task.version, task.card.version),
+        "scorer's version": (scored.version, scorer.VERSION),
+        "test rows": (scored.test, test.fingerprint),
+        "subsets of the test rows": (scored.subsets, test.subsets_fingerprint),
     }
     for name, (theirs, ours) in here.items():
         if theirs != ours:
             raise BenchError(f"its {name} ({theirs}) are not those of {place} ({ours}).")
-    return task, test, place
+    return recorded, task, test, place
 
 
 @lru_cache(maxsize=1)
@@ -115,13 +124,11 @@ def _open(task_name: str, options: str, folder: Path | None) -> tuple[Task, Test
     return task, locate.load_test(task, task_name, place), place
 
 
-def _rescored(
-    manifest: dict[str, Any], task: Task, test: TestSet, predictions: Any
-) -> dict[str, Any]:
+def _rescored(manifest: Manifest, task: Task, test: TestSet, predictions: Any) -> Manifest:
     """Score the predictions; every figure has to be the one that is claimed."""
-    outcome = scorer.score(task, test, predictions, manifest["scored"]["rows"]).outcome(test)
-    claimed = {k: v for k, v in manifest["metrics"].items() if k.startswith("test/")}
-    figures = finite(outcome["metrics"])
+    outcome = scorer.score(task, test, predictions, manifest.scored.rows).outcome(test)
+    claimed = {k: v for k, v in manifest.metrics.items() if k.startswith("test/")}
+    figures = finite(outcome.metrics)
     for name in sorted(claimed.keys() | figures.keys()):
         theirs, ours = claimed.get(name, ...), figures.get(name, ...)
         same = theirs is ours or (

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.atomic import write_json
 from bench.config import spell
 from bench.errors import BenchError
+from bench.results.manifest import Manifest
 from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest
 from bench.tracking.experiments import experiment, study_run
 from bench.tracking.mlflow_store import connected
@@ -106,7 +107,7 @@ class _Sender:
 
     def send(self) -> bool:
         """Send what is missing, noting every step; return whether anything was."""
-        status, known = self._manifest["status"], self._state["status"]
+        status, known = self._manifest.status, self._state["status"]
         if status == known and status != "running":
             return False
         if self._state["run_id"] is None:
@@ -130,43 +131,43 @@ class _Sender:
         write_json(self._run / STATE, self._state)
 
     def _experiment(self) -> str:
-        return experiment(self._client, self._uri, self._home, self._manifest["data"]["name"])
+        return experiment(self._client, self._uri, self._home, self._manifest.data.name)
 
     def _find(self) -> str | None:
         """Find the run by its tag: an earlier exchange may have ended before it was noted."""
         runs = self._client.search_runs(
-            [self._experiment()], filter_string=f"tags.`bench.id` = '{self._manifest['id']}'"
+            [self._experiment()], filter_string=f"tags.`bench.id` = '{self._manifest.id}'"
         )
         return str(runs[0].info.run_id) if runs else None
 
     def _create(self) -> str:
         manifest = self._manifest
         tags = {
-            "bench.id": manifest["id"],
-            "model": manifest["model"]["name"],
-            "task": manifest["task"]["name"],
-            "task.version": str(manifest["task"]["version"]),
-            "recipe": manifest["recipe"]["name"],
-            "preset": manifest["preset"],
-            "track": manifest.get("track", "open"),
-            "test_folder": manifest["data"].get("test_folder", ""),
-            "data": manifest["data"]["name"],
-            "fingerprint": manifest["data"]["fingerprint"] or "unknown",
-            "verified": str(manifest.get("verified", True)).lower(),
-            "device": manifest["device"].get("name") or manifest["device"]["kind"],
+            "bench.id": manifest.id,
+            "model": manifest.model.name,
+            "task": manifest.task.name,
+            "task.version": str(manifest.task.version),
+            "recipe": manifest.recipe.name,
+            "preset": manifest.preset,
+            "track": manifest.track,
+            "test_folder": manifest.data.test_folder,
+            "data": manifest.data.name,
+            "fingerprint": manifest.data.fingerprint or "unknown",
+            "verified": str(manifest.verified).lower(),
+            "device": manifest.device.name or manifest.device.kind,
             "mlflow.user": os.environ.get("USER", "unknown"),
-            **{f"version.{name}": v for name, v in manifest["environment"].items()},
+            **{f"version.{name}": v for name, v in manifest.environment.items()},
         }
-        if "commit" in manifest["environment"]:
-            tags["mlflow.source.git.commit"] = manifest["environment"]["commit"]
-        if study := manifest.get("study"):
-            parent = study_run(self._client, self._experiment(), study["name"])
-            tags |= {"mlflow.parentRunId": parent, "trial": str(study["trial"])}
-        if tuned := manifest.get("tuned"):
-            tags |= {f"tuned.{name}": str(value) for name, value in tuned.items()}
+        if "commit" in manifest.environment:
+            tags["mlflow.source.git.commit"] = manifest.environment["commit"]
+        if (study := manifest.study) is not None:
+            parent = study_run(self._client, self._experiment(), study.name)
+            tags |= {"mlflow.parentRunId": parent, "trial": str(study.trial)}
+        if (tuned := manifest.tuned) is not None:
+            tags |= {f"tuned.{name}": str(value) for name, value in tuned.to_json().items()}
         run = self._client.create_run(
             self._experiment(),
-            start_time=_milliseconds(manifest["created"]),
+            start_time=_milliseconds(manifest.created),
             tags=tags,
             run_name=_title(manifest),
         )
@@ -175,23 +176,24 @@ class _Sender:
     def _log_settings(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-        manifest, data = self._manifest, self._manifest["data"]
+        manifest, data = self._manifest, self._manifest.data
         params = {
-            **_flat("model", manifest["model"]["config"]),
-            **_flat("recipe", manifest["recipe"]),
-            **_flat("task", data["options"]),
-            **_flat("plan", manifest["plan"] or {}),
-            **{name: manifest[name] for name in ("seed", "preset") if manifest[name] is not None},
+            **_flat("model", manifest.model.config),
+            **_flat("recipe", manifest.recipe.to_json()),
+            **_flat("task", data.options),
+            **_flat("plan", manifest.plan.to_json() if manifest.plan is not None else {}),
+            **({} if manifest.seed is None else {"seed": manifest.seed}),
+            "preset": manifest.preset,
         }
         entries = [Param(name, str(value)) for name, value in params.items()]
         for start in range(0, len(entries), 100):
             self._client.log_batch(run_id, params=entries[start : start + 100])
         dataset = Dataset(
-            name=data["name"],
-            digest=data["fingerprint"] or manifest["scored"]["test"],
+            name=data.name,
+            digest=data.fingerprint or manifest.scored.test,
             source_type="bench",
-            source=json.dumps({"task": manifest["task"], "options": data["options"]}),
-            profile=json.dumps({"rows": data["rows"], **data["notes"]}),
+            source=json.dumps({"task": manifest.task.to_json(), "options": data.options}),
+            profile=json.dumps({"rows": data.rows, **data.notes}),
         )
         context = InputTag("mlflow.data.context", "training")
         self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=[context])])
@@ -218,38 +220,38 @@ class _Sender:
         from mlflow.entities import Metric
 
         manifest = self._manifest
-        time = _milliseconds(manifest["finished"])
+        time = _milliseconds(manifest.finished)
         figures = {
             **{
                 f"best/{k}" if k.startswith("validation/") else k: v
-                for k, v in manifest.get("metrics", {}).items()
+                for k, v in manifest.metrics.items()
             },
-            **{f"cost/{name}": value for name, value in manifest.get("cost", {}).items()},
-            "cost/parameters": manifest["model"]["parameters"],
+            **{f"cost/{name}": value for name, value in manifest.cost.to_json().items()},
+            "cost/parameters": manifest.model.parameters,
         }
         # At step 0, so that MLflow draws bars to compare and not single points of a curve.
         points = [Metric(k, float(v), time, 0) for k, v in figures.items() if v is not None]
-        if manifest["status"] != "finished":  # it may go on, and then have them twice
+        if manifest.status != "finished":  # it may go on, and then have them twice
             points = []
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
         for name in ("manifest.json", METRICS, PREDICTIONS, WEIGHTS):
             if (self._run / name).is_file():
                 self._client.log_artifact(run_id, str(self._run / name))
-        tags = {"error": manifest["error"][:5000]} if "error" in manifest else {}
-        if "scored" in manifest:
+        tags = {"error": manifest.error[:5000]} if manifest.error else {}
+        if manifest.scored.test:
             keys = ("version", "rows", "test", "subsets")
-            tags |= {f"scored.{key}": str(manifest["scored"][key]) for key in keys}
+            tags |= {f"scored.{key}": str(getattr(manifest.scored, key)) for key in keys}
         for tag, value in tags.items():
             self._client.set_tag(run_id, tag, value)
         ends = {"finished": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
-        status = ends[manifest["status"]]
+        status = ends[manifest.status]
         self._client.set_terminated(run_id, status=status, end_time=time)
 
 
-def _title(manifest: Mapping[str, Any]) -> str:
-    seed = "" if manifest["seed"] is None else f" seed {manifest['seed']}"
-    return f"{manifest['model']['name']} {manifest['preset']}{seed}"
+def _title(manifest: Manifest) -> str:
+    seed = "" if manifest.seed is None else f" seed {manifest.seed}"
+    return f"{manifest.model.name} {manifest.preset}{seed}"
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

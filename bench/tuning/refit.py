@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from bench.console import Screen
 from bench.errors import BenchError, DivergedError, first_line
+from bench.results.manifest import Manifest
 from bench.runner.run import execute
 from bench.training.signals import Stop
 from bench.tuning import slots, summary
@@ -79,13 +80,15 @@ def _cost(study: Study) -> dict[str, Any]:
     return {"study": found.name, "trials": found.finished, "device_hours": found.device_hours}
 
 
-def _run(queue: Study, turn: int, go: Callable[[], dict[str, Any]], screen: Screen) -> None:
+def _run(queue: Study, turn: int, go: Callable[[], Manifest | None], screen: Screen) -> None:
     """Run one of the best and note its run; an interrupted one is given back."""
     storage = queue._storage
     try:
         manifest = go()
-        storage.set_trial_user_attr(turn, "runs", [manifest["id"]])
-        score = manifest["metrics"]["validation/pearson"]
+        assert manifest is not None  # only rank 0 refits
+        storage.set_trial_user_attr(turn, "runs", [manifest.id])
+        score = manifest.metrics["validation/pearson"]
+        assert score is not None, f"{manifest.id} is finished without a validation correlation"
         storage.set_trial_state_values(turn, TrialState.COMPLETE, [score])
     except UpdateFinishedTrialError:
         screen.say("this refit was given to another worker meanwhile")

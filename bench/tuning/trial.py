@@ -141,7 +141,7 @@ def run(
         except OutOfMemoryError as error:
             raise InfeasibleError("memory", 1.0, str(error)) from None
         scores.append(curve.best)
-        runs += [manifest["id"]] if manifest else []  # only rank 0 has one
+        runs += [manifest.id] if manifest is not None else []  # only rank 0 has one
     mean = statistics.fmean(scores)
     if mean == -float("inf"):
         raise InfeasibleError("diverged", 1.0, "no validation gave a correlation")

@@ -16,6 +16,7 @@ from bench.leaderboards.entries import Entry
 from bench.leaderboards.finding import check_comparable
 from bench.leaderboards.statistics.bootstrap import resample
 from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
+from bench.results.manifest import Manifest
 from bench.results.run_folder import RunFolder
 from tests.runner.test_run import assay, bench, elsewhere, fails
 
@@ -241,8 +242,7 @@ def test_runs_on_other_rows_or_without_scores_are_refused(
     told = fails(capsys, "compare", "one", "three")
     assert "was scored by other test rows than here" in told
     run = RunFolder.reopen(next(Path("runs").glob("three-*")))
-    run.manifest |= {"id": "failed-run", "status": "failed", "error": "x"}
-    run.save()
+    run.save(Manifest(id="failed-run", status="failed", error="x"))
     (run.path / "tracking.json").unlink()
     bench("sync")
     assert "failed-run is failed and has no scores" in fails(capsys, "compare", "failed-run", "one")

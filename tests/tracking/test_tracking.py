@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.results.manifest import CostRecord, Manifest
 from bench.results.run_folder import METRICS, RunFolder
 from bench.tracking.uploader import sync
 
@@ -37,17 +38,19 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 def running(home: Path) -> RunFolder:
     """A run whose manifest has no more than what tracking reads."""
     run = RunFolder.create(home, "toy")
-    run.save(
-        model={"name": "toy", "config": {"width": 8}, "parameters": 72},
-        task={"name": "dream", "version": 1},
-        data={"name": "dream", "fingerprint": "f00d", "options": {}, "rows": {}, "notes": {}},
-        recipe={"name": "standard", "lr": 0.1},
-        plan=None,
-        preset="full",
-        seed=0,
-        device={"kind": "cpu"},
-        environment={},
-    )
+    data = {"name": "dream", "fingerprint": "f00d", "options": {}, "rows": {}, "notes": {}}
+    described = {
+        "model": {"name": "toy", "config": {"width": 8}, "parameters": 72},
+        "task": {"name": "dream", "version": 1},
+        "data": data,
+        "recipe": {"name": "standard", "lr": 0.1},
+        "plan": None,
+        "preset": "full",
+        "seed": 0,
+        "device": {"kind": "cpu"},
+        "environment": {},
+    }
+    run.save(Manifest.from_json(described))
     return run
 
 
@@ -83,7 +86,7 @@ def test_a_run_that_goes_on_is_sent_line_by_line_and_no_line_twice(
     assert sent == [*first, ("train/loss", 0.5, 30), ("validation/pearson", 0.75, 30)]
 
     outcome = {"validation/pearson": 0.75, "test/all/pearson": 0.25}
-    run.finish("finished", metrics=outcome, cost={"updates": 30})
+    run.finish("finished", Manifest(metrics=outcome, cost=CostRecord(updates=30)))
     assert sync(run.path, tmp_path)
     assert not sync(run.path, tmp_path)
     assert max(Counter(sent).values()) == 1
@@ -118,7 +121,7 @@ def test_a_line_that_is_half_written_is_sent_once_it_is_whole(
 
 def test_a_run_that_fails_is_stored_as_failed_with_the_reason(tmp_path: Path) -> None:
     run = running(tmp_path)
-    run.finish("failed", error="the loss became nan by update 7.")
+    run.finish("failed", Manifest(error="the loss became nan by update 7."))
     sync(run.path, tmp_path)
     found = stored(tmp_path)[1]
     assert found.info.status == "FAILED"

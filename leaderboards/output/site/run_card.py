@@ -13,6 +13,7 @@ from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard, Row
 from bench.leaderboards.entries import Entry, artifact
 from bench.results.command import run_line
+from bench.results.manifest import Manifest
 from bench.results.run_folder import MANIFEST
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,120}")
@@ -95,22 +96,22 @@ def _card(entry: Entry, row: Row | None, apart: str) -> Card:
     )
 
 
-def repeating(manifest: Mapping[str, Any]) -> str:
+def repeating(manifest: Manifest) -> str:
     """Spell the command that repeats a run; empty where its manifest does not tell."""
+    origin = manifest.model.origin
     try:
-        origin = str(manifest["model"]["origin"])
-        return run_line(manifest["request"], [origin] * origin.endswith(".py"))
+        return run_line(manifest.request or {}, [origin] * origin.endswith(".py"))
     except (KeyError, TypeError, AttributeError):  # an older version's, or another program's
         return ""
 
 
-def _manifest(entry: Entry) -> Mapping[str, Any]:
+def _manifest(entry: Entry) -> Manifest:
     """Read what a run wrote of itself; MLflow has most of it, too, so it may be missing."""
     try:
         found = json.loads(artifact(entry, MANIFEST).read_text(encoding="utf-8"))
+        return Manifest.from_json(found if isinstance(found, dict) else {})
     except (BenchError, OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return Manifest()
 
 
 def _subsets(figures: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:
@@ -120,16 +121,16 @@ def _subsets(figures: Mapping[str, float]) -> dict[str, tuple[float | None, floa
     }
 
 
-def _facts(entry: Entry, manifest: Mapping[str, Any]) -> dict[str, Table]:
+def _facts(entry: Entry, manifest: Manifest) -> dict[str, Table]:
     """Sort what is recorded: from MLflow, and from the manifest where that knows more."""
     versions = {n.removeprefix("version."): v for n, v in entry.tags.items() if _is_version(n)}
     costs = {n: v for n, v in entry.figures.items() if n.startswith("cost/")}
-    data = _flat(manifest.get("data", {})) or {"fingerprint": entry.tags.get("fingerprint", "")}
+    data = _flat(manifest.data.to_json()) or {"fingerprint": entry.tags.get("fingerprint", "")}
     return {
         "Settings": dict(sorted(entry.settings.items())),
         "Training and test data": data,
         "Device and cost": {
-            **(_flat(manifest.get("device", {})) or {"device": entry.tags.get("device", "")}),
+            **(_flat(manifest.device.to_json()) or {"device": entry.tags.get("device", "")}),
             **{n.removeprefix("cost/").replace("_", " "): f"{v:,.6g}" for n, v in costs.items()},
         },
         "Versions": versions,

@@ -13,6 +13,7 @@ from bench.leaderboards.output.site.charts import front
 from bench.leaderboards.output.site.curves import read_curves
 from bench.leaderboards.output.site.run_card import cards, file_name, repeating
 from bench.leaderboards.selection import Group
+from bench.results.manifest import Manifest
 from bench.results.options import Request
 from tests.leaderboards.boards import board, entry, files
 
@@ -43,7 +44,7 @@ def manifest(request: Request, origin: str = "built in") -> dict[str, Any]:
 
 @pytest.mark.parametrize("asked", REQUESTS)
 def test_the_command_asks_for_the_same(asked: Request) -> None:
-    words = shlex.split(repeating(manifest(asked)))
+    words = shlex.split(repeating(Manifest.from_json(manifest(asked))))
     assert words[:2] == ["bench", "run"]
     typed = run.make_context("run", words[2:]).params
     for name in ("devices", "resume", "no_tracking", "report", "silent", "as_json"):
@@ -55,18 +56,19 @@ def test_the_command_asks_for_the_same(asked: Request) -> None:
 
 def test_what_an_earlier_version_was_asked_for_still_has_a_command() -> None:
     made = manifest(REQUESTS[1])
-    now = repeating(made)
+    now = repeating(Manifest.from_json(made))
     del made["request"]["fraction"]
-    assert repeating(made) == now.replace(" --fraction 0.25", "") != now
+    assert repeating(Manifest.from_json(made)) == now.replace(" --fraction 0.25", "") != now
 
 
 def test_a_file_of_ones_own_goes_with_the_command() -> None:
-    assert repeating(manifest(REQUESTS[0], "/my/model.py")).endswith(" --plugin /my/model.py")
+    told = Manifest.from_json(manifest(REQUESTS[0], "/my/model.py"))
+    assert repeating(told).endswith(" --plugin /my/model.py")
 
 
 @pytest.mark.parametrize("lacking", [{}, {"request": None}, {"request": {"model": "toy"}}])
 def test_an_unknown_request_has_no_command(lacking: dict[str, Any]) -> None:
-    assert repeating(lacking) == ""
+    assert repeating(Manifest.from_json(lacking)) == ""
 
 
 def test_cards_hold_places_reasons_and_facts(tmp_path: Path) -> None:

@@ -1,0 +1,249 @@
+"""A run's manifest: everything that was decided and everything that came out, typed.
+
+The declarations below are the only list of the manifest's fields. Which of them an export shares,
+an import needs and a run's identity takes is said there, field by field; see
+:func:`bench.results.record.entry`. An imported manifest is written in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from bench.errors import BenchError
+from bench.results.record import NUMBER, SETTING, SIMPLE, TEXT, Kinds, Record, entry, names
+
+SCHEMA = 1
+"""Raised when a field changes its meaning; new fields do not need it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecord(Record):
+    """The model: its name, its settings and its size.
+
+    Attributes:
+        origin: "built in", a distribution, a plugin's file, "external" or "imported".
+        positions: Length of the input, in letters.
+        trained_parameters: Parameters that the optimizer changes.
+    """
+
+    name: str = entry("", needed=True)
+    origin: str = entry("", incidental=True)
+    config: Mapping[str, Any] = entry(dict, needed=True, values=SETTING)
+    positions: int | None = entry(None)
+    parameters: int | None = entry(None, needed=True)
+    trained_parameters: int | None = entry(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecord(Record):
+    """The task; a table of the user's own is named by its path."""
+
+    name: str = entry("", needed=True)
+    version: int = entry(0, needed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecord(Record):
+    """The rows that a run was trained and tested on.
+
+    Attributes:
+        name: Name that results are filed under, such as "dream-simulated".
+        fingerprint: Hash of the training and validation rows; None where nobody knows them.
+        options: Settings of the task.
+        test_folder: Folder that the test rows were read from.
+        flanks: Constant letters before and after every sequence.
+        rows: Row counts by name: train, validation, test, cropped_train …
+        notes: Remarks of the task on its data.
+    """
+
+    name: str = entry("", needed=True)
+    fingerprint: str | None = entry(None, needed=True)
+    options: Mapping[str, Any] = entry(dict, needed=True, values=SIMPLE)
+    test_folder: str = entry("", shared=False, incidental=True)
+    usual_length: int | None = entry(None)
+    flanks: tuple[int, int] = entry((0, 0))
+    rows: Mapping[str, int] = entry(dict, needed=True, values=NUMBER)
+    notes: Mapping[str, Any] = entry(dict, needed=True, incidental=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeRecord(Record):
+    """The recipe: its name and, as extra fields, those of :class:`bench.recipe.Recipe`."""
+
+    open_to: ClassVar[Kinds] = SETTING
+
+    name: str = entry("", needed=True)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The recipe's fields by name; none for an external result."""
+        return self.extra
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRecord(Record):
+    """Steps of the training; see :class:`bench.training.schedule.Plan`."""
+
+    open_to: ClassVar[Kinds] = SIMPLE
+
+    steps: int = entry(0)
+    steps_per_epoch: int = entry(0)
+    warmup_steps: int = entry(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord(Record):
+    """The study and the trial that a run belongs to."""
+
+    name: str = entry("")
+    trial: int = entry(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedRecord(Record):
+    """The search that found a run's settings, and what it cost."""
+
+    open_to: ClassVar[Kinds] = SETTING
+
+    study: str = entry("")
+    trials: int = entry(0)
+    device_hours: float = entry(0.0)
+    trial: int = entry(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRecord(Record):
+    """The device; ``count`` is the number of devices that trained together."""
+
+    kind: str = entry("", needed=True)
+    name: str | None = entry(None)
+    threads: int | None = entry(None)
+    precision: str | None = entry(None)
+    count: int | None = entry(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetRecord(Record):
+    """Mean and std of the training targets, in the task's unit: the scale of the model's output."""
+
+    mean: float | None = entry(None)
+    deviation: float | None = entry(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostRecord(Record):
+    """The price of a training, on all devices together; None where it was not measured."""
+
+    open_to: ClassVar[Kinds] = NUMBER
+
+    updates: int | None = entry(None)
+    train_seconds: float | None = entry(None)
+    total_seconds: float | None = entry(None)
+    device_hours: float | None = entry(None)
+    sequences_per_second: float | None = entry(None)
+    peak_memory_bytes: int | None = entry(None)
+    training_flops_per_sequence: int | None = entry(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredRecord(Record):
+    """The test rows that the metrics were computed over; all empty for a run without scores.
+
+    Attributes:
+        version: Version of the scorer.
+        rows: Part of the test rows, such as "private".
+        n: Row counts by subset; None for a subset whose file is missing.
+        test: Fingerprint of the test rows.
+        subsets: Fingerprint of their subsets.
+        problems: Reasons why metrics are missing, one line each.
+    """
+
+    version: int = entry(0, needed=True)
+    rows: str = entry("", needed=True)
+    n: Mapping[str, int | None] = entry(dict)
+    test: str = entry("", needed=True)
+    subsets: str = entry("", needed=True)
+    problems: tuple[str, ...] = entry(())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Record):
+    """A run's manifest, or the part of one that is known so far.
+
+    A run's manifest is put together by :meth:`merged` from parts: what identifies it, what was
+    decided before training, what came out.
+
+    Attributes:
+        schema: Version of the format.
+        id: Name of the run, and of its folder.
+        status: running, interrupted, finished, failed or pruned.
+        created, finished: Times in ISO format, UTC.
+        plan: None for a model that is fitted in one go.
+        seed: None where nobody knows it.
+        tested: Whether test rows are scored.
+        track: Protocol that a result ran by: standard, paper, or open where settings were changed.
+        rows_at_once: Rows of a micro-batch; None for a model that is fitted in one go.
+        environment: Versions by package, the platform, and the commit of this program.
+        best_step: Step whose weights were kept.
+        metrics: Values by name, such as "test/all/pearson"; None where one is undefined.
+        verified: Whether this program itself trained and predicted.
+        error: Reason why a run failed or was pruned.
+        identity: Hashes of everything that decides the result, by name.
+        request: Arguments to repeat the run with; see :class:`bench.runner.request.Request`.
+    """
+
+    schema: int = entry(SCHEMA)
+    id: str = entry("", needed=True)
+    status: str = entry("", needed=True)
+    created: str = entry("", needed=True)
+    finished: str = entry("", needed=True)
+    model: ModelRecord = entry(ModelRecord, needed=True, decides=True)
+    task: TaskRecord = entry(TaskRecord, needed=True, decides=True)
+    data: DataRecord = entry(DataRecord, needed=True, decides=True)
+    recipe: RecipeRecord = entry(RecipeRecord, needed=True, decides=True)
+    plan: PlanRecord | None = entry(None, decides=True)
+    preset: str = entry("", needed=True)
+    track: str = entry("open")
+    max_seconds: float | None = entry(None)
+    compiled: bool = entry(default=False)
+    tested: bool = entry(default=True)
+    seed: int | None = entry(None, needed=True)
+    study: StudyRecord | None = entry(None, shared=False)
+    tuned: TunedRecord | None = entry(None)
+    device: DeviceRecord = entry(DeviceRecord, needed=True)
+    target: TargetRecord = entry(TargetRecord)
+    rows_at_once: int | None = entry(None)
+    environment: Mapping[str, str] = entry(dict, needed=True, values=TEXT)
+    best_step: int | None = entry(None)
+    cost: CostRecord = entry(CostRecord)
+    metrics: Mapping[str, float | None] = entry(dict, needed=True, values=NUMBER)
+    scored: ScoredRecord = entry(ScoredRecord, needed=True)
+    verified: bool = entry(default=True, shared=False)
+    error: str = entry("", shared=False)
+    identity: Mapping[str, str] = entry(dict, shared=False)
+    request: Mapping[str, Any] | None = entry(None, shared=False)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], where: str = "") -> Self:
+        """Return the manifest of a JSON object; fields that it lacks get their defaults.
+
+        Raises:
+            BenchError: A field has another type, or a newer version wrote the manifest.
+        """
+        manifest = super().from_json(found, where)
+        if manifest.schema > SCHEMA:
+            raise BenchError(
+                f"the manifest's schema is {manifest.schema}, and this version of bench reads "
+                f"{SCHEMA} at most. Update bench."
+            )
+        return manifest
+
+    def deciding(self) -> dict[str, Any]:
+        """Return as JSON values the parts that decide the result, beside options of the run."""
+        found = {name: getattr(self, name) for name in names(Manifest, "decides")}
+        return {
+            name: value.deciding() if isinstance(value, Record) else value
+            for name, value in found.items()
+        }

@@ -1,0 +1,208 @@
+"""Typed JSON objects that are written back as they were read.
+
+A record is a frozen dataclass. It remembers the names that were given to it, in their order, and
+only these are written: a field that a file lacks stays absent, one that is null stays null, and a
+field that this version does not know is kept. So a file that is read and written again is the same
+file, whatever version wrote it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
+
+from bench.errors import BenchError
+
+Kinds = tuple[type, ...]
+NUMBER: Kinds = (int, float, types.NoneType)
+TEXT: Kinds = (str,)
+SIMPLE: Kinds = (*NUMBER, str, bool)
+SETTING: Kinds = (*SIMPLE, list)
+
+
+def entry(
+    default: Any,
+    *,
+    shared: bool = True,
+    needed: bool = False,
+    decides: bool = False,
+    incidental: bool = False,
+    values: Kinds = (),
+) -> Any:
+    """Declare a field of a record.
+
+    Args:
+        default: Value where a file lacks the field; a class stands for an empty one of it.
+        shared: Whether the field goes along when a run is exported or imported.
+        needed: Whether an imported run has to have it.
+        decides: Whether it decides the result of a run: two runs that agree on these are the same.
+        incidental: Whether it decides nothing although the record around it does.
+        values: Types of a mapping's values in an imported run; empty for any.
+    """
+    about = {
+        "shared": shared,
+        "needed": needed,
+        "decides": decides,
+        "incidental": incidental,
+        "values": values,
+    }
+    if isinstance(default, type):
+        return field(default_factory=default, metadata=about)
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A JSON object with typed fields.
+
+    Use :meth:`changed` in place of ``dataclasses.replace``, which gives every field a value, so
+    that all of them would be written.
+
+    Attributes:
+        extra: Fields that are not declared.
+        written: Names of the fields that a file has, in its order.
+        open_to: Types of the extra fields that may be shared; empty where none may.
+    """
+
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    written: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    open_to: ClassVar[Kinds] = ()
+
+    def __new__(cls, **given: Any) -> Self:
+        """Make a record that writes what is given."""
+        record = super().__new__(cls)
+        names = dict.fromkeys(name for name in given if name != "extra")
+        record.__dict__["written"] = tuple(names | dict.fromkeys(given.get("extra", ())))
+        return record
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], where: str = "") -> Self:
+        """Return the record of a JSON object.
+
+        Args:
+            found: The object; fields that it lacks get their defaults.
+            where: Way to the object, for messages: "model.".
+
+        Raises:
+            BenchError: A field has another type; the field is named.
+        """
+        kinds = _kinds(cls)
+        given: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        for name, value in found.items():
+            if name in kinds:
+                given[name] = _read(kinds[name], value, where + name)
+            else:
+                extra[name] = value
+        record = cls(**given, extra=extra)
+        record.__dict__["written"] = tuple(found)
+        return record
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values, the written fields in their order."""
+        known = _kinds(type(self))
+        return {
+            name: _plain(getattr(self, name)) if name in known else self.extra[name]
+            for name in self.written
+        }
+
+    def changed(self, **fields: Any) -> Self:
+        """Return the record with some fields replaced; new ones are written last."""
+        return self.merged(type(self)(**fields))
+
+    def merged(self, other: Self) -> Self:
+        """Return the record with everything that another one has written."""
+        known = _kinds(type(self))
+        given = {name: getattr(self, name) for name in self.written if name in known}
+        given |= {name: getattr(other, name) for name in other.written if name in known}
+        record = type(self)(**given, extra={**self.extra, **other.extra})
+        record.__dict__["written"] = tuple(dict.fromkeys((*self.written, *other.written)))
+        return record
+
+    def without(self, *names: str) -> Self:
+        """Return the record with some fields absent."""
+        found = {name: value for name, value in self.to_json().items() if name not in names}
+        return type(self).from_json(found)
+
+    def shared(self) -> Self:
+        """Return the record as it may leave a machine or come from another one."""
+        found: dict[str, Any] = dict(self.extra) if self.open_to else {}
+        for about in dataclasses.fields(self):
+            if about.metadata.get("shared") and about.name in self.written:
+                value = getattr(self, about.name)
+                found[about.name] = _plain(value.shared() if isinstance(value, Record) else value)
+        return type(self).from_json({name: found[name] for name in self.written if name in found})
+
+    def deciding(self) -> dict[str, Any]:
+        """Return as JSON values what decides a result: all that is not incidental."""
+        fields = dataclasses.fields(self)
+        incidental = {about.name for about in fields if about.metadata.get("incidental")}
+        return {name: value for name, value in self.to_json().items() if name not in incidental}
+
+
+def names(kind: type[Record], flag: str) -> tuple[str, ...]:
+    """Return the names of the fields that were declared with a flag of :func:`entry`."""
+    return tuple(about.name for about in dataclasses.fields(kind) if about.metadata.get(flag))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a field takes.
+
+    Attributes:
+        types: JSON types, as Python has them.
+        record: Class of a nested record.
+        listed: Whether a JSON list becomes a tuple.
+    """
+
+    types: Kinds
+    record: type[Record] | None
+    listed: bool
+
+
+_KINDS: dict[type[Record], Mapping[str, _Kind]] = {}
+
+
+def _kinds(kind: type[Record]) -> Mapping[str, _Kind]:
+    """Return what every declared field of a record takes, by its annotation."""
+    if kind not in _KINDS:
+        hints = get_type_hints(kind)
+        declared = (about.name for about in dataclasses.fields(kind) if about.metadata)
+        _KINDS[kind] = {name: _kind(hints[name]) for name in declared}
+    return _KINDS[kind]
+
+
+def _kind(hint: Any) -> _Kind:
+    arms = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    plain: list[type] = [get_origin(arm) or arm for arm in arms]
+    found = [kind for arm in plain for kind in _IN_JSON.get(arm, (arm,))]
+    record = next((arm for arm in plain if issubclass(arm, Record)), None)
+    return _Kind(tuple(found), record, tuple in plain)
+
+
+_IN_JSON: Mapping[type, Kinds] = {
+    abc.Mapping: (dict,),
+    tuple: (list, tuple),
+    float: (int, float),
+}
+
+
+def _read(kind: _Kind, value: Any, where: str) -> Any:
+    """Return a field's value from JSON, of its type."""
+    if kind.record is not None and isinstance(value, dict):
+        return kind.record.from_json(value, f"{where}.")
+    allowed = isinstance(value, kind.types)
+    if not allowed or (type(value) is bool and bool not in kind.types):
+        raise BenchError(f"the manifest's {where} is {type(value).__name__}.")
+    return tuple(value) if kind.listed and value is not None else value
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value as JSON has it."""
+    if isinstance(value, Record):
+        return value.to_json()
+    return list(value) if isinstance(value, tuple) else value
