@@ -8,7 +8,6 @@ output   (B,)        counts · weight + intercept
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,13 +15,13 @@ import torch
 from torch import Tensor
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
+from bench.config import setting, settings
 from bench.model import FittedModel
 from bench.recipe import Recipe
 from bench.search_space import Range, Spaces
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class KmerRidgeConfig:
     """Word length and penalty."""
 

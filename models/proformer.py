@@ -15,7 +15,6 @@ With ``head=pool`` there are no expression tokens: the mean over positions is re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
+from bench.config import setting, settings
 from bench.data.sequences import MASK, Layout, N
 from bench.errors import BenchError
 from bench.model import Model
@@ -35,7 +34,7 @@ from ._layers.keras import glorot_uniform_
 from ._layers.one_hot import OneHot
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class ProformerConfig:
     """Sizes of the network; the defaults are the final model of the challenge."""
 

@@ -36,7 +36,7 @@ from bench.cards import ModelCard, Source
 from bench.errors import BenchError
 from bench.model import Model
 from bench.data.sequences import Layout
-from bench.config import setting
+from bench.config import setting, settings
 from bench.training import checkpoints
 
 what, _, number = os.environ.get("ACT", "").partition(":")
@@ -66,7 +66,7 @@ def count():
     if what == "sleep":
         time.sleep(600)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class MortalConfig:
     width: int = setting(8, "of the hidden layer", low=1)
 

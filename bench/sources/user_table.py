@@ -15,7 +15,6 @@ The table has a header and tab-separated columns: ``sequence``, ``target`` and, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import Source, TaskCard
-from bench.config import as_dict, setting
+from bench.config import as_dict, setting, settings
 from bench.data.dataset import SPLITS, Dataset, Split, TestSet
 from bench.errors import BenchError, argument
 from bench.registry import TASKS
@@ -37,7 +36,7 @@ _LACKING = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class TableOptions:
     """How rows are split where the table does not say it."""
 

@@ -1,6 +1,5 @@
 """Operations counted by hand, and memory that can be told beforehand."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.config import settings
 from bench.model import Model
 from bench.registry import MODELS
 from bench.training import flops
@@ -18,7 +18,7 @@ from tests.training.test_loop import batches_of
 LETTERS = 6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class Config:
     width: int = 7
     kernel: int = 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,14 +12,14 @@ import torch
 from torch import Tensor
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
+from bench.config import setting, settings
 from bench.errors import BenchError
 from bench.model import FittedModel
 from bench.recipe import Recipe
 from bench.search_space import Choice, Range, Spaces
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class PeakConfig:
     x: float = setting(0.0, "where it stands", low=-10, high=10)
     y: int = setting(1, "where it stands, too", low=1)
