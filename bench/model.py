@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.cards import ModelCard
-from bench.data.sequences import Layout
+from bench.data.layout import Layout
 from bench.recipe import Preset, Recipe
 from bench.search_space import Spaces
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from bench.cards import ModelCard, Source
 from bench.config import setting, settings
-from bench.data.sequences import Layout
+from bench.data.layout import Layout
 from bench.errors import BenchError
 from bench.model import Model
 from bench.recipe import Preset, Recipe

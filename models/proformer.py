@@ -23,7 +23,8 @@ from torch.nn import functional
 
 from bench.cards import ModelCard, Source
 from bench.config import setting, settings
-from bench.data.sequences import MASK, Layout, N
+from bench.data.layout import Layout
+from bench.data.sequences import MASK, N
 from bench.errors import BenchError
 from bench.model import Model
 from bench.recipe import Preset, Recipe

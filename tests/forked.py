@@ -35,7 +35,7 @@ from torch import nn
 from bench.cards import ModelCard, Source
 from bench.errors import BenchError
 from bench.model import Model
-from bench.data.sequences import Layout
+from bench.data.layout import Layout
 from bench.config import setting, settings
 from bench.training import checkpoints
 

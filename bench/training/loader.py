@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, Split
-from bench.data.sequences import Layout, Sequences, lay_out
+from bench.data.layout import Layout, lay_out
+from bench.data.sequences import Sequences
 from bench.errors import BenchError, argument
 from bench.training.batches import Batches
 from bench.training.device import room_for_rows

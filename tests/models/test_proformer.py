@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bench.config import override, split_assignments
-from bench.data.sequences import encode, lay_out
+from bench.data.layout import lay_out
+from bench.data.sequences import encode
 from bench.errors import BenchError
 from bench.registry import MODELS
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from bench.data.dataset import Dataset, Split, TestSet
-from bench.data.sequences import Layout, Sequences, Tokens, encode
+from bench.data.layout import Layout
+from bench.data.sequences import Sequences, Tokens, encode
 from bench.training.batches import Batches, prefetched
 from bench.training.loader import Feed
 

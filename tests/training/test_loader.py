@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bench.data.dataset import Dataset, Split, TestSet
-from bench.data.sequences import Layout, encode
+from bench.data.layout import Layout
+from bench.data.sequences import encode
 from bench.errors import BenchError
 from bench.training.loader import Feed
 
