@@ -10,6 +10,7 @@ The table has a header and tab-separated columns: ``sequence``, ``target`` and, 
     summary = "what was measured"   # for the card
     unit = "log2 of counts"
     flanks = [17, 13]               # constant letters on the left and right of every sequence
+    columns = ["strand", "cell"]    # further columns to carry: numbers for models, or text
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ class TableTask(Task):
         """Read the table; its folder is known, so the arguments do not matter."""
         rows = read_table(self.file)
         split = _assign(rows, self.options)
-        parts = [
-            Split(rows.sequences, rows.target).take(np.flatnonzero(split == n)) for n in SPLITS
-        ]
+        whole = Split(rows.sequences, rows.target, columns=rows.columns)
+        parts = [whole.take(np.flatnonzero(split == name)) for name in SPLITS]
         for name, part in zip(SPLITS, parts, strict=True):
             if not len(part):
                 raise BenchError(f"{self.file.table}: no {name} rows. {_LACKING[name]}")
+        test = parts[2]
         return Dataset(
             name=_name(self.file),
             version=self.card.version,
@@ -75,7 +76,7 @@ class TableTask(Task):
             flanks=self.file.flanks,
             train=parts[0],
             validation=parts[1],
-            test=TestSet(parts[2].sequences, parts[2].target, _name(self.file)),
+            test=TestSet(test.sequences, test.target, _name(self.file), columns=test.columns),
             notes=_notes(rows, split, self.file.flanks),
         )
 
