@@ -60,10 +60,9 @@ class MadLabConfig:
             )
 
 
-class MadLab(Model):
+class MadLab(Model[MadLabConfig]):
     """See the module docstring."""
 
-    Config = MadLabConfig
     space: ClassVar[Spaces] = {
         "hidden": Choice((48, 96, 192)),
         "blocks": Range(0, 4),

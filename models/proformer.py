@@ -26,7 +26,7 @@ from bench.config import setting, settings
 from bench.data.layout import Layout
 from bench.data.sequences import MASK, N
 from bench.errors import BenchError
-from bench.model import Model
+from bench.model import Batch, Model
 from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
@@ -59,10 +59,9 @@ class ProformerConfig:
             raise BenchError(f"model.kernel must be odd; got {self.kernel}. Try {self.kernel + 1}.")
 
 
-class Proformer(Model):
+class Proformer(Model[ProformerConfig]):
     """See the module docstring."""
 
-    Config = ProformerConfig
     space: ClassVar[Spaces] = {
         "expression_heads": Choice((1, 8, 32)),
         "dim": Choice((64, 128, 256, 512)),
@@ -179,10 +178,11 @@ class Proformer(Model):
         """Predict expression, ``(B, L)`` -> ``(B,)``."""
         return self._read_expression(self._encode(tokens))
 
-    def loss(self, tokens: Tensor, target: Tensor) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Return squared error plus the cross-entropy of hidden letters, both seen masked."""
         if self.nucleotide_head is None:
-            return super().loss(tokens, target)
+            return super().loss(batch)
+        tokens, target, _ = batch
         hidden = (torch.rand(tokens.shape, device=tokens.device) < self.config.mask_ratio) & (
             tokens != N
         )

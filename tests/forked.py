@@ -29,7 +29,6 @@ _PATIENCE = 120
 PLUGIN = '''
 """A small noisy network; what it does to its process, and when, its environment says."""
 import os, signal, time
-from dataclasses import dataclass
 import torch
 from torch import nn
 from bench.cards import ModelCard, Source
@@ -70,8 +69,7 @@ def count():
 class MortalConfig:
     width: int = setting(8, "of the hidden layer", low=1)
 
-class Mortal(Model):
-    Config = MortalConfig
+class Mortal(Model[MortalConfig]):
     card = ModelCard(
         summary="small", source=Source(citation="none", url="https://example.org", license="MIT")
     )
@@ -92,10 +90,10 @@ class Mortal(Model):
         x = self.hidden(self.letters(tokens.long()).flatten(1))
         return self.head(self.noise(torch.relu(self.norm(x)))).squeeze(1)
 
-    def loss(self, tokens, target):
+    def loss(self, batch):
         if what != "write":
             count()
-        return super().loss(tokens, target)
+        return super().loss(batch)
 
 write = checkpoints._Hashing.write
 

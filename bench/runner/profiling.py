@@ -42,14 +42,14 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
     """
     with _ready(request, screen) as (job, update):
         assert job.plan is not None
-        device, ranks = job.feed.device, job.ranks
+        device, ranks = job.loader.device, job.ranks
         begun, updates, seconds = time.perf_counter(), 0, 0.0
         while updates < _UPDATES or seconds < _SECONDS:
             update()
             updates += 1
             _finish(device)
             seconds = ranks.broadcast(time.perf_counter() - begun)  # so that all make as many
-        peak, validation = peak_memory(device), job.feed.validation()
+        peak, validation = peak_memory(device), job.loader.validation()
         begun = time.perf_counter()
         predict(job.model, validation, ranks)
         per_row = (time.perf_counter() - begun) / max(len(validation), 1)
@@ -58,7 +58,7 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
         flops, rate = job.training_flops(), matmul_rate(device)
         speed = updates * job.prepared.recipe.batch_size / seconds
         validations = -(-job.plan.steps // job.plan.steps_per_epoch)
-        rows = validations * len(validation) + job.feed.counts["test"]
+        rows = validations * len(validation) + job.loader.counts["test"]
         whole = job.plan.steps * seconds / updates + rows * per_row
         return {
             **{name: job.describe()[name] for name in ("model", "device", "rows_at_once", "plan")},
@@ -69,7 +69,7 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
             "matmul_flops_per_second": rate,
             "share_of_matmul_rate": None if flops is None else flops * speed / ranks.size / rate,
             "peak_memory_bytes": peak,
-            "largest_batch_per_device": largest_slice(job.model, job.feed.training(), device),
+            "largest_batch_per_device": largest_slice(job.model, job.loader.training(), device),
             "seconds": whole,
             "device_hours": whole * ranks.size / 3600,
         }
@@ -96,12 +96,12 @@ def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]
             f"{argument('out')} {out} cannot be written. Name a file in a folder of yours."
         )
     with _ready(request, screen) as (job, update):
-        cuda = job.feed.device.type == "cuda"
+        cuda = job.loader.device.type == "cuda"
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
         with profiled(activities=activities) as trace:
             for _ in range(_PROFILED):
                 update()
-            _finish(job.feed.device)
+            _finish(job.loader.device)
     trace.export_chrome_trace(str(out))
     events = [
         (
@@ -143,7 +143,7 @@ def _ready(request: Request, screen: Screen) -> Iterator[tuple[Job, Callable[[],
             seed=request.seed,
             compiled=request.compiled,
         )
-        batches = job.feed.training().shuffled(
+        batches = job.loader.training().shuffled(
             slices.batch, request.seed, cut=slices.count, mine=slices.mine
         )
         steps = itertools.cycle(range(job.plan.steps))

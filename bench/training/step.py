@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from bench.model import Model
+from bench.model import Batch, Model
 from bench.recipe import Recipe
-from bench.training.batches import Pair
 from bench.training.device import autocast
 from bench.training.distributed import Ranks
 from bench.training.micro_batches import Slices
@@ -54,22 +53,20 @@ class Update:
         if ranks.size > 1:
             share_batch_statistics(model)
             module = self._parallel = nn.parallel.DistributedDataParallel(module)
-        self._loss: Callable[[Tensor, Tensor], Tensor] = (
-            torch.compile(module) if compiled else module
-        )
+        self._loss: Callable[[Batch], Tensor] = torch.compile(module) if compiled else module
 
-    def __call__(self, step: int, batches: Iterator[Pair]) -> Tensor:
+    def __call__(self, step: int, batches: Iterator[Batch]) -> Tensor:
         """Make update number ``step`` with this rank's next slices; return their mean loss."""
         mine = self._slices.mine
         set_learning_rate(self.optimizer, self._plan.learning_rate(step, self._recipe))
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for number in mine:
-            tokens, target = next(batches)
-            self._slices.seed_noise(self._seed, step, number, tokens.device)
+            batch = next(batches)
+            self._slices.seed_noise(self._seed, step, number, batch.target.device)
             with self._shared(number == mine[-1]):
-                with autocast(target.device):
-                    loss = self._loss(tokens, target) / len(mine)
+                with autocast(batch.target.device):
+                    loss = self._loss(batch) / len(mine)
                 loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         clip_gradients(self._model, self._recipe)
@@ -95,9 +92,9 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.l2 = model, l2
 
-    def forward(self, tokens: Tensor, target: Tensor) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Return the mean loss of some rows, a scalar."""
-        loss = self.model.loss(tokens, target)
+        loss = self.model.loss(batch)
         if self.l2:
             weights = [weight.square().sum() for weight in self.model.l2_parameters()]
             loss = loss + self.l2 * torch.stack(weights).sum()

@@ -316,7 +316,10 @@ def test_results_of_a_table_are_not_filed_under_another_tasks_name(name: str) ->
     [
         ("table = t.tsv", "t.toml: "),
         ("", 'table = "FILE.tsv" is missing'),
-        ('table = "t.tsv"\ncolumn = "x"', "'column' is unknown. It takes: columns, flanks, sequence"),
+        (
+            'table = "t.tsv"\ncolumn = "x"',
+            "'column' is unknown. It takes: columns, flanks",
+        ),
         ('table = "gone.tsv"', "no such table: gone.tsv"),
         ('table = "t.tsv"\nflanks = 3', "flanks are two numbers"),
         ('table = "t.tsv"\nflanks = [1.5, 2]', "flanks are two numbers"),

@@ -16,7 +16,7 @@ from bench.data.dataset import Dataset, Split, TestSet
 from bench.data.layout import Layout
 from bench.data.sequences import Sequences, Tokens, encode
 from bench.training.batches import Batches, prefetched
-from bench.training.loader import Feed
+from bench.training.loader import Loader
 
 CPU = torch.device("cpu")
 LAYOUTS = [
@@ -48,10 +48,10 @@ def dataset() -> Dataset:
     )
 
 
-def feeds(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Feed]:
-    kept = Feed(dataset(), layout, standardize=True, device=CPU)
+def loaders(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Loader, Loader]:
+    kept = Loader(dataset(), layout, standardize=True, device=CPU)
     monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device: 100)
-    streamed = Feed(dataset(), layout, standardize=True, device=CPU)
+    streamed = Loader(dataset(), layout, standardize=True, device=CPU)
     assert (kept.resident, streamed.resident) == (True, False)
     return kept, streamed
 
@@ -60,10 +60,10 @@ def feeds(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Feed]:
 def test_kept_and_streamed_batches_are_equal(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, streamed = feeds(layout, monkeypatch)
+    kept, streamed = loaders(layout, monkeypatch)
     ours, theirs = kept.training(), streamed.training()
     pairs = zip(ours.shuffled(32, seed=5), theirs.shuffled(32, seed=5), strict=True)
-    for (a, x), (b, y) in islice(pairs, 11):  # beyond two passes of four
+    for (a, x, _), (b, y, _) in islice(pairs, 11):  # beyond two passes of four
         assert torch.equal(a, b)
         assert torch.equal(x, y)
     for first, second in (
@@ -71,12 +71,12 @@ def test_kept_and_streamed_batches_are_equal(
         (kept.validation(), streamed.validation()),
     ):
         both = list(zip(first.in_order(7), second.in_order(7), strict=True))
-        assert sum(len(x) for (_, x), _ in both) == len(first)
-        assert all(torch.equal(a, b) for (a, _), (b, _) in both)
+        assert sum(len(x) for (_, x, _), _ in both) == len(first)
+        assert all(torch.equal(a, b) for (a, _, _), (b, _, _) in both)
 
 
 def test_a_batch_is_a_slice_of_the_shuffled_rows() -> None:
-    batches = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    batches = Loader(dataset(), Layout(), standardize=False, device=CPU).training()
     target, tokens = batches.target, next(batches.in_order(140))[0]
     steps = list(islice(batches.shuffled(32, seed=1), 8))
     for number in (0, 1):
@@ -110,7 +110,7 @@ def toy(
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_the_other_strand_follows_the_first(resident: bool) -> None:
-    tokens = torch.cat([x for x, _ in toy(both=True, resident=resident).in_order(4)])
+    tokens = torch.cat([x for x, _, _ in toy(both=True, resident=resident).in_order(4)])
     spelt = ["".join("ACGTN"[token] for token in row) for row in tokens]
     assert spelt == [text + text.translate(str.maketrans("ACGT", "TGCA"))[::-1] for text in TEXTS]
 
@@ -125,16 +125,16 @@ def test_a_hidden_letter_is_hidden_on_the_other_strand_too() -> None:
 def test_a_size_that_divides_the_rows_leaves_none_out_of_a_pass(size: int, resident: bool) -> None:
     steps = toy(resident=resident).shuffled(size, seed=0)
     for _ in range(3):
-        rows = [int(row) for _, target in islice(steps, 6 // size) for row in target]
+        rows = [int(row) for _, target, _ in islice(steps, 6 // size) for row in target]
         assert sorted(rows) == list(range(6))
 
 
 def test_seed_and_pass_each_decide_the_order() -> None:
-    batches = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    batches = Loader(dataset(), Layout(), standardize=False, device=CPU).training()
     orders = [batches.order(seed, number).tolist() for seed in (0, 1, 2) for number in (0, 1, 2)]
     assert all(sorted(order) == list(range(140)) for order in orders)
     assert len(set(map(tuple, orders))) == 9
-    again = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    again = Loader(dataset(), Layout(), standardize=False, device=CPU).training()
     assert again.order(2, 1).tolist() == orders[7]
 
 
@@ -160,9 +160,9 @@ def test_rows_are_kept_while_the_positions_of_all_splits_fit(
     room: int, resident: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device: room)
-    feed = Feed(dataset(), LAYOUTS[1], standardize=True, device=CPU)
-    assert feed.resident is resident
-    for made in (feed.training(), feed.validation(), feed.test()):
+    loader = Loader(dataset(), LAYOUTS[1], standardize=True, device=CPU)
+    assert loader.resident is resident
+    for made in (loader.training(), loader.validation(), loader.test()):
         assert (made._tokens is not None) is resident
 
 
@@ -231,9 +231,9 @@ os.environ["POLARS_MAX_THREADS"] = "1"
 from pathlib import Path
 import polars, sklearn.linear_model, torch
 from bench.cli import cli
-from bench.training import feed
+from bench.training import loader
 room = {"free": 1 << 40, "limited": 20 << 20, "too much": 1 << 40}[sys.argv[1]]
-feed.room_for_rows = lambda device: room
+loader.room_for_rows = lambda device: room
 if sys.argv[1] != "free":
     now = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_DATA, (now + (430 << 20),) * 2)

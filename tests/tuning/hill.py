@@ -19,8 +19,7 @@ class HillConfig:
     noise: float = setting(0.0, "how bad it is", low=0)
 
 
-class Hill(Model):
-    Config = HillConfig
+class Hill(Model[HillConfig]):
     card = ModelCard(
         summary="no learning",
         source=Source(citation="none", url="https://example.org", license="MIT"),
