@@ -50,6 +50,10 @@ class TargetScale:
         """Return standardized targets or predictions in the task's unit."""
         return standardized * self.std + self.mean
 
+    def standardized(self, raw: Tensor) -> Tensor:
+        """Return values in the task's unit as standardized ones."""
+        return (raw - self.mean) / self.std
+
 
 UNSCALED = TargetScale()
 """The scale of targets that stay as they are."""

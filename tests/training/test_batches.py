@@ -4,9 +4,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +74,66 @@ def test_kept_and_streamed_batches_are_equal(
         both = list(zip(first.in_order(7), second.in_order(7), strict=True))
         assert sum(len(x) for (_, x, _), _ in both) == len(first)
         assert all(torch.equal(a, b) for (a, _, _), (b, _, _) in both)
+
+
+def columns_of(rows: Split) -> Mapping[str, Any]:
+    """Return inputs of every type and shape, made of the first letter of a row."""
+    first = rows.sequences.tokens[:, 0].astype(np.int64)
+    return {
+        "share": first / 10,
+        "pair": np.stack([first, -first], axis=1).astype(">i2"),
+        "late": first > 1,
+        "first": first.astype(np.uint16),
+    }
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_columns_of_a_batch_are_those_of_its_rows(
+    resident: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "bench.training.loader.room_for_rows", lambda device: 10**6 if resident else 100
+    )
+    loader = Loader(dataset(), Layout(), standardize=True, device=CPU, input_columns=columns_of)
+    assert loader.resident is resident
+    steps = list(islice(loader.training().shuffled(32, seed=5), 9))
+    ordered = [*loader.validation().in_order(7), *loader.test().in_order(7)]
+    for tokens, _, columns in [*steps, *ordered]:
+        first = tokens[:, 0].long()
+        torch.testing.assert_close(columns["share"], first.float() / 10)
+        assert torch.equal(columns["pair"].long(), torch.stack([first, -first], dim=1))
+        assert torch.equal(columns["late"], first > 1)
+        assert torch.equal(columns["first"], first)
+    kinds = {name: column.dtype for name, column in steps[0].columns.items()}
+    assert kinds == {
+        "share": torch.float32,
+        "pair": torch.int16,
+        "long": torch.bool,
+        "count": torch.int64,
+    }
+
+
+def test_kept_and_streamed_columns_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = []
+    for room in (10**6, 100):
+        monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device, room=room: room)
+        loader = Loader(
+            dataset(), LAYOUTS[1], standardize=True, device=CPU, input_columns=columns_of
+        )
+        both.append(islice(loader.training().shuffled(32, seed=5), 9))
+    for kept, streamed in zip(*both, strict=True):
+        assert list(kept.columns) == list(streamed.columns) == ["share", "pair", "late", "first"]
+        assert all(torch.equal(kept.columns[n], streamed.columns[n]) for n in kept.columns)
+
+
+def test_room_is_taken_by_columns_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = 190 * 7 + 190 * (4 + 4 + 1 + 8)  # float32, a pair of int16, a truth value, int64
+    for free, resident in ((room, True), (room - 1, False)):
+        monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device, free=free: free)
+        loader = Loader(
+            dataset(), LAYOUTS[1], standardize=True, device=CPU, input_columns=columns_of
+        )
+        assert loader.resident is resident
 
 
 def test_a_batch_is_a_slice_of_the_shuffled_rows() -> None:

@@ -28,7 +28,7 @@ def split(rows: Rows) -> Split:
     return Split(sequences, np.array([number for _, number in rows], dtype=np.float64))
 
 
-def loader(train: Rows, layout: Layout, *, standardize: bool = True) -> Loader:
+def loader(train: Rows, layout: Layout, *, standardize: bool = True, **more: Any) -> Loader:
     test = split(TEST)
     dataset = Dataset(
         name="toy",
@@ -40,7 +40,7 @@ def loader(train: Rows, layout: Layout, *, standardize: bool = True) -> Loader:
         validation=split(VALIDATION),
         test=TestSet(test.sequences, test.target, name="toy"),
     )
-    return Loader(dataset, layout, standardize=standardize, device=torch.device("cpu"))
+    return Loader(dataset, layout, standardize=standardize, device=torch.device("cpu"), **more)
 
 
 def predictions(*values: float) -> Any:
@@ -109,3 +109,33 @@ def test_no_one_who_predicts_the_test_rows_is_told_their_targets() -> None:
 def test_rows_that_teach_nothing_are_refused(train: Rows, message: str) -> None:
     with pytest.raises(BenchError, match=message):
         loader(train, DROPPING)
+
+
+def test_a_model_is_told_the_targets_of_training_rows_alone() -> None:
+    told: list[list[float]] = []
+
+    def input_columns(rows: Split) -> dict[str, Any]:
+        told.append(rows.target.tolist())
+        return {"target": rows.target}
+
+    made = loader([*TRAIN[:3], *LONG, *TRAIN[3:]], DROPPING, input_columns=input_columns)
+    assert told[0] == [2, 4, 4, 4, 5, 5, 7, 9]  # in their unit, without the row that is dropped
+    assert [len(targets) for targets in told] == [8, 3, 4]
+    assert np.isnan([*told[1], *told[2]]).all()
+    (validated,) = made.validation().in_order(9)
+    assert validated.columns["target"].isnan().all()
+    assert validated.target.tolist() == [2, -2, 0.5]
+    assert made.sample_columns()["target"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (np.array(["a"] * 8), "^a model's inputs are numbers; column 'x' is <U1"),
+        (np.zeros(7), r"^a model's input 'x' has the shape \(7,\); it needs 8 rows"),
+        (np.array(1.0), r"^a model's input 'x' has the shape \(\); it needs 8 rows"),
+    ],
+)
+def test_an_input_that_is_no_number_a_row_is_refused(column: Any, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        loader(TRAIN, SHORT, input_columns=lambda rows: {"x": column})

@@ -27,7 +27,7 @@ def gc_content(rows: int, seed: int) -> Batches:
 
 
 def batches_of(
-    tokens: Tokens, target: NDArray[np.float32], *, reverse_complement: bool = False
+    tokens: Tokens, target: NDArray[np.float32], *, reverse_complement: bool = False, **columns: Any
 ) -> Batches:
     lengths = np.full(len(tokens), tokens.shape[1], dtype=np.int32)
     return Batches(
@@ -36,6 +36,7 @@ def batches_of(
         lambda rows: rows.tokens,
         reverse_complement=reverse_complement,
         device=torch.device("cpu"),
+        columns=columns,
     )
 
 
