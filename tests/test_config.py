@@ -348,7 +348,7 @@ def test_settings_that_are_right_are_made_as_they_are_given() -> None:
         "strands": 2,
         "length": None,
         "label": "",
-        "widths": (3, 5),
+        "widths": [3, 5],
     }
     assert type(made.lr) is int  # a manifest says what was given
     assert Made(widths=[7, 8]).widths == (7, 8)  # type: ignore[arg-type]  # as JSON keeps it

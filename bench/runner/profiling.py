@@ -20,10 +20,10 @@ from bench.runner.request import Request, prepare
 from bench.runner.setup import Job
 from bench.training.device import choose_device, out_of_memory, peak_memory
 from bench.training.distributed import from_environment, joined
-from bench.training.flops import largest_slice, matmul_rate
-from bench.training.micro_batches import Slices
+from bench.training.flops import largest_micro_batch, matmul_rate
+from bench.training.micro_batches import MicroBatches
 from bench.training.predict import predict
-from bench.training.step import Update
+from bench.training.step import TrainStep
 
 _WARM = 2  # updates before the clock starts: memory is claimed, kernels are chosen or compiled
 _SECONDS, _UPDATES = 10.0, 3  # time updates for so long, and so many at least
@@ -69,7 +69,9 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
             "matmul_flops_per_second": rate,
             "share_of_matmul_rate": None if flops is None else flops * speed / ranks.size / rate,
             "peak_memory_bytes": peak,
-            "largest_batch_per_device": largest_slice(job.model, job.loader.training(), device),
+            "largest_batch_per_device": largest_micro_batch(
+                job.model, job.loader.training(), device
+            ),
             "seconds": whole,
             "device_hours": whole * ranks.size / 3600,
         }
@@ -133,18 +135,18 @@ def _ready(request: Request, screen: Screen) -> Iterator[tuple[Job, Callable[[],
         job = Job.load(request, prepared, ranks, device, screen if ranks.leads else SILENT)
         if job.plan is None:
             raise BenchError(f"{request.model} is fitted in one go, in seconds: nothing to plan.")
-        slices = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device)
-        make = Update(
+        micro_batches = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device)
+        make = TrainStep(
             job.model,
             prepared.recipe,
             job.plan,
-            slices,
+            micro_batches,
             ranks,
             seed=request.seed,
             compiled=request.compiled,
         )
         batches = job.loader.training().shuffled(
-            slices.batch, request.seed, cut=slices.count, mine=slices.mine
+            micro_batches.batch, request.seed, cut=micro_batches.count, mine=micro_batches.mine
         )
         steps = itertools.cycle(range(job.plan.steps))
         job.model.train()

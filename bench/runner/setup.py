@@ -27,7 +27,7 @@ from bench.training.distributed import Ranks
 from bench.training.flops import training_flops
 from bench.training.loader import Loader
 from bench.training.loop import Progress, Trained, train, validate
-from bench.training.micro_batches import Slices
+from bench.training.micro_batches import MicroBatches
 from bench.training.monitor import Controls
 from bench.training.predict import predict
 from bench.training.schedule import Plan
@@ -90,7 +90,7 @@ class Job:
         plan = rows = None
         if not isinstance(model, FittedModel):
             plan = Plan.of(prepared.recipe, loader.counts["train"], prepared.max_steps)
-            rows = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
+            rows = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
         elif ranks.size > 1:
             raise BenchError(
                 f"{request.model} is fitted in one go. Leave out {argument('devices')}."

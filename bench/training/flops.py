@@ -71,11 +71,11 @@ def matmul_rate(device: torch.device) -> float:
     return 2 * size**3 / min(timer.blocked_autorange(min_run_time=0.5).times)
 
 
-def largest_slice(model: Model, batches: Batches, device: torch.device) -> int | None:
+def largest_micro_batch(model: Model, batches: Batches, device: torch.device) -> int | None:
     """Estimate the rows that go through the network at once in the device's memory.
 
-    From the memory that two small slices need: it grows in proportion to the rows, above what
-    weights, gradients and moments take.
+    From the memory that two small micro-batches need: it grows in proportion to the rows, above
+    what weights, gradients and moments take.
 
     Returns:
         Rows, rounded down to a power of two; None where free memory is not known.
@@ -86,15 +86,15 @@ def largest_slice(model: Model, batches: Batches, device: torch.device) -> int |
     # The norms of a model that ranks share would wait for all of them.
     alone = type(model)(model.config, model.positions).to(device)
     alone.scale = model.scale
-    few, more = (_slice_bytes(alone, batches, device, rows) for rows in _PROBES)
+    few, more = (_micro_batch_bytes(alone, batches, device, rows) for rows in _PROBES)
     a_row = max((more - few) / (_PROBES[1] - _PROBES[0]), 1.0)
     constant = max(few - a_row * _PROBES[0], 0) + 4 * sum(p.nbytes for p in model.parameters())
     rows = int((free - constant) / a_row)
     return 2 ** int(math.log2(rows)) if rows > 0 else 0
 
 
-def _slice_bytes(model: Model, batches: Batches, device: torch.device, rows: int) -> int:
-    """Return what is held between the forward and the backward pass of a slice, at its peak."""
+def _micro_batch_bytes(model: Model, batches: Batches, device: torch.device, rows: int) -> int:
+    """Return the bytes held between forward and backward pass of a micro-batch, at the peak."""
     batch = next(batches.in_order(rows))
     model.zero_grad(set_to_none=True)
     if device.type == "cuda":

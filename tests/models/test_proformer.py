@@ -105,7 +105,9 @@ def test_with_masking_a_seeds_draws_are_those_of_earlier_versions() -> None:
     """A loss recorded before mask filling could be left out; any other draw moves it by .01."""
     model = small(dropout=0.1).train()
     tokens, target = torch.randint(5, (4, 200), dtype=torch.uint8), torch.randn(4)
-    assert model.loss(Batch(tokens, target, {})).item() == pytest.approx(4.343728065490723, rel=1e-6)
+    assert model.loss(Batch(tokens, target, {})).item() == pytest.approx(
+        4.343728065490723, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("variant", [setting for setting, _ in Proformer.card.variants])
