@@ -108,8 +108,8 @@ def test_the_columns_of_a_batch_are_those_of_its_rows(
     assert kinds == {
         "share": torch.float32,
         "pair": torch.int16,
-        "long": torch.bool,
-        "count": torch.int64,
+        "late": torch.bool,
+        "first": torch.int64,
     }
 
 
