@@ -1,7 +1,12 @@
 """Typed settings: frozen dataclasses whose fields know their meaning, and ``--set`` on top.
 
+    @settings
+    class TinyConfig:
+        filters: int = setting(32, "filters of the convolution", low=1)
+
 Configurations of models, options of tasks and the recipe are all such dataclasses, so one piece
-of code prints them, checks them and reads ``model.dim=256`` from a command line.
+of code prints them, checks them and reads ``model.dim=256`` from a command line. A value is checked
+when it is made, ``TinyConfig(filters=0)`` raises; text only has to be parsed before.
 """
 
 from __future__ import annotations
@@ -9,15 +14,47 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import operator
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from bench.errors import BenchError, argument
 
 T = TypeVar("T")
 _SEVERAL = tuple[int, ...]
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """Make a frozen dataclass that checks the type and the bounds of every field of a new value.
+
+    The fields are checked first, then the class's own ``__post_init__`` may compare them. The class
+    has no slots: those need a second class, in which a ``super()`` without arguments fails.
+    """
+    compare_fields = getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: object) -> None:  # noqa: N807
+        kind = type(self)
+        hints = get_type_hints(kind)
+        for name, field in _fields(kind).items():
+            value = getattr(self, name)
+            _check(value, hints[name], field.metadata, f"{kind.__name__}.{name}")
+            object.__setattr__(self, name, _without_lists(value))
+        if compare_fields is not None:
+            compare_fields(self)
+
+    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
 
 def setting(default: T, meaning: str, *, low: float | None = None, high: float | None = None) -> T:
@@ -75,12 +112,12 @@ def override(settings: T, values: Mapping[str, object], *, section: str) -> T:
 
 
 def typed_value(settings_type: type[Any], name: str, value: object, *, section: str) -> object:
-    """Return one field's value, parsed where it is text, checked against the field's bounds.
+    """Return one field's value, parsed where it is text, checked against the field.
 
     Raises:
         BenchError: No such field, or a value of the wrong type or out of range.
     """
-    fields = {field.name: field for field in dataclasses.fields(settings_type)}
+    fields = _fields(settings_type)
     if name not in fields:
         raise BenchError(
             f"{section} has no setting '{name}'.{_suggest(name, fields)} "
@@ -88,15 +125,10 @@ def typed_value(settings_type: type[Any], name: str, value: object, *, section: 
             field=f"{section}.{name}",
         )
     label, hint = f"{section}.{name}", get_type_hints(settings_type)[name]
-    if hint == _SEVERAL:
-        numbers = _several(value, label)
-        for number in numbers:
-            _check_range(number, fields[name].metadata, label)
-        return numbers
     if isinstance(value, str):
         value = _parse(value, hint, label)
-    _check_range(value, fields[name].metadata, label)
-    return value
+    _check(value, hint, fields[name].metadata, label)
+    return _without_lists(value)
 
 
 def describe(settings_type: type[Any]) -> list[dict[str, str]]:
@@ -143,48 +175,83 @@ def _shown(default: object) -> str:
     return spell(default) if isinstance(default, tuple) else str(default)
 
 
-def _several(value: object, label: str) -> tuple[int, ...]:
-    """Return whole numbers from text such as 15,20 or from a list, as JSON has it."""
-    parts: Any = value.split(",") if isinstance(value, str) else value
-    try:
-        numbers = tuple(int(p) if isinstance(p, str) else operator.index(p) for p in parts)
-    except (TypeError, ValueError):
-        numbers = ()
-    if not numbers:
-        raise BenchError(
-            f"{label} is one or more whole numbers with commas between them; got '{value}'.",
-            field=label,
-        )
-    return numbers
+def _fields(settings_type: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    return {field.name: field for field in dataclasses.fields(settings_type)}
 
 
 def _parse(text: str, hint: object, label: str) -> object:
-    """Turn text into the field's type, or say what is allowed."""
+    """Turn text into the field's type; what cannot be turned stays text, and fails the check."""
     if get_origin(hint) in (Union, types.UnionType):  # optional: ``int | None``
-        if text.lower() == "none":
-            return None
-        hint = next(arm for arm in get_args(hint) if arm is not type(None))
+        return None if text.lower() == "none" else _parse(text, _not_none(hint), label)
     if get_origin(hint) is Literal:
-        choices = {str(choice): choice for choice in get_args(hint)}
-        if text in choices:
-            return choices[text]
-        hint_text = _suggest(text, choices)
-        raise BenchError(
-            f"{label} is one of {', '.join(choices)}; got '{text}'.{hint_text}", field=label
-        )
+        return {str(choice): choice for choice in get_args(hint)}.get(text, text)
     if hint is bool:
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        raise BenchError(f"{label} is true or false; got '{text}'.", field=label)
-    kinds: dict[object, str] = {int: "a whole number", float: "a number", str: "text"}
-    if hint not in kinds:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if hint not in (*_KINDS, _SEVERAL):
         raise BenchError(
             f"{label} ({type_name(hint)}) cannot be given on a command line.", field=label
         )
     try:
+        if hint == _SEVERAL:
+            return tuple(int(part) for part in text.split(","))
         return cast("type[Any]", hint)(text)
     except ValueError:
-        raise BenchError(f"{label} is {kinds[hint]}; got '{text}'.", field=label) from None
+        return text
+
+
+_KINDS: dict[object, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+}
+
+
+def _check(value: object, hint: object, metadata: Mapping[str, Any], label: str) -> None:
+    """Hold a value against its field's type and bounds; types not known here are let through.
+
+    Raises:
+        BenchError: The type or the value is wrong; the message has the label and what is allowed.
+    """
+    if get_origin(hint) in (Union, types.UnionType):
+        if value is None and type(None) in get_args(hint):
+            return
+        hint = _not_none(hint)
+    if get_origin(hint) is Literal:
+        choices = {str(choice): choice for choice in get_args(hint)}
+        if not any(value == choice and type(value) is type(choice) for choice in get_args(hint)):
+            near = "" if str(value) in choices else _suggest(str(value), choices)
+            allowed = f"is one of {', '.join(choices)}; got {value!r}.{near}"
+            raise BenchError(f"{label} {allowed}", field=label)
+    elif hint == _SEVERAL and not _is_several(value):
+        allowed = "is one or more whole numbers with commas between them"
+        raise BenchError(f"{label} {allowed}; got '{value}'.", field=label)
+    elif hint in _KINDS and not _is_of(value, hint):
+        raise BenchError(f"{label} is {_KINDS[hint]}; got {value!r}.", field=label)
+    for number in value if isinstance(value, list | tuple) else [value]:
+        _check_range(number, metadata, label)
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(_is_of(n, int) for n in value)
+
+
+def _without_lists(value: object) -> object:
+    """Return the tuple that JSON keeps as a list; anything else as it is."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is_of(value: object, kind: object) -> bool:
+    """Say whether a value is of a kind: a whole number is a number, and a bool is neither."""
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, cast("type[Any]", kind)) and (
+        kind is bool or not isinstance(value, bool)
+    )
+
+
+def _not_none(union: object) -> object:
+    return next(arm for arm in get_args(union) if arm is not type(None))
 
 
 def _check_range(value: object, metadata: Mapping[str, Any], label: str) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.config import setting
+from bench.config import setting, settings
 from bench.search_space import Choice, Range, Spaces
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class Recipe:
     """Optimizer, schedule, budget, clipping and regularization.
 

@@ -8,7 +8,6 @@ output   (B,)        counts · weight + intercept
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -16,13 +15,13 @@ import torch
 from torch import Tensor
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
-from bench.model import FittedModel
+from bench.config import setting, settings
+from bench.model import Batch, FittedModel
 from bench.recipe import Recipe
 from bench.search_space import Range, Spaces
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class KmerRidgeConfig:
     """Word length and penalty."""
 
@@ -30,10 +29,9 @@ class KmerRidgeConfig:
     alpha: float = setting(100.0, "penalty on squared weights, in counts squared", low=0)
 
 
-class KmerRidge(FittedModel):
+class KmerRidge(FittedModel[KmerRidgeConfig]):
     """See the module docstring."""
 
-    Config = KmerRidgeConfig
     space: ClassVar[Spaces] = {"k": Range(3, 7), "alpha": Range(1, 1e5, log=True)}
     card = ModelCard(
         summary="ridge regression on k-mer counts; no training loop",
@@ -61,7 +59,7 @@ class KmerRidge(FittedModel):
         """Predict, ``(B, L)`` -> ``(B,)``."""
         return kmer_counts(tokens, self.config.k) @ self.weight + self.intercept
 
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit(self, batches: Iterable[Batch]) -> None:
         """Solve for the weights from moments, in memory that does not grow with the rows."""
         from sklearn.linear_model import Ridge
 
@@ -69,7 +67,7 @@ class KmerRidge(FittedModel):
         gram = torch.zeros(size, size, dtype=torch.float64, device=device)
         sums = torch.zeros(size, dtype=torch.float64, device=device)
         products, total, rows = torch.zeros_like(sums), torch.zeros_like(sums[0]), 0
-        for tokens, target in batches:
+        for tokens, target, _ in batches:
             counts = kmer_counts(tokens, self.config.k)
             gram += counts.T @ counts  # sums of small whole numbers, exact in float32
             sums += counts.sum(dim=0)

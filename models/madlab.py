@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -21,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
-from bench.data.sequences import Layout
+from bench.config import setting, settings
+from bench.data.layout import Layout
 from bench.errors import BenchError
 from bench.model import Model
 from bench.recipe import Preset, Recipe
@@ -36,7 +35,7 @@ from ._layers.swish_lstm import SwishBiLSTM
 _LARGEST_STATE = 10.0  # on random DNA; sound draws stay below 4, exploding ones pass 1e6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class MadLabConfig:
     """Sizes of the network; the defaults are the report's."""
 
@@ -53,9 +52,6 @@ class MadLabConfig:
 
     def __post_init__(self) -> None:
         """Check what the bounds of single fields cannot."""
-        object.__setattr__(self, "widths", tuple(self.widths))  # a list, if it comes from JSON
-        if not self.widths:
-            raise BenchError("model.widths is empty.", hint={"model.widths": "15,20,25,30"})
         if self.hidden % (6 * self.attention_heads):
             step = 6 * self.attention_heads
             raise BenchError(
@@ -64,10 +60,9 @@ class MadLabConfig:
             )
 
 
-class MadLab(Model):
+class MadLab(Model[MadLabConfig]):
     """See the module docstring."""
 
-    Config = MadLabConfig
     space: ClassVar[Spaces] = {
         "hidden": Choice((48, 96, 192)),
         "blocks": Range(0, 4),

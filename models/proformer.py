@@ -15,7 +15,6 @@ With ``head=pool`` there are no expression tokens: the mean over positions is re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -23,10 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
-from bench.data.sequences import MASK, Layout, N
+from bench.config import setting, settings
+from bench.data.layout import Layout
+from bench.data.sequences import MASK, N
 from bench.errors import BenchError
-from bench.model import Model
+from bench.model import Batch, Model
 from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
@@ -35,7 +35,7 @@ from ._layers.keras import glorot_uniform_
 from ._layers.one_hot import OneHot
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class ProformerConfig:
     """Sizes of the network; the defaults are the final model of the challenge."""
 
@@ -59,10 +59,9 @@ class ProformerConfig:
             raise BenchError(f"model.kernel must be odd; got {self.kernel}. Try {self.kernel + 1}.")
 
 
-class Proformer(Model):
+class Proformer(Model[ProformerConfig]):
     """See the module docstring."""
 
-    Config = ProformerConfig
     space: ClassVar[Spaces] = {
         "expression_heads": Choice((1, 8, 32)),
         "dim": Choice((64, 128, 256, 512)),
@@ -179,10 +178,11 @@ class Proformer(Model):
         """Predict expression, ``(B, L)`` -> ``(B,)``."""
         return self._read_expression(self._encode(tokens))
 
-    def loss(self, tokens: Tensor, target: Tensor) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         """Return squared error plus the cross-entropy of hidden letters, both seen masked."""
         if self.nucleotide_head is None:
-            return super().loss(tokens, target)
+            return super().loss(batch)
+        tokens, target, _ = batch
         hidden = (torch.rand(tokens.shape, device=tokens.device) < self.config.mask_ratio) & (
             tokens != N
         )

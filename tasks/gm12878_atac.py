@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import RemoteFile, Source, TaskCard
-from bench.config import as_dict, setting
+from bench.config import as_dict, setting, settings
 from bench.data.dataset import Dataset, TestSet
 from bench.data.neighbours import nearest
 from bench.errors import BenchError, argument
@@ -36,7 +36,7 @@ Split = Literal["chromosome", "paper"]
 SPLITS: tuple[Split, ...] = ("chromosome", "paper")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class Gm12878Options:
     """Which windows are tested on."""
 

@@ -29,14 +29,13 @@ _PATIENCE = 120
 PLUGIN = '''
 """A small noisy network; what it does to its process, and when, its environment says."""
 import os, signal, time
-from dataclasses import dataclass
 import torch
 from torch import nn
 from bench.cards import ModelCard, Source
 from bench.errors import BenchError
 from bench.model import Model
-from bench.data.sequences import Layout
-from bench.config import setting
+from bench.data.layout import Layout
+from bench.config import setting, settings
 from bench.training import checkpoints
 
 what, _, number = os.environ.get("ACT", "").partition(":")
@@ -66,12 +65,11 @@ def count():
     if what == "sleep":
         time.sleep(600)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class MortalConfig:
     width: int = setting(8, "of the hidden layer", low=1)
 
-class Mortal(Model):
-    Config = MortalConfig
+class Mortal(Model[MortalConfig]):
     card = ModelCard(
         summary="small", source=Source(citation="none", url="https://example.org", license="MIT")
     )
@@ -92,10 +90,10 @@ class Mortal(Model):
         x = self.hidden(self.letters(tokens.long()).flatten(1))
         return self.head(self.noise(torch.relu(self.norm(x)))).squeeze(1)
 
-    def loss(self, tokens, target):
+    def loss(self, batch):
         if what != "write":
             count()
-        return super().loss(tokens, target)
+        return super().loss(batch)
 
 write = checkpoints._Hashing.write
 

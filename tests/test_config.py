@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from typing import Any, Literal, Optional
 
 import pytest
@@ -12,11 +13,13 @@ from bench.config import (
     describe,
     override,
     setting,
+    settings,
     spell,
     split_assignments,
     type_name,
 )
 from bench.errors import BenchError
+from bench.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -267,3 +270,129 @@ def test_settings_become_plain_values() -> None:
         "default": "None",
         "meaning": "",
     }
+
+
+@settings
+class Made:
+    """The fields of Knobs as settings, and one that must be even."""
+
+    dim: int = setting(256, "channels", low=1, high=512)
+    lr: float = setting(1e-3, "peak rate", low=0)
+    frozen: bool = setting(False, "whether it learns")
+    rule: Literal["adam", "rmsprop"] = setting("adam", "update rule")
+    strands: Literal[1, 2] = setting(1, "how many")
+    length: int | None = setting(None, "positions", low=1)
+    label: str = setting("x", "free text")
+    widths: tuple[int, ...] = setting((3, 5), "several numbers", low=1)
+
+    def __post_init__(self) -> None:
+        if self.dim % 2:
+            raise BenchError(f"model.dim must be even; got {self.dim}.")
+
+
+def refusal(made: Callable[..., object], **values: Any) -> str:
+    with pytest.raises(BenchError) as raised:
+        made(**values)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"dim": 0}, "Made.dim must be between 1 and 512; got 0."),
+        ({"dim": 2.0}, "Made.dim is a whole number; got 2.0."),
+        ({"dim": True}, "Made.dim is a whole number; got True."),
+        ({"dim": "8"}, "Made.dim is a whole number; got '8'."),
+        ({"dim": None}, "Made.dim is a whole number; got None."),
+        ({"dim": 3}, "model.dim must be even; got 3."),
+        ({"dim": "3"}, "Made.dim is a whole number; got '3'."),
+        ({"lr": "fast"}, "Made.lr is a number; got 'fast'."),
+        ({"lr": True}, "Made.lr is a number; got True."),
+        ({"lr": -1}, "Made.lr must be at least 0; got -1."),
+        ({"lr": math.inf}, "Made.lr must be a finite number; got inf."),
+        ({"frozen": 1}, "Made.frozen is true or false; got 1."),
+        ({"frozen": "true"}, "Made.frozen is true or false; got 'true'."),
+        ({"rule": "sgd"}, "Made.rule is one of adam, rmsprop; got 'sgd'."),
+        (
+            {"rule": "Adam"},
+            "Made.rule is one of adam, rmsprop; got 'Adam'. Did you mean 'adam'?",
+        ),
+        ({"strands": True}, "Made.strands is one of 1, 2; got True."),
+        ({"strands": "1"}, "Made.strands is one of 1, 2; got '1'."),
+        ({"length": 0}, "Made.length must be at least 1; got 0."),
+        ({"length": "none"}, "Made.length is a whole number; got 'none'."),
+        ({"label": 3}, "Made.label is text; got 3."),
+        ({"widths": (3, 0)}, "Made.widths must be at least 1; got 0."),
+        *(
+            (
+                {"widths": wrong},
+                "Made.widths is one or more whole numbers with commas between them; "
+                f"got '{wrong}'.",
+            )
+            for wrong in [(), (3, True), (1.5,), "3,5", 3]
+        ),
+    ],
+)
+def test_settings_are_checked_when_they_are_made(values: dict[str, Any], expected: str) -> None:
+    assert refusal(Made, **values) == expected
+    assert refusal(lambda: dataclasses.replace(Made(), **values)) == expected
+
+
+def test_settings_that_are_right_are_made_as_they_are_given() -> None:
+    made = Made(dim=2, lr=3, frozen=True, strands=2, length=None, label="")
+    assert as_dict(made) == {
+        "dim": 2,
+        "lr": 3,
+        "frozen": True,
+        "rule": "adam",
+        "strands": 2,
+        "length": None,
+        "label": "",
+        "widths": [3, 5],
+    }
+    assert type(made.lr) is int  # a manifest says what was given
+    assert Made(widths=[7, 8]).widths == (7, 8)  # type: ignore[arg-type]  # as JSON keeps it
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.dim = 4  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Made(4)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"lr": -1, "optimizer": "sgd"}, "Recipe.optimizer is one of adam, rmsprop; got 'sgd'."),
+        ({"lr": -1}, "Recipe.lr must be at least 0; got -1."),
+        ({"epochs": 2.5}, "Recipe.epochs is a whole number; got 2.5."),
+        ({"standardize": 1}, "Recipe.standardize is true or false; got 1."),
+    ],
+)
+def test_a_wrong_recipe_cannot_be_made(values: dict[str, Any], expected: str) -> None:
+    assert refusal(Recipe, **values) == expected
+
+
+def test_settings_derived_from_others_check_all_fields_and_compare_by_both_classes() -> None:
+    @settings
+    class Wider(Made):
+        height: int = setting(1, "rows", low=1)
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if self.height > self.dim:
+                raise BenchError("model.height is at most model.dim.")
+
+    assert as_dict(Wider(dim=4, height=4))["height"] == 4
+    assert refusal(Wider, height=0) == "Wider.height must be at least 1; got 0."
+    assert refusal(Wider, dim=3) == "model.dim must be even; got 3."
+    assert refusal(Wider, dim=2, height=3) == "model.height is at most model.dim."
+    assert refusal(Wider, dim=600) == "Wider.dim must be between 1 and 512; got 600."
+
+
+def test_a_section_names_a_wrong_field_of_settings_too() -> None:
+    def changed(**values: object) -> object:
+        return override(Made(), values, section="model")
+
+    assert refusal(changed, dim="0") == "model.dim must be between 1 and 512; got 0."
+    assert refusal(changed, dim=2.5) == "model.dim is a whole number; got 2.5."
+    assert refusal(changed, dim="3") == "model.dim must be even; got 3."
+    assert changed(dim="8", length="none") == Made(dim=8)

@@ -32,7 +32,7 @@ from bench.training.device import out_of_memory
 from bench.training.distributed import Ranks
 from bench.training.launch import _first_failure, launch, record
 from bench.training.loop import _diverged
-from bench.training.micro_batches import Slices
+from bench.training.micro_batches import MicroBatches
 from bench.training.schedule import Plan
 from tests.conftest import ROOT
 
@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
         *("recipe.batch_size", {"recipe.batch_size": 512}),
     ),
     "a hint that is an argument": (
-        lambda: Slices.of(512, Ranks(), 100),
+        lambda: MicroBatches.of(512, Ranks(), 100),
         BenchError,
         "a batch of 512 rows cannot be cut evenly into slices of 100 rows each. "
         "Try batch_per_device=64.",

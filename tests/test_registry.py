@@ -18,17 +18,17 @@ from bench.task import Task
 
 ROOT = Path(__file__).parents[1]
 MODEL = """
-from dataclasses import dataclass
 from bench.cards import ModelCard, Source
 from bench.model import Model
 
-@dataclass(frozen=True)
+from bench.config import settings
+
+@settings
 class Settings:
     pass
 
-class Mine(Model):
+class Mine(Model[Settings]):
     card = ModelCard(summary="mine", source=Source(citation="c", url="u", license="l"))
-    Config = Settings
 """
 TASK = """
 from bench.cards import Source, TaskCard

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from bench.errors import BenchError
 SPLITS = ("train", "validation", "test")
 _HEADER = "dataset.json"
 _THINNING = (0, 1)  # seeds the draw of a fraction; another stream than a task's split_seed of 0
+_DAMAGE = (*(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError),)
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,43 @@ class Split:
     Attributes:
         sequences: N encoded sequences, flanks included.
         target: ``(N,)`` float64, as the file says: scores are exact, training rounds.
+        columns: More about every row, ``(N, ...)`` each, by name: numbers that a model may take as
+            an input, or fixed-width text such as the name of a cell line.
     """
 
     sequences: Sequences
     target: NDArray[np.float64]
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuse columns of other lengths, and those that are neither numbers nor text."""
+        for name, column in self.columns.items():
+            if len(column) != len(self):
+                raise BenchError(f"column '{name}' has {len(column):,} rows, not {len(self):,}.")
+            if column.dtype.kind not in "biufSU":
+                raise BenchError(
+                    f"column '{name}' is of type {column.dtype}: make it numbers, or text by "
+                    ".astype(str)."
+                )
 
     def __len__(self) -> int:
         return len(self.target)
 
     def take(self, rows: NDArray[np.int64]) -> Split:
         """Return some rows, in the order given."""
-        return Split(self.sequences.take(rows), self.target[rows])
+        columns = {name: column[rows] for name, column in self.columns.items()}
+        return Split(self.sequences.take(rows), self.target[rows], columns=columns)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of letters and targets: equal for equal content, however it was stored."""
+        """Hash of letters, targets and columns: equal for equal content, however it was stored."""
         digest = hashlib.blake2b(f"{len(self)}".encode(), digest_size=8)
         for array in (self.sequences.hashes(), self.target):
             digest.update(np.ascontiguousarray(array).data)
+        for name, column in sorted(self.columns.items()):
+            cells = _as_stored_anywhere(column)
+            digest.update(f"{name} {cells.dtype.str} {cells.shape}".encode())
+            digest.update(cells.view(np.uint8).data)
         return digest.hexdigest()
 
 
@@ -152,6 +173,8 @@ class Dataset:
             _save_tokens(directory / f"{name}.tokens.npy", split.sequences)
             np.save(directory / f"{name}.lengths.npy", split.sequences.lengths)
             np.save(directory / f"{name}.target.npy", split.target)
+            for number, column in enumerate(split.columns.values()):
+                np.save(directory / f"{name}.column.{number}.npy", column)
         for name, rows in self.test.subsets.items():
             np.save(directory / f"subset.{name}.npy", rows)
         header = {
@@ -169,6 +192,9 @@ class Dataset:
             "fingerprint": self.fingerprint,
             "checksum": self._checksum(),
         }
+        columns = {name: list(getattr(self, name).columns) for name in SPLITS}
+        if any(columns.values()):
+            header["columns"] = columns
         (directory / _HEADER).write_text(json.dumps(header, indent=1) + "\n")
 
     @classmethod
@@ -185,7 +211,10 @@ class Dataset:
         """
         try:
             header = json.loads((directory / _HEADER).read_text())
-            train, validation, test = (_open_split(directory, name) for name in SPLITS)
+            columns = header.get("columns", {})
+            train, validation, test = (
+                _open_split(directory, name, columns.get(name, [])) for name in SPLITS
+            )
             scored = header["test"]
             subsets = {name: _open_array(directory, f"subset.{name}") for name in scored["subsets"]}
             dataset = cls(
@@ -197,16 +226,29 @@ class Dataset:
                 train=train,
                 validation=validation,
                 test=TestSet(
-                    test.sequences, test.target, scored["name"], subsets, scored["missing"]
+                    test.sequences,
+                    test.target,
+                    scored["name"],
+                    subsets,
+                    scored["missing"],
+                    columns=test.columns,
                 ),
                 notes=header["notes"],
             )
             written = header["fingerprint"], header["checksum"]
-        except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        except _DAMAGE as error:
             raise BenchError(f"{directory / _HEADER}: {error!r}. Encode it again.") from None
         if (dataset.fingerprint, dataset._checksum()) != written:
             raise BenchError(f"{directory}: its content has changed. Encode it again.")
         return dataset
+
+
+def _as_stored_anywhere(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column in the byte order and, for text, the width that its cells alone decide."""
+    if column.dtype.kind in "SU":
+        width = int(np.char.str_len(column).max(initial=1))
+        return np.ascontiguousarray(column, dtype=f"<{column.dtype.kind}{width}")
+    return np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<"))
 
 
 def _save_tokens(path: Path, sequences: Sequences) -> None:
@@ -221,7 +263,7 @@ def _save_tokens(path: Path, sequences: Sequences) -> None:
     out.flush()
 
 
-def _open_split(directory: Path, name: str) -> Split:
+def _open_split(directory: Path, name: str, columns: list[str]) -> Split:
     tokens, lengths, target = (
         _open_array(directory, f"{name}.{part}") for part in ("tokens", "lengths", "target")
     )
@@ -234,7 +276,11 @@ def _open_split(directory: Path, name: str) -> Split:
         (len(target),),
     ):
         raise BenchError(f"{directory}: {name} arrays do not belong together. Encode it again.")
-    return Split(Sequences(tokens, lengths), target)
+    further = {
+        column: _open_array(directory, f"{name}.column.{number}")
+        for number, column in enumerate(columns)
+    }
+    return Split(Sequences(tokens, lengths), target, columns=further)
 
 
 def _open_array(directory: Path, name: str) -> NDArray[Any]:

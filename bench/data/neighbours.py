@@ -29,7 +29,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.data.dataset import Split
-from bench.data.sequences import MASK, Layout, N, Sequences, Tokens, lay_out, reverse_complement
+from bench.data.layout import Layout, lay_out
+from bench.data.sequences import MASK, N, Sequences, Tokens, reverse_complement
 
 Integers = NDArray[np.int64]
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import SPLITS, Dataset, Split
+from bench.data.layout import Layout, lay_out
 from bench.data.neighbours import WITHIN, nearest, repeats
-from bench.data.sequences import LETTERS, Layout, N, Sequences, lay_out
+from bench.data.sequences import LETTERS, N, Sequences
 from bench.task import Task
 
 BASES = LETTERS[:N]

@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,14 +22,15 @@ from safetensors.torch import load_file
 
 from bench.config import override
 from bench.console import SILENT, Screen
+from bench.data.dataset import Split
 from bench.data.sequence_stream import chunks, open_sequences, open_whole, records
 from bench.data.sequences import LETTERS, encode_lines
 from bench.errors import BenchError, argument
-from bench.model import Model
+from bench.model import Model, TargetScale
 from bench.registry import MODELS
 from bench.results import run_folder
 from bench.training.device import choose_device
-from bench.training.loader import View
+from bench.training.loader import InputTransform
 from bench.training.predict import predict
 
 _CHUNK = 16_384  # sequences in memory at once
@@ -41,12 +43,12 @@ class Predictor:
 
     Attributes:
         model: On its device.
-        view: How it sees sequences, and the unit it predicts in.
+        transform: The way from sequences to its inputs, and from its predictions to their unit.
         device: Where it runs.
     """
 
     model: Model
-    view: View
+    transform: InputTransform
     device: torch.device
 
     @classmethod
@@ -70,8 +72,15 @@ class Predictor:
         mean, std = manifest.target.mean, manifest.target.deviation
         if positions is None or length is None or mean is None or std is None:
             raise BenchError(f"{run}: its manifest does not say what its model takes and predicts.")
-        view = View(model_class.layout(config), length, manifest.data.flanks, mean, std)
+        transform = InputTransform(
+            model_class.layout(config),
+            length,
+            manifest.data.flanks,
+            TargetScale(mean, std),
+            partial(model_class.input_columns, config),
+        )
         model = model_class(config, positions)
+        model.scale = transform.scale
         try:
             model.load_state_dict(load_file(weights))
         except (RuntimeError, SafetensorError) as error:
@@ -79,7 +88,7 @@ class Predictor:
             raise BenchError(
                 f"{weights} does not fit today's {model_class.__name__}: {reason}"
             ) from None
-        return cls(model.to(device), view, device)
+        return cls(model.to(device), transform, device)
 
     def __call__(self, texts: list[bytes]) -> tuple[NDArray[np.float32], dict[int, str]]:
         """Predict a chunk of sequences.
@@ -88,7 +97,7 @@ class Predictor:
             Predictions in the target's unit, ``(N,)``, NaN where there is none, and for those rows
             the reason.
         """
-        longest = self.view.longest
+        longest = self.transform.longest
         sequences, known = encode_lines(texts, width=longest)
         rows = np.flatnonzero(known & (sequences.lengths > 0) & (sequences.lengths <= longest))
         faults: dict[int, str] = {}
@@ -96,9 +105,9 @@ class Predictor:
             faults[row] = _fault(texts[row], longest)
         predictions = np.full(len(texts), np.nan, dtype=np.float32)
         if len(rows):
-            unknown = np.full(len(rows), np.nan)
-            batches = self.view.batches(sequences.take(rows), unknown, self.device)
-            predictions[rows] = self.view.in_units(predict(self.model, batches))
+            taken = Split(sequences.take(rows), np.full(len(rows), np.nan))
+            batches = self.transform.batches(taken, self.transform.columns(taken), self.device)
+            predictions[rows] = self.transform.in_units(predict(self.model, batches))
             for row in rows[~np.isfinite(predictions[rows])].tolist():
                 predictions[row] = np.nan
                 faults[row] = "the model's prediction is not a finite number"

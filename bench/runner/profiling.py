@@ -21,10 +21,10 @@ from bench.runner.request import resolve
 from bench.runner.setup import Job
 from bench.training.device import choose_device, out_of_memory, peak_memory
 from bench.training.distributed import from_environment, joined
-from bench.training.flops import largest_slice, matmul_rate
-from bench.training.micro_batches import Slices
+from bench.training.flops import largest_micro_batch, matmul_rate
+from bench.training.micro_batches import MicroBatches
 from bench.training.predict import predict
-from bench.training.step import Update
+from bench.training.step import TrainStep
 
 _WARM = 2  # updates before the clock starts: memory is claimed, kernels are chosen or compiled
 _SECONDS, _UPDATES = 10.0, 3  # time updates for so long, and so many at least
@@ -43,14 +43,14 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
     """
     with _ready(request, screen) as (job, update):
         assert job.plan is not None
-        device, ranks = job.feed.device, job.ranks
+        device, ranks = job.loader.device, job.ranks
         begun, updates, seconds = time.perf_counter(), 0, 0.0
         while updates < _UPDATES or seconds < _SECONDS:
             update()
             updates += 1
             _finish(device)
             seconds = ranks.broadcast(time.perf_counter() - begun)  # so that all make as many
-        peak, validation = peak_memory(device), job.feed.validation()
+        peak, validation = peak_memory(device), job.loader.validation()
         begun = time.perf_counter()
         predict(job.model, validation, ranks)
         per_row = (time.perf_counter() - begun) / max(len(validation), 1)
@@ -59,7 +59,7 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
         flops, rate = job.training_flops(), matmul_rate(device)
         speed = updates * job.prepared.recipe.batch_size / seconds
         validations = -(-job.plan.steps // job.plan.steps_per_epoch)
-        rows = validations * len(validation) + job.feed.counts["test"]
+        rows = validations * len(validation) + job.loader.counts["test"]
         whole = job.plan.steps * seconds / updates + rows * per_row
         described = job.describe().to_json()
         return {
@@ -71,7 +71,9 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
             "matmul_flops_per_second": rate,
             "share_of_matmul_rate": None if flops is None else flops * speed / ranks.size / rate,
             "peak_memory_bytes": peak,
-            "largest_batch_per_device": largest_slice(job.model, job.feed.training(), device),
+            "largest_batch_per_device": largest_micro_batch(
+                job.model, job.loader.training(), device
+            ),
             "seconds": whole,
             "device_hours": whole * ranks.size / 3600,
         }
@@ -98,12 +100,12 @@ def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]
             f"{argument('out')} {out} cannot be written. Name a file in a folder of yours."
         )
     with _ready(request, screen) as (job, update):
-        cuda = job.feed.device.type == "cuda"
+        cuda = job.loader.device.type == "cuda"
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
         with profiled(activities=activities) as trace:
             for _ in range(_PROFILED):
                 update()
-            _finish(job.feed.device)
+            _finish(job.loader.device)
     trace.export_chrome_trace(str(out))
     events = [
         (
@@ -135,18 +137,18 @@ def _ready(request: Request, screen: Screen) -> Iterator[tuple[Job, Callable[[],
         job = Job.load(request, prepared, ranks, device, screen if ranks.leads else SILENT)
         if job.plan is None:
             raise BenchError(f"{request.model} is fitted in one go, in seconds: nothing to plan.")
-        slices = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device)
-        make = Update(
+        micro_batches = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device)
+        make = TrainStep(
             job.model,
             prepared.recipe,
             job.plan,
-            slices,
+            micro_batches,
             ranks,
             seed=request.seed,
             compiled=request.compiled,
         )
-        batches = job.feed.training().shuffled(
-            slices.batch, request.seed, cut=slices.count, mine=slices.mine
+        batches = job.loader.training().shuffled(
+            micro_batches.batch, request.seed, cut=micro_batches.count, mine=micro_batches.mine
         )
         steps = itertools.cycle(range(job.plan.steps))
         job.model.train()

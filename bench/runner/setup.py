@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import describe_device, peak_memory
 from bench.training.distributed import Ranks
 from bench.training.flops import training_flops
-from bench.training.loader import Feed
+from bench.training.loader import Loader
 from bench.training.loop import Progress, Trained, train, validate
-from bench.training.micro_batches import Slices
+from bench.training.micro_batches import MicroBatches
 from bench.training.monitor import Controls
 from bench.training.predict import predict
 from bench.training.schedule import Plan
@@ -63,7 +64,7 @@ class Job:
     ranks: Ranks
     folder: Path
     dataset: Dataset
-    feed: Feed
+    loader: Loader
     model: Model
     plan: Plan | None
     rows_at_once: int | None
@@ -89,25 +90,32 @@ class Job:
             folder = data_folder(request, type(prepared.task), screen)
             dataset = locate.load(prepared.task, request.task, folder, request.test_data, screen)
         dataset = dataset.thinned(request.fraction)
-        layout = prepared.model_class.layout(prepared.config)
-        feed = Feed(dataset, layout, standardize=prepared.recipe.standardize, device=device)
+        model_class, config = prepared.model_class, prepared.config
+        loader = Loader(
+            dataset,
+            model_class.layout(config),
+            standardize=prepared.recipe.standardize,
+            device=device,
+            input_columns=partial(model_class.input_columns, config),
+        )
         torch.manual_seed(request.seed)
-        model = prepared.model_class(prepared.config, feed.view.positions).to(device)
+        model = model_class(config, loader.transform.positions).to(device)
+        model.scale = loader.transform.scale
         plan = rows = None
         if not isinstance(model, FittedModel):
-            plan = Plan.of(prepared.recipe, feed.counts["train"], prepared.max_steps)
-            rows = Slices.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
+            plan = Plan.of(prepared.recipe, loader.counts["train"], prepared.max_steps)
+            rows = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
         elif ranks.size > 1:
             raise BenchError(
                 f"{request.model} is fitted in one go. Leave out {argument('devices')}."
             )
-        return cls(request, prepared, ranks, folder, dataset, feed, model, plan, rows, stop)
+        return cls(request, prepared, ranks, folder, dataset, loader, model, plan, rows, stop)
 
     def fit(
         self, progress: Progress, state: State | None, checkpoints: Checkpoints | None
     ) -> Trained:
         """Train the model in place, or fit it, from the start or from a state; all ranks do."""
-        training, validation = self.feed.training(), self.feed.validation()
+        training, validation = self.loader.training(), self.loader.validation()
         if self.plan is not None:
             controls = Controls(
                 ranks=self.ranks,
@@ -151,30 +159,32 @@ class Job:
             total_seconds=seconds,
             device_hours=seconds * self.ranks.size / 3600,
             sequences_per_second=trained.sequences_per_second,
-            peak_memory_bytes=peak_memory(self.feed.device),
+            peak_memory_bytes=peak_memory(self.loader.device),
             training_flops_per_sequence=self.training_flops(),
         )
 
     def training_flops(self) -> int | None:
         """Count operations a sequence; see :func:`bench.training.flops.training_flops`."""
-        return training_flops(type(self.model), self.model.config, self.model.positions)
+        model = self.model
+        columns = self.loader.sample_columns()
+        return training_flops(type(model), model.config, model.positions, columns)
 
     def predict_test(self) -> NDArray[np.float32] | None:
         """Predict the test rows, once, in the task's unit; all ranks do. None if not wanted."""
         if not self.request.tested:
             return None
-        return self.feed.view.in_units(predict(self.model, self.feed.test(), self.ranks))
+        return self.loader.transform.in_units(predict(self.model, self.loader.test(), self.ranks))
 
     def describe(self) -> Manifest:
         """Return the part of the manifest that is decided before training starts."""
-        request, prepared, view = self.request, self.prepared, self.feed.view
+        request, prepared, scale = self.request, self.prepared, self.model.scale
         of_search: dict[str, Any] = {}  # absent, not null, where no search asked for the run
         if request.study is not None:
             of_search["study"] = StudyRecord.from_json(request.study)
         if request.tuned is not None:
             of_search["tuned"] = TunedRecord.from_json(request.tuned)
         recipe = {"name": request.recipe, **as_dict(prepared.recipe)}
-        device = {**describe_device(self.feed.device), "count": self.ranks.size}
+        device = {**describe_device(self.loader.device), "count": self.ranks.size}
         return Manifest(
             model=self._model(),
             task=TaskRecord(name=self._task_name(), version=prepared.task.card.version),
@@ -191,7 +201,7 @@ class Job:
             device=DeviceRecord.from_json(device),
             rows_at_once=self.rows_at_once,
             environment=describe_environment(),
-            target=TargetRecord(mean=view.mean, deviation=view.deviation),
+            target=TargetRecord(mean=scale.mean, deviation=scale.std),
         )
 
     def _model(self) -> ModelRecord:
@@ -215,7 +225,7 @@ class Job:
             test_folder=str((self.request.test_data or self.folder).absolute()),
             usual_length=dataset.usual_length,
             flanks=dataset.flanks,
-            rows=self.feed.counts,
+            rows=self.loader.counts,
             notes=dataset.notes,
         )
 

@@ -10,12 +10,12 @@ The table has a header and tab-separated columns: ``sequence``, ``target`` and, 
     summary = "what was measured"   # for the card
     unit = "log2 of counts"
     flanks = [17, 13]               # constant letters on the left and right of every sequence
+    columns = ["strand", "cell"]    # further columns to carry: numbers for models, or text
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import Source, TaskCard
-from bench.config import as_dict, setting
+from bench.config import as_dict, setting, settings
 from bench.data.dataset import SPLITS, Dataset, Split, TestSet
 from bench.errors import BenchError, argument
 from bench.registry import TASKS
@@ -37,7 +37,7 @@ _LACKING = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class TableOptions:
     """How rows are split where the table does not say it."""
 
@@ -62,12 +62,12 @@ class TableTask(Task):
         """Read the table; its folder is known, so the arguments do not matter."""
         rows = read_table(self.file)
         split = _assign(rows, self.options)
-        parts = [
-            Split(rows.sequences, rows.target).take(np.flatnonzero(split == n)) for n in SPLITS
-        ]
+        whole = Split(rows.sequences, rows.target, columns=rows.columns)
+        parts = [whole.take(np.flatnonzero(split == name)) for name in SPLITS]
         for name, part in zip(SPLITS, parts, strict=True):
             if not len(part):
                 raise BenchError(f"{self.file.table}: no {name} rows. {_LACKING[name]}")
+        test = parts[2]
         return Dataset(
             name=_name(self.file),
             version=self.card.version,
@@ -76,7 +76,7 @@ class TableTask(Task):
             flanks=self.file.flanks,
             train=parts[0],
             validation=parts[1],
-            test=TestSet(parts[2].sequences, parts[2].target, _name(self.file)),
+            test=TestSet(test.sequences, test.target, _name(self.file), columns=test.columns),
             notes=_notes(rows, split, self.file.flanks),
         )
 

@@ -34,6 +34,7 @@ class TableFile:
     summary: str = "a table of one's own"
     unit: str = "as in the table"
     flanks: tuple[int, int] = (0, 0)
+    columns: tuple[str, ...] = ()
 
 
 def describe_table(path: Path) -> TableFile:
@@ -55,17 +56,22 @@ def describe_table(path: Path) -> TableFile:
     whole = isinstance(flanks, list) and len(flanks) == 2
     if not whole or not all(type(n) is int and n >= 0 for n in flanks):
         raise BenchError(f"{path}: flanks are two numbers of letters, such as [17, 13].")
-    texts = {name: value for name, value in values.items() if name != "flanks"}
+    columns = values.get("columns", [])
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise BenchError(f'{path}: columns are names in quotes, such as ["strand", "cell"].')
+    texts = {name: value for name, value in values.items() if name not in ("flanks", "columns")}
     for name, value in texts.items():
         if not isinstance(value, str):
             raise BenchError(f"{path}: {name} is a text in quotes.")
     table = path.parent / texts.pop("table")
     if not table.is_file():
         raise BenchError(f"{path}: no such table: {table}")
-    found = TableFile(table=table, flanks=(flanks[0], flanks[1]), **texts)
+    found = TableFile(table=table, flanks=(flanks[0], flanks[1]), columns=tuple(columns), **texts)
     if len({found.sequence, found.target, found.split}) < 3:
         named = f"'{found.sequence}', '{found.target}' and '{found.split}'"
         raise BenchError(f"{path}: sequence, target and split are three columns, not {named}.")
+    if len({found.sequence, found.target, found.split, *columns}) < 3 + len(columns):
+        raise BenchError(f"{path}: columns names one twice, or sequence, target or split.")
     return found
 
 
@@ -77,12 +83,14 @@ class Rows:
         sequences: N sequences.
         target: ``(N,)``.
         split: ``(N,)`` names of :data:`bench.data.dataset.SPLITS`; None without such a column.
+        columns: Further columns by name, ``(N,)``: float64 where every cell is a number, else text.
         without_target: Rows that are left out.
     """
 
     sequences: Sequences
     target: NDArray[np.float64]
     split: NDArray[np.str_] | None
+    columns: dict[str, NDArray[Any]]
     without_target: int
 
 
@@ -106,7 +114,16 @@ def read_table(file: TableFile) -> Rows:
         what = f"letter {wrong!r} is not one of {LETTERS}" if wrong else what
         raise BenchError(f"{file.table}, row {known['row'][row]}: {what}: '{shorten(text)}'")
     split = known["split"].to_numpy().astype(str) if "split" in known.columns else None
-    return Rows(sequences, known["target"].to_numpy(), split, frame.height - known.height)
+    columns = {name: _numbers_or_text(known[f"column {name}"]) for name in file.columns}
+    return Rows(sequences, known["target"].to_numpy(), split, columns, frame.height - known.height)
+
+
+def _numbers_or_text(cells: polars.Series) -> NDArray[Any]:
+    import polars
+
+    text = cells.fill_null("").str.strip_chars()
+    numbers = text.cast(polars.Float64, strict=False)
+    return text.to_numpy().astype(str) if numbers.has_nulls() else numbers.to_numpy()
 
 
 def _columns(file: TableFile) -> polars.DataFrame:
@@ -150,7 +167,8 @@ def _places(file: TableFile) -> tuple[dict[str, int], int]:
         raise BenchError(f"{file.table}, row 1 {what}. Columns are named there.")
     header, places = text.split("\t"), {}
     have = shorten(", ".join(header), 200) + ("" if "\t" in text else " (tabs separate columns)")
-    for kind, name in (("sequence", file.sequence), ("target", file.target), ("split", file.split)):
+    wanted = [("sequence", file.sequence), ("target", file.target), ("split", file.split)]
+    for kind, name in [*wanted, *((f"column {name}", name) for name in file.columns)]:
         like = [found for found in header if found.strip(" \"'").lower() == name.lower()]
         if header.count(name) > 1:
             raise BenchError(f"{file.table}: {header.count(name)} columns '{name}'. Rename them.")

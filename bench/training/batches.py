@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.data.sequences import Sequences, Tokens
+from bench.model import Batch
 
 T = TypeVar("T")
-Pair = tuple[Tensor, Tensor]
 
 _COMPLEMENT = (3, 2, 1, 0, 4, 5)
 _AHEAD = 4  # batches made before they are asked for
 
 
 class Batches:
-    """Tokens ``(N, positions)`` and targets ``(N,)``, batch by batch.
+    """Tokens ``(N, positions)``, targets ``(N,)`` and further inputs, batch by batch.
 
     Args:
         sequences: The rows.
@@ -37,6 +37,7 @@ class Batches:
         reverse_complement: Append the other strand to every batch.
         device: Where batches are made.
         resident: Whether all rows are kept on the device.
+        columns: Further inputs by name, ``(N, ...)`` each, of types that torch has.
     """
 
     def __init__(
@@ -48,25 +49,32 @@ class Batches:
         reverse_complement: bool,
         device: torch.device,
         resident: bool = True,
+        columns: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         self._sequences, self._lay_out, self.device = sequences, lay_out, device
         self.target = torch.from_numpy(target).to(device)
         self._complement = None
         if reverse_complement:
             self._complement = torch.tensor(_COMPLEMENT, dtype=torch.uint8, device=device)
+        self._columns = dict(columns or {})
         self._tokens = torch.from_numpy(lay_out(sequences)).to(device) if resident else None
+        self._resident_columns = {
+            name: torch.from_numpy(np.array(values)).to(device)
+            for name, values in self._columns.items()
+            if resident
+        }
 
     def __len__(self) -> int:
         return len(self._sequences)
 
-    def in_order(self, size: int, *, first: int = 0, every: int = 1) -> Iterator[Pair]:
+    def in_order(self, size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
         """Yield all rows, first to last, ``size`` at a time, or only every so many batches."""
         starts = range(first * size, len(self), every * size)
         return self._made(slice(start, start + size) for start in starts)
 
     def shuffled(
         self, size: int, seed: int, *, start: int = 0, cut: int = 1, mine: range = range(1)
-    ) -> Iterator[Pair]:
+    ) -> Iterator[Batch]:
         """Yield batches for ever, pass after pass; rows that fill no batch wait for the next pass.
 
         Args:
@@ -93,19 +101,27 @@ class Batches:
         order = torch.from_numpy(np.random.default_rng((seed, number)).permutation(len(self)))
         return order if self._tokens is None else order.to(self.device)
 
-    def _made(self, choices: Iterator[Tensor] | Iterator[slice]) -> Iterator[Pair]:
+    def _made(self, choices: Iterator[Tensor] | Iterator[slice]) -> Iterator[Batch]:
         made = (self._take(rows) for rows in choices)
         return made if self._tokens is not None else prefetched(made, _AHEAD)
 
-    def _take(self, rows: Tensor | slice) -> Pair:
+    def _take(self, rows: Tensor | slice) -> Batch:
         if self._tokens is not None:
-            return self._both_strands(self._tokens[rows]), self.target[rows]
+            columns = {name: values[rows] for name, values in self._resident_columns.items()}
+            return Batch(self._both_strands(self._tokens[rows]), self.target[rows], columns)
         chosen = rows if isinstance(rows, slice) else rows.numpy()
-        tokens = torch.from_numpy(self._lay_out(self._sequences.take(chosen)))
-        if self.device.type == "cuda":
-            tokens = tokens.pin_memory().to(self.device, non_blocking=True)
-            rows = rows if isinstance(rows, slice) else rows.to(self.device)
-        return self._both_strands(tokens), self.target[rows]
+        tokens = self._sent(self._lay_out(self._sequences.take(chosen)))
+        columns = {name: self._sent(np.array(v[chosen])) for name, v in self._columns.items()}
+        if not isinstance(rows, slice):
+            rows = rows.to(self.device)
+        return Batch(self._both_strands(tokens), self.target[rows], columns)
+
+    def _sent(self, array: NDArray[Any]) -> Tensor:
+        """Send an array to the device; nobody waits for it to arrive."""
+        tensor = torch.from_numpy(array)
+        if self.device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def _both_strands(self, tokens: Tensor) -> Tensor:
         if self._complement is None:

@@ -1,37 +1,51 @@
-"""Lays sequences out for one model and puts them on the device."""
+"""Turns the rows of a data set into a model's inputs on the device."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bench.data.dataset import Dataset, Split
-from bench.data.sequences import Layout, Sequences, lay_out
+from bench.data.layout import Layout, lay_out
+from bench.data.sequences import Sequences
 from bench.errors import BenchError, argument
+from bench.model import UNSCALED, TargetScale
 from bench.training.batches import Batches
 from bench.training.device import room_for_rows
 
+Columns = Mapping[str, NDArray[Any]]
+
+
+def no_columns(rows: Split) -> Columns:
+    """Return no further inputs."""
+    return {}
+
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How one model sees the sequences of a task.
+class InputTransform:
+    """The way from rows to the inputs of one model, and from its predictions to the task's unit.
 
     Attributes:
-        layout: What it wants of them.
+        layout: The layout that the model wants of sequences.
         usual_length: Letters of the task's typical sequence, flanks included.
         flanks: The task's constant letters on the left and right.
-        mean, deviation: What turns a standardized prediction back into the task's unit.
+        scale: The scale of the targets.
+        input_columns: The model's further inputs of some rows; see
+            :meth:`bench.model.Model.input_columns`.
     """
 
     layout: Layout
     usual_length: int
     flanks: tuple[int, int]
-    mean: float = 0.0
-    deviation: float = 1.0
+    scale: TargetScale = UNSCALED
+    input_columns: Callable[[Split], Columns] = no_columns
 
     @property
     def positions(self) -> int:
@@ -48,99 +62,159 @@ class View:
         fitting: NDArray[np.bool_] = sequences.lengths <= self.longest
         return fitting
 
+    def columns(self, rows: Split) -> Columns:
+        """Return the model's further inputs of some rows, of types that torch has.
+
+        Raises:
+            BenchError: The rows lack a column, or one has another length or is no numbers.
+        """
+        found = self.input_columns(rows)
+        return {name: _numbers(name, values, len(rows)) for name, values in found.items()}
+
     def batches(
-        self,
-        sequences: Sequences,
-        target: NDArray[np.float64],
-        device: torch.device,
-        *,
-        resident: bool = True,
+        self, rows: Split, columns: Columns, device: torch.device, *, resident: bool = True
     ) -> Batches:
-        """Make batches of sequences and their standardized targets; see :class:`Batches`."""
+        """Make batches of some rows, their targets standardized, and of their further inputs."""
         length = self.layout.strand_length(self.usual_length, self.flanks)
         return Batches(
-            sequences,
-            ((target - self.mean) / self.deviation).astype(np.float32),
+            rows.sequences,
+            ((rows.target - self.scale.mean) / self.scale.std).astype(np.float32),
             partial(lay_out, layout=self.layout, length=length, flanks=self.flanks),
             reverse_complement=self.layout.reverse_complement,
             device=device,
             resident=resident,
+            columns=columns,
         )
 
     def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn standardized predictions back into the task's unit."""
-        return predictions * np.float32(self.deviation) + np.float32(self.mean)
+        """Return standardized predictions in the task's unit."""
+        return predictions * np.float32(self.scale.std) + np.float32(self.scale.mean)
 
 
-class Feed:
-    """A model's view of a data set.
+def without_targets(rows: Split) -> Split:
+    """Return rows whose targets are to be predicted, so nobody is told them: they are NaN."""
+    return replace(rows, target=np.full(len(rows), np.nan))
+
+
+class Loader:
+    """A data set as one model sees it.
 
     Args:
         dataset: Rows as the task reads them.
-        layout: How the model wants them.
+        layout: The layout that the model wants of sequences.
         standardize: Whether targets are shifted and scaled by the training rows' moments.
-        device: Where batches are made.
+        device: The device that batches are put on.
+        input_columns: The model's further inputs of some rows.
 
     Attributes:
-        device: Where batches are made.
-        view: The layout, with the moments of the training targets.
+        device: The device that batches are put on.
+        transform: The layout, with the moments of the training targets.
         resident: Whether all rows are kept on the device.
         counts: Rows of every split, and how many are dropped or cropped for being too long.
     """
 
     def __init__(
-        self, dataset: Dataset, layout: Layout, *, standardize: bool, device: torch.device
+        self,
+        dataset: Dataset,
+        layout: Layout,
+        *,
+        standardize: bool,
+        device: torch.device,
+        input_columns: Callable[[Split], Columns] = no_columns,
     ) -> None:
         self._dataset, self.device = dataset, device
-        view = View(layout, dataset.usual_length, dataset.flanks)
-        fitting = view.fits(dataset.train.sequences)
-        self._train, longer = dataset.train, int((~fitting).sum())
-        dropped = longer if layout.drop_longer else 0
-        if dropped:
-            self._train = dataset.train.take(np.flatnonzero(fitting))
-        rows = len(self._train)
-        cropped = {
-            f"cropped_{name}": int((~view.fits(split.sequences)).sum())
-            for name, split in (("validation", dataset.validation), ("test", dataset.test))
-        }
-        self.counts = {
-            "train": rows,
-            "dropped_train": dropped,
-            "cropped_train": longer - dropped,
-            "validation": len(dataset.validation),
-            "test": len(dataset.test),
-            **cropped,
-        }
-        if dropped and not rows:
-            raise BenchError(
-                f"all {dropped:,} training rows are longer than the {view.longest} letters that "
-                f"the model takes. Cut them, or raise {argument('model.length')}."
-            )
+        transform = InputTransform(
+            layout, dataset.usual_length, dataset.flanks, input_columns=input_columns
+        )
+        self._train, self.counts = _fitting(dataset, transform)
         target = self._train.target
-        if not rows or np.ptp(target) == 0:
+        if not len(target) or np.ptp(target) == 0:
             raise BenchError(
-                f"{rows} training rows with one target value: there is nothing to learn."
+                f"{len(target)} training rows with one target value: there is nothing to learn."
             )
         moments = (float(target.mean()), float(target.std())) if standardize else (0.0, 1.0)
-        self.view = View(layout, dataset.usual_length, dataset.flanks, *moments)
+        self.transform = replace(transform, scale=TargetScale(*moments))
+        # Only training tells a model the truth: one that reads it would seem to validate well.
+        self._train_columns, self._validation_columns, self._test_columns = (
+            transform.columns(rows)
+            for rows in (
+                self._train,
+                without_targets(dataset.validation),
+                without_targets(dataset.test),
+            )
+        )
         length = layout.strand_length(dataset.usual_length, dataset.flanks)
-        rows_in_all = rows + len(dataset.validation) + len(dataset.test)
-        self.resident = rows_in_all * length <= room_for_rows(device)
+        rows_in_all = len(target) + len(dataset.validation) + len(dataset.test)
+        kept = (self._train_columns, self._validation_columns, self._test_columns)
+        size = rows_in_all * length + sum(v.nbytes for columns in kept for v in columns.values())
+        self.resident = size <= room_for_rows(device)
 
     def training(self) -> Batches:
         """Put the training rows on the device."""
-        return self._batches(self._train)
+        return self._batches(self._train, self._train_columns)
 
     def validation(self) -> Batches:
         """Put the validation rows on the device."""
-        return self._batches(self._dataset.validation)
+        return self._batches(self._dataset.validation, self._validation_columns)
 
     def test(self) -> Batches:
         """Put the test sequences on the device, for a finished model; their truth stays here."""
-        unknown = np.full(len(self._dataset.test), np.nan)
-        return self.view.batches(
-            self._dataset.test.sequences, unknown, self.device, resident=self.resident
-        )
+        return self._batches(without_targets(self._dataset.test), self._test_columns)
 
-    def _batches(self, split: Split) -> Batches:
-        return self.view.batches(split.sequences, split.target, self.device, resident=self.resident)
+    def sample_columns(self) -> dict[str, Tensor]:
+        """Return the further inputs of one training row, ``(1, ...)`` each."""
+        return {
+            name: torch.from_numpy(np.array(values[:1]))
+            for name, values in self._train_columns.items()
+        }
+
+    def _batches(self, rows: Split, columns: Columns) -> Batches:
+        return self.transform.batches(rows, columns, self.device, resident=self.resident)
+
+
+def _fitting(dataset: Dataset, transform: InputTransform) -> tuple[Split, dict[str, int]]:
+    """Return the training rows that a model takes, and the counts of all rows.
+
+    Raises:
+        BenchError: No training row is short enough for the model.
+    """
+    fitting = transform.fits(dataset.train.sequences)
+    train, longer = dataset.train, int((~fitting).sum())
+    dropped = longer if transform.layout.drop_longer else 0
+    if dropped:
+        train = dataset.train.take(np.flatnonzero(fitting))
+    if dropped and not len(train):
+        raise BenchError(
+            f"all {dropped:,} training rows are longer than the {transform.longest} letters that "
+            f"the model takes. Cut them, or raise {argument('model.length')}."
+        )
+    cropped = {
+        f"cropped_{name}": int((~transform.fits(split.sequences)).sum())
+        for name, split in (("validation", dataset.validation), ("test", dataset.test))
+    }
+    return train, {
+        "train": len(train),
+        "dropped_train": dropped,
+        "cropped_train": longer - dropped,
+        "validation": len(dataset.validation),
+        "test": len(dataset.test),
+        **cropped,
+    }
+
+
+def _numbers(name: str, values: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Return a further input as float32, or as whole numbers or truth values that torch has.
+
+    Raises:
+        BenchError: It is text, or its first axis is not that of the rows.
+    """
+    if values.dtype.kind not in "biuf":
+        raise BenchError(f"a model's inputs are numbers; column '{name}' is {values.dtype}.")
+    if not values.ndim or len(values) != rows:
+        raise BenchError(
+            f"a model's input '{name}' has the shape {values.shape}; it needs {rows:,} rows."
+        )
+    if values.dtype.kind == "f":
+        return values.astype(np.float32, copy=False)
+    wide = values.dtype.kind == "u" and values.dtype.itemsize > 1
+    return values.astype(np.int64 if wide else values.dtype.newbyteorder("="), copy=False)

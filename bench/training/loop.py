@@ -16,12 +16,12 @@ from bench.recipe import Recipe
 from bench.training.batches import Batches
 from bench.training.checkpoints import State
 from bench.training.distributed import ALONE, Ranks
-from bench.training.micro_batches import Slices
-from bench.training.monitor import PLAIN, Controls, Look, Watch
+from bench.training.micro_batches import MicroBatches
+from bench.training.monitor import PLAIN, Controls, Monitor, Snapshot
 from bench.training.predict import predict
 from bench.training.schedule import Plan
-from bench.training.state import Course
-from bench.training.step import Update
+from bench.training.state import TrainState
+from bench.training.step import TrainStep
 
 _EXPLODED = 1e6  # times the error of predicting the mean: no run comes back from there
 
@@ -88,63 +88,69 @@ def train(
         StoppedError: ``controls.stop`` asked for the end; the state was saved.
     """
     ranks = controls.ranks
-    slices = Slices.of(recipe.batch_size, ranks, controls.batch_per_device)
-    update = Update(model, recipe, plan, slices, ranks, seed=seed, compiled=controls.compiled)
-    course = Course(model, update.optimizer, plan, ranks)
+    micro_batches = MicroBatches.of(recipe.batch_size, ranks, controls.batch_per_device)
+    train_step = TrainStep(
+        model, recipe, plan, micro_batches, ranks, seed=seed, compiled=controls.compiled
+    )
+    current = TrainState(model, train_step.optimizer, plan, ranks)
     if state is not None:
-        course.restore(state)
+        current.restore(state)
     batches = training.shuffled(
-        slices.batch, seed, start=course.step, cut=slices.count, mine=slices.mine
+        micro_batches.batch,
+        seed,
+        start=current.step,
+        cut=micro_batches.count,
+        mine=micro_batches.mine,
     )
     exploded = _EXPLODED * (1 + training.target.square().mean().item())
     model.train()
 
     with controls.stop:
-        watch = Watch(course, controls)
-        while course.step < plan.steps:
-            course.losses[course.step] = update(course.step, batches)
-            course.step += 1
+        monitor = Monitor(current, controls)
+        while current.step < plan.steps:
+            current.losses[current.step] = train_step(current.step, batches)
+            current.step += 1
 
-            epoch_ends = course.step == plan.steps or course.step % plan.steps_per_epoch == 0
-            if not epoch_ends and course.step < watch.next_look:
+            epoch_ends = current.step == plan.steps or current.step % plan.steps_per_epoch == 0
+            if not epoch_ends and current.step < monitor.next_snapshot:
                 continue
-            look = watch.look(slices.batch)
-            _check(look, course.step > plan.warmup_steps, exploded, course.step, recipe)
+            snapshot = monitor.snapshot(micro_batches.batch)
+            _check(snapshot, current.step > plan.warmup_steps, exploded, current.step, recipe)
             if ranks.leads:
-                progress.step(course.step, look.loss, look.sequences_per_second)
-            if epoch_ends or look.late:
-                watch.pause()
+                progress.step(current.step, snapshot.loss, snapshot.sequences_per_second)
+            if epoch_ends or snapshot.late:
+                monitor.pause()
                 figures = {
-                    "train/loss": course.epoch_loss(),
-                    "train/learning_rate": plan.learning_rate(course.step - 1, recipe),
+                    "train/loss": current.epoch_loss(),
+                    "train/learning_rate": plan.learning_rate(current.step - 1, recipe),
                     **validate(model, validation, ranks),
                 }
-                ranks.lead(partial(progress.epoch, course.step, figures))
-                course.keep_best(figures["validation/pearson"])
-                watch.resume()
-            watch.save(look, epoch_ends=epoch_ends)
-            if look.late:
+                ranks.lead(partial(progress.epoch, current.step, figures))
+                current.keep_best(figures["validation/pearson"])
+                monitor.resume()
+            monitor.save(snapshot, epoch_ends=epoch_ends)
+            if snapshot.late:
                 break
 
-    if course.best_step == 0:
+    if current.best_step == 0:
         raise _diverged(
             "no validation gave a correlation: predictions are constant or not finite", recipe
         )
-    course.use_best()
+    current.use_best()
     return Trained(
-        steps=course.step,
-        best_step=course.best_step,
-        seconds=course.seconds,
-        validation_seconds=course.validation_seconds,
-        sequences_per_second=course.step * slices.batch / course.seconds,
-        losses=course.losses[: course.step].cpu().numpy(),
+        steps=current.step,
+        best_step=current.best_step,
+        seconds=current.seconds,
+        validation_seconds=current.validation_seconds,
+        sequences_per_second=current.step * micro_batches.batch / current.seconds,
+        losses=current.losses[: current.step].cpu().numpy(),
     )
 
 
-def _check(look: Look, warm: bool, exploded: float, step: int, recipe: Recipe) -> None:
+def _check(snapshot: Snapshot, warm: bool, exploded: float, step: int, recipe: Recipe) -> None:
     """Stop a training whose loss is no number or, once it is warm, has exploded."""
-    if not look.finite or (warm and look.loss > exploded):
-        raise _diverged(f"the loss became {look.loss:.3g} by update {step}", recipe)
+    if not snapshot.finite or (warm and snapshot.loss > exploded):
+        raise _diverged(f"the loss became {snapshot.loss:.3g} by update {step}", recipe)
 
 
 def _diverged(what: str, recipe: Recipe) -> DivergedError:

@@ -1,8 +1,8 @@
-"""How a batch is cut: into equal slices, each of which goes through the network at once.
+"""How a batch is cut: into equal micro-batches, each of which goes through the network at once.
 
-A slice's noise (dropout, masks) is drawn from a seed made of the run's seed, the update and the
-slice's number. So what an update computes depends on how many slices there are and not on which
-rank computes them, and a run that goes on needs no state of any generator.
+The noise of a micro-batch (dropout, masks) is drawn from a seed made of the run's seed, the update
+and the micro-batch's number. So what an update computes depends on how many micro-batches there are
+and not on which rank computes them, and a run that goes on needs no state of any generator.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from bench.training.distributed import Ranks
 
 
 @dataclass(frozen=True, slots=True)
-class Slices:
-    """The slices of every batch that one rank computes.
+class MicroBatches:
+    """The micro-batches of every batch that one rank computes.
 
     Attributes:
         batch: Rows of a batch.
-        count: Slices of a batch, over all ranks.
-        mine: Numbers of this rank's slices.
+        count: Micro-batches of a batch, over all ranks.
+        mine: Numbers of this rank's micro-batches.
     """
 
     batch: int
@@ -32,12 +32,12 @@ class Slices:
 
     @property
     def rows(self) -> int:
-        """Rows of a slice."""
+        """Rows of a micro-batch."""
         return self.batch // self.count
 
     @classmethod
-    def of(cls, batch: int, ranks: Ranks, per_device: int | None = None) -> Slices:
-        """Cut a batch into one slice a rank, or into more of ``per_device`` rows each.
+    def of(cls, batch: int, ranks: Ranks, per_device: int | None = None) -> MicroBatches:
+        """Cut a batch into one micro-batch a rank, or into more of ``per_device`` rows each.
 
         Raises:
             BenchError: The batch cannot be cut so.
@@ -55,7 +55,7 @@ class Slices:
 
     @staticmethod
     def seed_noise(seed: int, step: int, number: int, device: torch.device) -> None:
-        """Start torch's generators, the CPU's and the device's, for one slice of one update."""
+        """Seed torch's generators, the CPU's and the device's, for one micro-batch of an update."""
         digest = hashlib.blake2b(f"{seed} {step} {number}".encode(), digest_size=8).digest()
         noise = int.from_bytes(digest, "little") >> 1
         # torch.manual_seed visits every kind of device there could be, which takes longer.
@@ -66,7 +66,7 @@ class Slices:
 
 
 def _divisors_near(batch: int, size: int, per_device: int | None) -> dict[str, int]:
-    """Name what would fit: the nearest size of a slice, or of a batch."""
+    """Name what would fit: the nearest size of a micro-batch, or of a batch."""
     fitting = [rows for rows in range(1, batch + 1) if batch % (rows * size) == 0]
     if per_device is None or not fitting:
         return {"recipe.batch_size": max(batch // size, 1) * size}

@@ -26,8 +26,8 @@ def predict(model: Model, batches: Batches, ranks: Ranks = ALONE) -> NDArray[np.
     out = torch.zeros(len(batches), device=batches.device)
     start = ranks.rank * _BATCH
     with autocast(out.device):
-        for tokens, _ in batches.in_order(_BATCH, first=ranks.rank, every=ranks.size):
-            out[start : start + len(tokens)] = model(tokens)
+        for tokens, _, columns in batches.in_order(_BATCH, first=ranks.rank, every=ranks.size):
+            out[start : start + len(tokens)] = model.expectation(model(tokens, **columns))
             start += ranks.size * _BATCH
     model.train(training)
     predictions: NDArray[np.float32] = ranks.sum(out).cpu().numpy()  # others' rows are 0: exact

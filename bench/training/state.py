@@ -11,7 +11,7 @@ from bench.training.distributed import Ranks
 from bench.training.schedule import Plan
 
 
-class Course:
+class TrainState:
     """Where a training stands.
 
     Args:

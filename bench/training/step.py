@@ -8,25 +8,24 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from bench.model import Model
+from bench.model import Batch, Model
 from bench.recipe import Recipe
-from bench.training.batches import Pair
 from bench.training.device import autocast
 from bench.training.distributed import Ranks
-from bench.training.micro_batches import Slices
+from bench.training.micro_batches import MicroBatches
 from bench.training.optimizer import clip_gradients, make_optimizer, set_learning_rate
 from bench.training.schedule import Plan
 from bench.training.sync_batch_norm import share_batch_statistics
 
 
-class Update:
+class TrainStep:
     """A recipe's update rule for a model; with several ranks, every rank makes the same one.
 
     Args:
         model: Changes in place. With several ranks, rank 0's weights go to all.
         recipe: Optimizer, clipping, L2.
         plan: Learning rates.
-        slices: How batches come.
+        micro_batches: How batches come.
         ranks: Who shares the work.
         seed: Decides all noise.
         compiled: Trace the loss with ``torch.compile``.
@@ -40,36 +39,34 @@ class Update:
         model: Model,
         recipe: Recipe,
         plan: Plan,
-        slices: Slices,
+        micro_batches: MicroBatches,
         ranks: Ranks,
         *,
         seed: int,
         compiled: bool = False,
     ) -> None:
         self._model, self._recipe, self._plan, self._seed = model, recipe, plan, seed
-        self._slices = slices
+        self._micro_batches = micro_batches
         self.optimizer = make_optimizer(model, recipe)
         self._parallel = None
         module: nn.Module = Objective(model, recipe.l2)
         if ranks.size > 1:
             share_batch_statistics(model)
             module = self._parallel = nn.parallel.DistributedDataParallel(module)
-        self._loss: Callable[[Tensor, Tensor], Tensor] = (
-            torch.compile(module) if compiled else module
-        )
+        self._loss: Callable[[Batch], Tensor] = torch.compile(module) if compiled else module
 
-    def __call__(self, step: int, batches: Iterator[Pair]) -> Tensor:
-        """Make update number ``step`` with this rank's next slices; return their mean loss."""
-        mine = self._slices.mine
+    def __call__(self, step: int, batches: Iterator[Batch]) -> Tensor:
+        """Make update number ``step`` with this rank's micro-batches; return their mean loss."""
+        mine = self._micro_batches.mine
         set_learning_rate(self.optimizer, self._plan.learning_rate(step, self._recipe))
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for number in mine:
-            tokens, target = next(batches)
-            self._slices.seed_noise(self._seed, step, number, tokens.device)
+            batch = next(batches)
+            self._micro_batches.seed_noise(self._seed, step, number, batch.target.device)
             with self._shared(number == mine[-1]):
-                with autocast(target.device):
-                    loss = self._loss(tokens, target) / len(mine)
+                with autocast(batch.target.device):
+                    loss = self._loss(batch) / len(mine)
                 loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         clip_gradients(self._model, self._recipe)
@@ -77,7 +74,7 @@ class Update:
         return torch.stack(losses).sum()
 
     def _shared(self, last: bool) -> AbstractContextManager[None]:
-        """Let gradients add up on this rank until the last slice, which all ranks wait for."""
+        """Let gradients add up on this rank until the last micro-batch: all ranks wait for it."""
         if self._parallel is None or last:
             return nullcontext()
         return self._parallel.no_sync()
@@ -95,9 +92,9 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.l2 = model, l2
 
-    def forward(self, tokens: Tensor, target: Tensor) -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Return the mean loss of some rows, a scalar."""
-        loss = self.model.loss(tokens, target)
+        loss = self.model.loss(batch)
         if self.l2:
             weights = [weight.square().sum() for weight in self.model.l2_parameters()]
             loss = loss + self.l2 * torch.stack(weights).sum()

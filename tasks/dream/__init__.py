@@ -9,7 +9,7 @@ were measured on their own, in many cells, on another scale; correlations do not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import Source, TaskCard
-from bench.config import as_dict, setting
+from bench.config import as_dict, setting, settings
 from bench.data.dataset import Dataset, Split, TestSet
 from bench.errors import BenchError, argument
 from bench.sources.encoding_cache import open_table
@@ -28,7 +28,7 @@ from bench.tasks.dream.files import OWN_TRAIN, OWN_VALIDATION, REMOTE, TEST, TRA
 _HELP = "`bench data get dream` fetches it;"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class DreamOptions:
     """Which rows are trained on. The test rows, and for one seed the validation rows, stay."""
 

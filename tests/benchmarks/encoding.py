@@ -88,27 +88,27 @@ def share_of_batches(folder: Path) -> None:
     from bench.recipe import Recipe
     from bench.registry import MODELS, TASKS
     from bench.sources import locate
-    from bench.training.loader import Feed
+    from bench.training.loader import Loader
     from bench.training.optimizer import make_optimizer
 
     dream, proformer = TASKS.get("dream"), MODELS.get("proformer")
     dataset = locate.load(dream(dream.Options(fraction=0.05)), "dream", folder, None)
     config = override(proformer.Config(), proformer.presets["smoke"].model, section="model")
-    feed = Feed(dataset, proformer.layout(config), standardize=True, device=torch.device("cpu"))
-    model = proformer(config, feed.view.positions)
+    loader = Loader(dataset, proformer.layout(config), standardize=True, device=torch.device("cpu"))
+    model = proformer(config, loader.transform.positions)
     optimizer = make_optimizer(model, Recipe())
     seconds = {}
     for name, resident in (("kept", True), ("streamed", False)):
-        feed.resident = resident
-        batches = feed.training().shuffled(512, seed=0)
+        loader.resident = resident
+        batches = loader.training().shuffled(512, seed=0)
         next(batches)
         started = time.perf_counter()
-        pairs = [next(batches) for _ in range(100)]
+        made = [next(batches) for _ in range(100)]
         seconds[name] = (time.perf_counter() - started) / 100
     started = time.perf_counter()
-    for tokens, target in pairs[:10]:
+    for batch in made[:10]:
         optimizer.zero_grad()
-        model.loss(tokens, target).backward()  # type: ignore[no-untyped-call]
+        model.loss(batch).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     step = (time.perf_counter() - started) / 10
     for name, spent in seconds.items():

@@ -61,9 +61,9 @@ def bare(size: str) -> float:
     batches = rows.shuffled(BATCH, 0)
     started = time.perf_counter()
     for _ in range(UPDATES[size]):
-        tokens, target = next(batches)
+        batch = next(batches)
         optimizer.zero_grad()
-        model.loss(tokens, target).backward()  # type: ignore[no-untyped-call]
+        model.loss(batch).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     return time.perf_counter() - started

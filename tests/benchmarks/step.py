@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bench.model import Model
+from bench.model import Batch, Model
 from bench.recipe import Recipe
 from bench.registry import MODELS
 from bench.training.optimizer import clip_gradients, make_optimizer
@@ -56,7 +56,7 @@ def compare(name: str, sizes: dict[str, Any], positions: int, batch: int, repeat
     weights = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
     tokens = torch.randint(4, (batch, positions), dtype=torch.uint8)
     target = torch.randn(batch)
-    ours = our_update(model, tokens, target)
+    ours = our_update(model, Batch(tokens, target, {}))
     plain = plain_update(name, weights, model, tokens, target)
     seconds: list[list[float]] = [[], []]
     for repeat in range(repeats + 1):  # the first warms up
@@ -77,13 +77,13 @@ def compare(name: str, sizes: dict[str, Any], positions: int, batch: int, repeat
     print("    alone: " + ", ".join(f"{part} {s / least:.0%}" for part, s in shares.items()))
 
 
-def our_update(model: Model, tokens: Tensor, target: Tensor) -> Callable[[], float]:
+def our_update(model: Model, batch: Batch) -> Callable[[], float]:
     """Return what the loop does for a batch; it returns the loss."""
     recipe = Recipe()
     optimizer = make_optimizer(model, recipe)
 
     def update() -> float:
-        loss = model.loss(tokens, target)
+        loss = model.loss(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_gradients(model, recipe)

@@ -358,3 +358,98 @@ def test_the_subsets_fingerprint_is_of_names_shapes_types_and_rows_in_any_order(
         found(),
     ]
     assert len(set(others)) == len(others)
+
+
+COLUMNS = {"strand": np.array([1, -1, 1]), "cell": np.array(["K562", "HepG2", "K562"])}
+
+
+def with_columns(**changes: Any) -> Dataset:
+    columns = {**COLUMNS, **changes}
+    first = {name: column[:2] for name, column in columns.items()}
+    plain = dataset()
+    return replace(
+        plain,
+        train=replace(plain.train, columns=columns),
+        validation=replace(plain.validation, columns=first),
+        test=replace(plain.test, columns=columns),
+    )
+
+
+def test_columns_are_taken_with_their_rows() -> None:
+    taken = with_columns(pair=np.arange(6).reshape(3, 2)).train.take(np.array([2, 0, 2]))
+    assert taken.columns["cell"].tolist() == ["K562", "K562", "K562"]
+    assert taken.columns["strand"].tolist() == [1, 1, 1]
+    assert taken.columns["pair"].tolist() == [[4, 5], [0, 1], [4, 5]]
+
+
+def test_columns_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    path = np.array([[0.5], [1.5], [-2.5]], dtype=np.float32)
+    saved = with_columns(**{"a / path": path})
+    saved.save(tmp_path)
+    opened = Dataset.open(tmp_path)
+    assert opened.fingerprint == saved.fingerprint
+    for part, rows in [(opened.train, 3), (opened.validation, 2), (opened.test, 3)]:
+        assert list(part.columns) == ["strand", "cell", "a / path"]
+        assert part.columns["cell"].tolist() == ["K562", "HepG2", "K562"][:rows]
+        assert part.columns["strand"].tolist() == [1, -1, 1][:rows]
+        assert part.columns["a / path"].dtype == np.float32
+        assert part.columns["a / path"].tolist() == [[0.5], [1.5], [-2.5]][:rows]
+    np.save(tmp_path / "test.column.1.npy", np.array(["K562", "K562", "K562"]))
+    with pytest.raises(BenchError, match="its content has changed"):
+        Dataset.open(tmp_path)
+
+
+def test_a_dataset_without_columns_is_saved_as_it_always_was(tmp_path: Path) -> None:
+    dataset().save(tmp_path)
+    assert not list(tmp_path.glob("*column*"))
+    assert "columns" not in json.loads((tmp_path / "dataset.json").read_text())
+
+
+def test_every_change_of_a_column_changes_the_fingerprint() -> None:
+    changed = [
+        dataset(),
+        with_columns(),
+        with_columns(strand=np.array([1, 1, 1])),
+        with_columns(strand=np.array([1.0, -1.0, 1.0])),
+        with_columns(cell=np.array(["K562", "HepG2", "GM12878"])),
+        with_columns(cell=np.array(["K562H", "epG2", "K562"])),
+        with_columns(line=COLUMNS["cell"]),
+        replace(with_columns(), test=dataset().test),
+    ]
+    assert len({each.fingerprint for each in changed}) == len(changed)
+
+
+def test_equal_columns_have_one_fingerprint_however_they_are_stored() -> None:
+    big = COLUMNS["strand"].astype(">i8")
+    spread: Any = np.repeat(COLUMNS["strand"], 2)[::2]
+    stored = [
+        with_columns(),
+        with_columns(strand=big, cell=COLUMNS["cell"].astype("U40")),
+        with_columns(strand=spread, cell=COLUMNS["cell"].astype(">U9")),
+    ]
+    assert len({each.fingerprint for each in stored}) == 1
+    turned = dict(reversed(COLUMNS.items()))
+    train = replace(dataset().train, columns=turned)
+    assert train.fingerprint == with_columns().train.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (np.arange(2), "column 'x' has 2 rows, not 3."),
+        (np.array(["a", None, 1], dtype=object), "column 'x' is of type object: make it numbers"),
+        (np.zeros(3, dtype="datetime64[D]"), r"column 'x' is of type datetime64\[D\]: make"),
+    ],
+)
+def test_a_column_that_does_not_fit_the_rows_is_refused(column: Any, message: str) -> None:
+    with pytest.raises(BenchError, match=f"^{message}"):
+        replace(dataset().train, columns={"x": column})
+
+
+@pytest.mark.parametrize("columns", [["strand"], {"train": ["absent"]}, {"train": 3}])
+def test_a_header_whose_columns_are_wrong_is_refused(tmp_path: Path, columns: object) -> None:
+    dataset().save(tmp_path)
+    header = json.loads((tmp_path / "dataset.json").read_text())
+    (tmp_path / "dataset.json").write_text(json.dumps({**header, "columns": columns}))
+    with pytest.raises(BenchError, match="Encode it again"):
+        Dataset.open(tmp_path)

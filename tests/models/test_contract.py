@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.config import as_dict, describe, override
-from bench.model import FittedModel, Model
+from bench.model import Batch, FittedModel, Model
 from bench.recipe import Recipe
 from bench.registry import MODELS
 from bench.training.schedule import Plan
@@ -39,7 +39,7 @@ def make(name: str, seed: int = 0) -> tuple[Model, Tensor]:
 def test_predicts_one_finite_number_a_sequence_whatever_the_others_are(name: str) -> None:
     model, tokens = make(name)
     if isinstance(model, FittedModel):
-        model.fit([(tokens, torch.randn(6))])
+        model.fit([Batch(tokens, torch.randn(6), {})])
     model.eval()
     together = model(tokens)
     assert together.shape == (6,)
@@ -54,7 +54,7 @@ def test_the_loss_reaches_every_parameter(name: str) -> None:
     model, tokens = make(name)
     if isinstance(model, FittedModel):
         pytest.skip("fitted in one go, without a loss")
-    loss = model.loss(tokens, torch.randn(6))
+    loss = model.loss(Batch(tokens, torch.randn(6), {}))
     assert loss.shape == ()
     loss.backward()  # type: ignore[no-untyped-call]
     unreached = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]

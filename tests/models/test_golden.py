@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.model import Model
+from bench.model import Batch, Model
 from bench.registry import MODELS
 from tests.conftest import golden_files
 
@@ -129,7 +129,7 @@ def test_golden_proformer_training_loss_is_the_sum_under_the_same_mask(
     load(model, proformer_weights(z))
     draw = torch.from_numpy(1.0 - z["mask"])  # 0 where hidden, 1 elsewhere
     monkeypatch.setattr(torch, "rand", lambda *args, **kwargs: draw)
-    loss = model.loss(torch.from_numpy(z["tokens"]), torch.from_numpy(z["target"]))
+    loss = model.loss(Batch(torch.from_numpy(z["tokens"]), torch.from_numpy(z["target"]), {}))
     assert relative_error(loss, z["loss_expression"] + z["loss_mask_filling"]) < 1e-5
 
 

@@ -41,7 +41,7 @@ def test_every_width_is_a_branch_padded_as_tensorflow_pads() -> None:
 
 @pytest.mark.parametrize("given", [(), []])
 def test_no_width_at_all_is_refused(given: object) -> None:
-    with pytest.raises(BenchError, match=r"widths is empty\. Try model\.widths=15,20,"):
+    with pytest.raises(BenchError, match=r"widths is one or more whole numbers with commas"):
         MadLab.Config(widths=given)
 
 

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from bench.config import override, split_assignments
-from bench.data.sequences import encode, lay_out
+from bench.data.layout import lay_out
+from bench.data.sequences import encode
 from bench.errors import BenchError
+from bench.model import Batch
 from bench.registry import MODELS
 
 Proformer = MODELS.get("proformer")
@@ -65,7 +67,7 @@ def test_hidden_letters_are_never_n_and_as_many_as_asked(monkeypatch: pytest.Mon
         return torch.zeros(len(given), 204, 16)
 
     monkeypatch.setattr(model, "_encode", encode_nothing)
-    model.loss(tokens, torch.zeros(400))
+    model.loss(Batch(tokens, torch.zeros(400), {}))
     hidden = seen[0] == 5
     assert torch.equal(seen[0][~hidden], tokens[~hidden])
     assert not (tokens[hidden] == 4).any()
@@ -78,7 +80,7 @@ def test_without_masking_the_loss_is_the_squared_error(head: str) -> None:
     model = small(head=head, mask_ratio=0.0, dropout=0.0).train()
     tokens, target = torch.randint(5, (4, 200), dtype=torch.uint8), torch.randn(4)
     expected = ((model(tokens) - target) ** 2).sum() / 4
-    loss = model.loss(tokens, target)
+    loss = model.loss(Batch(tokens, target, {}))
     torch.testing.assert_close(loss, expected)
     loss.backward()
     used = {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
@@ -92,7 +94,8 @@ def test_without_masking_only_the_nucleotide_head_is_gone_and_no_chance_is_neede
     names = {n for n, _ in with_it.named_parameters()} ^ {n for n, _ in without.named_parameters()}
     assert names == {"nucleotide_head.weight", "nucleotide_head.bias"}
     before = torch.get_rng_state()
-    without.train().loss(torch.full((1, 200), 2, dtype=torch.uint8), torch.zeros(1))
+    tokens = torch.full((1, 200), 2, dtype=torch.uint8)
+    without.train().loss(Batch(tokens, torch.zeros(1), {}))
     assert torch.equal(torch.get_rng_state(), before)
     with pytest.raises(BenchError, match=r"mask_ratio=0 there are no letter logits"):
         without.expression_and_nucleotides(torch.zeros(1, 200, dtype=torch.uint8))
@@ -102,7 +105,9 @@ def test_with_masking_a_seeds_draws_are_those_of_earlier_versions() -> None:
     """A loss recorded before mask filling could be left out; any other draw moves it by .01."""
     model = small(dropout=0.1).train()
     tokens, target = torch.randint(5, (4, 200), dtype=torch.uint8), torch.randn(4)
-    assert model.loss(tokens, target).item() == pytest.approx(4.343728065490723, rel=1e-6)
+    assert model.loss(Batch(tokens, target, {})).item() == pytest.approx(
+        4.343728065490723, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("variant", [setting for setting, _ in Proformer.card.variants])

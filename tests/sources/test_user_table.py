@@ -316,7 +316,10 @@ def test_results_of_a_table_are_not_filed_under_another_tasks_name(name: str) ->
     [
         ("table = t.tsv", "t.toml: "),
         ("", 'table = "FILE.tsv" is missing'),
-        ('table = "t.tsv"\ncolumn = "x"', "'column' is unknown. It takes: flanks, sequence"),
+        (
+            'table = "t.tsv"\ncolumn = "x"',
+            "'column' is unknown. It takes: columns, flanks",
+        ),
         ('table = "gone.tsv"', "no such table: gone.tsv"),
         ('table = "t.tsv"\nflanks = 3', "flanks are two numbers"),
         ('table = "t.tsv"\nflanks = [1.5, 2]', "flanks are two numbers"),
@@ -384,3 +387,37 @@ def test_an_encoded_table_stands_for_the_table_and_no_other_folder_does(
     assert raw == encoded
     Path("other").mkdir()
     assert "Leave out --data." in fails(capsys, *command, "--data", "other")
+
+
+MORE = "sequence\ttarget\tsplit\tdose\tcell\nACGT\t1\ttrain\t0.5\tK562\nGGC\t2\ttrain\t 3\t\n"
+MORE += "TTT\t3\tval\t-1e2\tHepG2\nAAA\t\ttest\t9\tlost\nCCC\t4\ttest\t7\tHepG2\n"
+
+
+def test_further_columns_are_carried_as_numbers_or_text() -> None:
+    Path("t.tsv").write_text(MORE)
+    Path("t.toml").write_text('table = "t.tsv"\ncolumns = ["dose", "cell"]\n')
+    dataset = read("t.toml")
+    assert dataset.train.columns["dose"].tolist() == [0.5, 3]
+    assert dataset.train.columns["dose"].dtype == np.float64
+    assert dataset.train.columns["cell"].tolist() == ["K562", ""]
+    assert dataset.validation.columns["dose"].tolist() == [-100]
+    assert dataset.test.columns["cell"].tolist() == ["HepG2"]  # the row without a target is gone
+    assert read().test.columns == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("columns = 'dose'", 't.toml: columns are names in quotes, such as ["strand", "cell"].'),
+        ("columns = [3]", 't.toml: columns are names in quotes, such as ["strand", "cell"].'),
+        ("columns = ['target']", "t.toml: columns names one twice, or sequence, target or split."),
+        ("columns = ['dose', 'dose']", "t.toml: columns names one twice, or"),
+        ("columns = ['Cell']", "t.tsv: no column 'Cell'. The header has: "),
+    ],
+)
+def test_further_columns_that_cannot_be_carried_are_one_line(line: str, expected: str) -> None:
+    Path("t.tsv").write_text(MORE)
+    Path("t.toml").write_text(f'table = "t.tsv"\n{line}\n')
+    with pytest.raises(BenchError) as raised:
+        read("t.toml")
+    assert str(raised.value).startswith(expected)

@@ -4,18 +4,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from bench.data.dataset import Dataset, Split, TestSet
-from bench.data.sequences import Layout, Sequences, Tokens, encode
+from bench.data.layout import Layout
+from bench.data.sequences import Sequences, Tokens, encode
 from bench.training.batches import Batches, prefetched
-from bench.training.loader import Feed
+from bench.training.loader import Loader
 
 CPU = torch.device("cpu")
 LAYOUTS = [
@@ -47,10 +49,10 @@ def dataset() -> Dataset:
     )
 
 
-def feeds(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Feed]:
-    kept = Feed(dataset(), layout, standardize=True, device=CPU)
+def loaders(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Loader, Loader]:
+    kept = Loader(dataset(), layout, standardize=True, device=CPU)
     monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device: 100)
-    streamed = Feed(dataset(), layout, standardize=True, device=CPU)
+    streamed = Loader(dataset(), layout, standardize=True, device=CPU)
     assert (kept.resident, streamed.resident) == (True, False)
     return kept, streamed
 
@@ -59,10 +61,10 @@ def feeds(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> tuple[Feed, Feed]:
 def test_kept_and_streamed_batches_are_equal(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, streamed = feeds(layout, monkeypatch)
+    kept, streamed = loaders(layout, monkeypatch)
     ours, theirs = kept.training(), streamed.training()
     pairs = zip(ours.shuffled(32, seed=5), theirs.shuffled(32, seed=5), strict=True)
-    for (a, x), (b, y) in islice(pairs, 11):  # beyond two passes of four
+    for (a, x, _), (b, y, _) in islice(pairs, 11):  # beyond two passes of four
         assert torch.equal(a, b)
         assert torch.equal(x, y)
     for first, second in (
@@ -70,12 +72,72 @@ def test_kept_and_streamed_batches_are_equal(
         (kept.validation(), streamed.validation()),
     ):
         both = list(zip(first.in_order(7), second.in_order(7), strict=True))
-        assert sum(len(x) for (_, x), _ in both) == len(first)
-        assert all(torch.equal(a, b) for (a, _), (b, _) in both)
+        assert sum(len(x) for (_, x, _), _ in both) == len(first)
+        assert all(torch.equal(a, b) for (a, _, _), (b, _, _) in both)
+
+
+def columns_of(rows: Split) -> Mapping[str, Any]:
+    """Return inputs of every type and shape, made of the first letter of a row."""
+    first = rows.sequences.tokens[:, 0].astype(np.int64)
+    return {
+        "share": first / 10,
+        "pair": np.stack([first, -first], axis=1).astype(">i2"),
+        "late": first > 1,
+        "first": first.astype(np.uint16),
+    }
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_columns_of_a_batch_are_those_of_its_rows(
+    resident: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "bench.training.loader.room_for_rows", lambda device: 10**6 if resident else 100
+    )
+    loader = Loader(dataset(), Layout(), standardize=True, device=CPU, input_columns=columns_of)
+    assert loader.resident is resident
+    steps = list(islice(loader.training().shuffled(32, seed=5), 9))
+    ordered = [*loader.validation().in_order(7), *loader.test().in_order(7)]
+    for tokens, _, columns in [*steps, *ordered]:
+        first = tokens[:, 0].long()
+        torch.testing.assert_close(columns["share"], first.float() / 10)
+        assert torch.equal(columns["pair"].long(), torch.stack([first, -first], dim=1))
+        assert torch.equal(columns["late"], first > 1)
+        assert torch.equal(columns["first"], first)
+    kinds = {name: column.dtype for name, column in steps[0].columns.items()}
+    assert kinds == {
+        "share": torch.float32,
+        "pair": torch.int16,
+        "late": torch.bool,
+        "first": torch.int64,
+    }
+
+
+def test_kept_and_streamed_columns_are_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = []
+    for room in (10**6, 100):
+        monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device, room=room: room)
+        loader = Loader(
+            dataset(), LAYOUTS[1], standardize=True, device=CPU, input_columns=columns_of
+        )
+        both.append(islice(loader.training().shuffled(32, seed=5), 9))
+    for kept, streamed in zip(*both, strict=True):
+        assert list(kept.columns) == list(streamed.columns) == ["share", "pair", "late", "first"]
+        assert all(torch.equal(kept.columns[n], streamed.columns[n]) for n in kept.columns)
+
+
+def test_room_is_taken_by_columns_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = 190 * 7 + 190 * (4 + 4 + 1 + 8)  # float32, a pair of int16, a truth value, int64
+    for free, resident in ((room, True), (room - 1, False)):
+        monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device, free=free: free)
+        loader = Loader(
+            dataset(), LAYOUTS[1], standardize=True, device=CPU, input_columns=columns_of
+        )
+        assert loader.resident is resident
 
 
 def test_a_batch_is_a_slice_of_the_shuffled_rows() -> None:
-    batches = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    batches = Loader(dataset(), Layout(), standardize=False, device=CPU).training()
     target, tokens = batches.target, next(batches.in_order(140))[0]
     steps = list(islice(batches.shuffled(32, seed=1), 8))
     for number in (0, 1):
@@ -109,7 +171,7 @@ def toy(
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_the_other_strand_follows_the_first(resident: bool) -> None:
-    tokens = torch.cat([x for x, _ in toy(both=True, resident=resident).in_order(4)])
+    tokens = torch.cat([x for x, _, _ in toy(both=True, resident=resident).in_order(4)])
     spelt = ["".join("ACGTN"[token] for token in row) for row in tokens]
     assert spelt == [text + text.translate(str.maketrans("ACGT", "TGCA"))[::-1] for text in TEXTS]
 
@@ -124,16 +186,16 @@ def test_a_hidden_letter_is_hidden_on_the_other_strand_too() -> None:
 def test_a_size_that_divides_the_rows_leaves_none_out_of_a_pass(size: int, resident: bool) -> None:
     steps = toy(resident=resident).shuffled(size, seed=0)
     for _ in range(3):
-        rows = [int(row) for _, target in islice(steps, 6 // size) for row in target]
+        rows = [int(row) for _, target, _ in islice(steps, 6 // size) for row in target]
         assert sorted(rows) == list(range(6))
 
 
 def test_seed_and_pass_each_decide_the_order() -> None:
-    batches = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    batches = Loader(dataset(), Layout(), standardize=False, device=CPU).training()
     orders = [batches.order(seed, number).tolist() for seed in (0, 1, 2) for number in (0, 1, 2)]
     assert all(sorted(order) == list(range(140)) for order in orders)
     assert len(set(map(tuple, orders))) == 9
-    again = Feed(dataset(), Layout(), standardize=False, device=CPU).training()
+    again = Loader(dataset(), Layout(), standardize=False, device=CPU).training()
     assert again.order(2, 1).tolist() == orders[7]
 
 
@@ -159,9 +221,9 @@ def test_rows_are_kept_while_the_positions_of_all_splits_fit(
     room: int, resident: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device: room)
-    feed = Feed(dataset(), LAYOUTS[1], standardize=True, device=CPU)
-    assert feed.resident is resident
-    for made in (feed.training(), feed.validation(), feed.test()):
+    loader = Loader(dataset(), LAYOUTS[1], standardize=True, device=CPU)
+    assert loader.resident is resident
+    for made in (loader.training(), loader.validation(), loader.test()):
         assert (made._tokens is not None) is resident
 
 
@@ -230,9 +292,9 @@ os.environ["POLARS_MAX_THREADS"] = "1"
 from pathlib import Path
 import polars, sklearn.linear_model, torch
 from bench.cli import cli
-from bench.training import feed
+from bench.training import loader
 room = {"free": 1 << 40, "limited": 20 << 20, "too much": 1 << 40}[sys.argv[1]]
-feed.room_for_rows = lambda device: room
+loader.room_for_rows = lambda device: room
 if sys.argv[1] != "free":
     now = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_DATA, (now + (430 << 20),) * 2)

@@ -1,6 +1,7 @@
 """Training through torch.compile, which changes the speed and nothing else."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from bench.model import Model, TargetScale
 from bench.recipe import Recipe
 from bench.registry import MODELS
 from bench.training.batches import Batches
 from bench.training.loop import train
 from bench.training.monitor import Controls
 from bench.training.schedule import Plan
+from tests.runner.bins import Bins, BinsConfig
 from tests.training.test_loop import batches_of
 
 Proformer = MODELS.get("proformer")
@@ -37,16 +40,30 @@ def batches(seed: int) -> Batches:
     return batches_of(tokens, target, reverse_complement=True)
 
 
-def losses(*, compiled: bool) -> list[float]:
-    torch.manual_seed(0)
+def proformer() -> tuple[Model, Batches]:
     sizes = {"dim": 16, "blocks": 1, "attention_heads": 2, "expression_heads": 4, "length": 20}
     chance: dict[str, Any] = {"dropout": 0.0, "mask_ratio": 0.0}  # compiled, it falls otherwise
-    model = Proformer(Proformer.Config(**sizes, **chance), 40)
+    return Proformer(Proformer.Config(**sizes, **chance), 40), batches(1)
+
+
+def bins() -> tuple[Model, Batches]:
+    """A model that takes a column, and whose loss reads the scale of the targets."""
+    generator = np.random.default_rng(1)
+    tokens = generator.integers(0, 5, (16, 40), dtype=np.uint8)
+    target = generator.integers(-2, 3, 16).astype(np.float32)
+    model = Bins(BinsConfig(), 40)
+    model.noise.p, model.scale = 0.0, TargetScale(mean=8.0, std=2.0)
+    return model, batches_of(tokens, target, singleton=target > 0)
+
+
+def losses(make: Callable[[], tuple[Model, Batches]], *, compiled: bool) -> list[float]:
+    torch.manual_seed(0)
+    model, training = make()
     told, plan = Losses(), Plan.of(RECIPE, 16)
     train(
         model,
-        batches(1),
-        batches(2),
+        training,
+        training,
         RECIPE,
         plan,
         seed=0,
@@ -56,18 +73,19 @@ def losses(*, compiled: bool) -> list[float]:
     return told
 
 
+@pytest.mark.parametrize("make", [proformer, bins])
 @pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="needs a C++ compiler"
 )
 def test_a_compiled_training_has_the_losses_of_a_plain_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[], tuple[Model, Batches]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    plain = losses(compiled=False)
+    plain = losses(make, compiled=False)
     assert not list(tmp_path.iterdir())
     torch.compiler.reset()
     try:
-        compiled = losses(compiled=True)
+        compiled = losses(make, compiled=True)
     finally:
         torch.compiler.reset()
     assert list(tmp_path.rglob("*.cpp"))

@@ -17,10 +17,10 @@ from bench.registry import MODELS
 from bench.training import predict as prediction
 from bench.training.distributed import ALONE, Ranks, from_environment, joined
 from bench.training.loop import train
-from bench.training.micro_batches import Slices
+from bench.training.micro_batches import MicroBatches
 from bench.training.monitor import Controls
 from bench.training.schedule import Plan
-from bench.training.step import Update
+from bench.training.step import TrainStep
 from tests.forked import on_ranks
 from tests.training.test_loop import Watch as Told
 from tests.training.test_loop import gc_content
@@ -81,7 +81,7 @@ def trained(ranks: Ranks, make: Any, per_device: int | None) -> Any:
     ids=["noisy", "madlab", "pooled"],
 )
 def test_two_ranks_train_as_one(make: Any, per_device: int | None) -> None:
-    """As one process on the same two slices; with batch norm, as one on the whole batch."""
+    """As one process on the same two micro_batches; with batch norm, as one on the whole batch."""
     first, second = on_ranks(2, trained, make, None)
     losses, epochs, _, statistics = trained(ALONE, make, per_device)
     np.testing.assert_allclose(first[0], losses, rtol=2e-4)
@@ -98,11 +98,11 @@ def gradients(ranks: Ranks, per_device: int | None) -> tuple[float, list[Tensor]
     """Make one update; return its loss, and the gradients it was made with."""
     torch.manual_seed(0)
     model, batches, recipe = Noisy(0.0), gc_content(ROWS, seed=1), Recipe(batch_size=32, l2=1e-3)
-    slices = Slices.of(32, ranks, per_device)
+    micro_batches = MicroBatches.of(32, ranks, per_device)
     plan = Plan.of(recipe, ROWS)
     unclipped = Recipe(batch_size=32, l2=1e-3, clip_norm=0)
-    update = Update(model, unclipped, plan, slices, ranks, seed=0)
-    loss = update(0, batches.shuffled(32, 3, cut=slices.count, mine=slices.mine))
+    update = TrainStep(model, unclipped, plan, micro_batches, ranks, seed=0)
+    loss = update(0, batches.shuffled(32, 3, cut=micro_batches.count, mine=micro_batches.mine))
     grads = [weight.grad for weight in model.parameters() if weight.grad is not None]
     return ranks.sum(loss).item() / ranks.size, grads
 
@@ -111,7 +111,7 @@ def whole_batch() -> tuple[float, list[Tensor]]:
     """The same by the definition, on all rows at once."""
     torch.manual_seed(0)
     model = Noisy(0.0)
-    tokens, target = next(gc_content(ROWS, seed=1).shuffled(32, 3))
+    tokens, target, _ = next(gc_content(ROWS, seed=1).shuffled(32, 3))
     loss = ((model(tokens) - target) ** 2).mean()
     for weight in model.parameters():
         if weight.ndim > 1:

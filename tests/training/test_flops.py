@@ -1,6 +1,5 @@
 """Operations counted by hand, and memory that can be told beforehand."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.config import settings
 from bench.model import Model
 from bench.registry import MODELS
 from bench.training import flops
@@ -18,7 +18,7 @@ from tests.training.test_loop import batches_of
 LETTERS = 6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class Config:
     width: int = 7
     kernel: int = 3
@@ -123,12 +123,12 @@ def test_the_largest_slice_is_what_free_memory_holds(monkeypatch: pytest.MonkeyP
     for rows in (32, 1000):
         free = int(1.02 * a_row * rows) + 4 * 4 * sum(p.numel() for p in model.parameters())
         monkeypatch.setattr(flops, "free_memory", lambda device, free=free: free)
-        found = flops.largest_slice(model, batches, torch.device("cpu"))
+        found = flops.largest_micro_batch(model, batches, torch.device("cpu"))
         assert found == {32: 32, 1000: 512}[rows]
     monkeypatch.setattr(flops, "free_memory", lambda device: 0)
-    assert flops.largest_slice(model, batches, torch.device("cpu")) == 0
+    assert flops.largest_micro_batch(model, batches, torch.device("cpu")) == 0
     monkeypatch.setattr(flops, "free_memory", lambda device: None)
-    assert flops.largest_slice(model, batches, torch.device("cpu")) is None
+    assert flops.largest_micro_batch(model, batches, torch.device("cpu")) is None
 
 
 def test_the_matmul_rate_is_a_rate() -> None:

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from bench.data.dataset import Dataset, Split, TestSet
-from bench.data.sequences import Layout, encode
+from bench.data.layout import Layout
+from bench.data.sequences import encode
 from bench.errors import BenchError
-from bench.training.loader import Feed
+from bench.model import TargetScale
+from bench.training.loader import Loader
 
 Rows = list[tuple[str, float]]
 # Flanks of one and two letters: ACGTTT is the insert CGT.
@@ -26,7 +28,7 @@ def split(rows: Rows) -> Split:
     return Split(sequences, np.array([number for _, number in rows], dtype=np.float64))
 
 
-def feed(train: Rows, layout: Layout, *, standardize: bool = True) -> Feed:
+def loader(train: Rows, layout: Layout, *, standardize: bool = True, **more: Any) -> Loader:
     test = split(TEST)
     dataset = Dataset(
         name="toy",
@@ -38,7 +40,7 @@ def feed(train: Rows, layout: Layout, *, standardize: bool = True) -> Feed:
         validation=split(VALIDATION),
         test=TestSet(test.sequences, test.target, name="toy"),
     )
-    return Feed(dataset, layout, standardize=standardize, device=torch.device("cpu"))
+    return Loader(dataset, layout, standardize=standardize, device=torch.device("cpu"), **more)
 
 
 def predictions(*values: float) -> Any:
@@ -46,30 +48,30 @@ def predictions(*values: float) -> Any:
 
 
 def test_targets_are_standardized_by_mean_and_population_deviation_of_the_training_rows() -> None:
-    fed = feed(TRAIN, SHORT)
-    assert (fed.view.mean, fed.view.deviation) == (5, 2)
-    assert fed.training().target.tolist() == [-1.5, -0.5, -0.5, -0.5, 0, 0, 1, 2]
-    assert fed.validation().target.tolist() == [2, -2, 0.5]
+    made = loader(TRAIN, SHORT)
+    assert made.transform.scale == TargetScale(5, 2)
+    assert made.training().target.tolist() == [-1.5, -0.5, -0.5, -0.5, 0, 0, 1, 2]
+    assert made.validation().target.tolist() == [2, -2, 0.5]
 
 
 def test_predictions_return_to_the_unit_of_the_targets() -> None:
-    fed = feed(TRAIN, SHORT)
-    assert fed.view.in_units(predictions(-1.5, 0, 2, 0.25)).tolist() == [2, 5, 9, 5.5]
-    assert fed.view.in_units(fed.validation().target.numpy()).tolist() == [9, 1, 6]
+    made = loader(TRAIN, SHORT)
+    assert made.transform.in_units(predictions(-1.5, 0, 2, 0.25)).tolist() == [2, 5, 9, 5.5]
+    assert made.transform.in_units(made.validation().target.numpy()).tolist() == [9, 1, 6]
 
 
 def test_without_standardizing_targets_and_predictions_are_left_alone() -> None:
-    fed = feed(TRAIN, SHORT, standardize=False)
-    assert fed.training().target.tolist() == [2, 4, 4, 4, 5, 5, 7, 9]
-    assert fed.validation().target.tolist() == [9, 1, 6]
-    assert fed.view.in_units(predictions(-1.5, 2)).tolist() == [-1.5, 2]
+    made = loader(TRAIN, SHORT, standardize=False)
+    assert made.training().target.tolist() == [2, 4, 4, 4, 5, 5, 7, 9]
+    assert made.validation().target.tolist() == [9, 1, 6]
+    assert made.transform.in_units(predictions(-1.5, 2)).tolist() == [-1.5, 2]
 
 
 def test_a_row_that_is_dropped_is_counted_and_leaves_the_moments_alone() -> None:
-    fed = feed([*TRAIN[:3], *LONG, *TRAIN[3:]], DROPPING)
-    assert (fed.view.mean, fed.view.deviation) == (5, 2)
-    assert fed.training().target.tolist() == [-1.5, -0.5, -0.5, -0.5, 0, 0, 1, 2]
-    assert fed.counts == {
+    made = loader([*TRAIN[:3], *LONG, *TRAIN[3:]], DROPPING)
+    assert made.transform.scale == TargetScale(5, 2)
+    assert made.training().target.tolist() == [-1.5, -0.5, -0.5, -0.5, 0, 0, 1, 2]
+    assert made.counts == {
         "train": 8,
         "dropped_train": 1,
         "cropped_train": 0,
@@ -81,17 +83,17 @@ def test_a_row_that_is_dropped_is_counted_and_leaves_the_moments_alone() -> None
 
 
 def test_a_row_that_is_cropped_is_counted_and_learnt_from() -> None:
-    fed = feed([*LONG, *TRAIN], SHORT)
-    assert (fed.counts["train"], fed.counts["dropped_train"]) == (9, 0)
-    assert (fed.counts["cropped_train"], fed.counts["cropped_validation"]) == (1, 1)
-    assert fed.view.mean == pytest.approx(1040 / 9)
-    first, _ = next(fed.training().in_order(9))
+    made = loader([*LONG, *TRAIN], SHORT)
+    assert (made.counts["train"], made.counts["dropped_train"]) == (9, 0)
+    assert (made.counts["cropped_train"], made.counts["cropped_validation"]) == (1, 1)
+    assert made.transform.scale.mean == pytest.approx(1040 / 9)
+    first, _, _ = next(made.training().in_order(9))
     letters = ["".join("ACGTN"[token] for token in row) for row in first[:2]]
     assert letters == ["CGTA", "CGTN"]
 
 
 def test_no_one_who_predicts_the_test_rows_is_told_their_targets() -> None:
-    batches = feed(TRAIN, SHORT).test()
+    batches = loader(TRAIN, SHORT).test()
     assert len(batches) == 4
     assert batches.target.isnan().all()
 
@@ -106,4 +108,34 @@ def test_no_one_who_predicts_the_test_rows_is_told_their_targets() -> None:
 )
 def test_rows_that_teach_nothing_are_refused(train: Rows, message: str) -> None:
     with pytest.raises(BenchError, match=message):
-        feed(train, DROPPING)
+        loader(train, DROPPING)
+
+
+def test_a_model_is_told_the_targets_of_training_rows_alone() -> None:
+    told: list[list[float]] = []
+
+    def input_columns(rows: Split) -> dict[str, Any]:
+        told.append(rows.target.tolist())
+        return {"target": rows.target}
+
+    made = loader([*TRAIN[:3], *LONG, *TRAIN[3:]], DROPPING, input_columns=input_columns)
+    assert told[0] == [2, 4, 4, 4, 5, 5, 7, 9]  # in their unit, without the row that is dropped
+    assert [len(targets) for targets in told] == [8, 3, 4]
+    assert np.isnan([*told[1], *told[2]]).all()
+    (validated,) = made.validation().in_order(9)
+    assert validated.columns["target"].isnan().all()
+    assert validated.target.tolist() == [2, -2, 0.5]
+    assert made.sample_columns()["target"].tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (np.array(["a"] * 8), "^a model's inputs are numbers; column 'x' is <U1"),
+        (np.zeros(7), r"^a model's input 'x' has the shape \(7,\); it needs 8 rows"),
+        (np.array(1.0), r"^a model's input 'x' has the shape \(\); it needs 8 rows"),
+    ],
+)
+def test_an_input_that_is_no_number_a_row_is_refused(column: Any, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        loader(TRAIN, SHORT, input_columns=lambda rows: {"x": column})

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.data.sequences import Sequences, Tokens
 from bench.errors import DivergedError
-from bench.model import Model
+from bench.model import Batch, Model
 from bench.recipe import Recipe
 from bench.training.batches import Batches
 from bench.training.loop import train
@@ -27,7 +27,7 @@ def gc_content(rows: int, seed: int) -> Batches:
 
 
 def batches_of(
-    tokens: Tokens, target: NDArray[np.float32], *, reverse_complement: bool = False
+    tokens: Tokens, target: NDArray[np.float32], *, reverse_complement: bool = False, **columns: Any
 ) -> Batches:
     lengths = np.full(len(tokens), tokens.shape[1], dtype=np.int32)
     return Batches(
@@ -36,6 +36,7 @@ def batches_of(
         lambda rows: rows.tokens,
         reverse_complement=reverse_complement,
         device=torch.device("cpu"),
+        columns=columns,
     )
 
 
@@ -121,7 +122,7 @@ class Peaked(Letters):
         self.weights.data[1:3] = 0.1
         self.seen = 0
 
-    def loss(self, tokens: Tensor, target: Tensor) -> Tensor:
+    def loss(self, batch: Batch) -> Tensor:
         self.seen += 1
         goal = (
             torch.tensor([0, 1, 1, 0, 0, 0.0])
@@ -146,7 +147,7 @@ def test_l2_adds_its_multiple_of_the_squared_weights_without_a_half() -> None:
     """One plain step from weights w: gradient of c·Σw² is 2cw, and nothing else is there."""
 
     class Flat(Letters):
-        def loss(self, tokens: Tensor, target: Tensor) -> Tensor:
+        def loss(self, batch: Batch) -> Tensor:
             return self.weights.sum() * 0
 
         def l2_parameters(self) -> list[nn.Parameter]:
@@ -161,8 +162,8 @@ def test_l2_adds_its_multiple_of_the_squared_weights_without_a_half() -> None:
 
 
 class Broken(Letters):
-    def loss(self, tokens: Tensor, target: Tensor) -> Tensor:
-        return super().loss(tokens, target) * float("nan")
+    def loss(self, batch: Batch) -> Tensor:
+        return super().loss(batch) * float("nan")
 
 
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
@@ -198,9 +199,9 @@ def test_epoch_loss_is_the_mean_over_its_updates() -> None:
     class Counting(Letters):
         calls = 0
 
-        def loss(self, tokens: Tensor, target: Tensor) -> Tensor:
+        def loss(self, batch: Batch) -> Tensor:
             Counting.calls += 1
-            return super().loss(tokens, target) * 0 + Counting.calls
+            return super().loss(batch) * 0 + Counting.calls
 
     model = Counting()
     model.weights.data[1] = 1.0
@@ -214,7 +215,7 @@ def test_prediction_keeps_the_order_and_the_mode(monkeypatch: pytest.MonkeyPatch
     model, batches = Letters(), gc_content(50, seed=0)
     model.weights.data[:] = torch.arange(6.0)
     model.train()
-    expected = np.concatenate([tokens.sum(dim=1) for tokens, _ in batches.in_order(9)])
+    expected = np.concatenate([tokens.sum(dim=1) for tokens, _, _ in batches.in_order(9)])
     np.testing.assert_allclose(predict(model, batches), expected)
     assert model.training
 

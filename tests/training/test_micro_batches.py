@@ -5,7 +5,7 @@ import torch
 
 from bench.errors import BenchError
 from bench.training.distributed import Ranks
-from bench.training.micro_batches import Slices
+from bench.training.micro_batches import MicroBatches
 
 
 @pytest.mark.parametrize("batch", [1, 2, 6, 12, 30])
@@ -18,14 +18,14 @@ def test_every_row_is_one_ranks_or_the_cut_is_refused(
     possible = batch % size == 0 and (per_device is None or batch % (per_device * size) == 0)
     if not possible:
         with pytest.raises(BenchError, match=r"cannot be cut evenly .* Try "):
-            Slices.of(batch, Ranks(0, size), per_device)
+            MicroBatches.of(batch, Ranks(0, size), per_device)
         return
     seen: list[int] = []
     for rank in range(size):
-        slices = Slices.of(batch, Ranks(rank, size), per_device)
-        assert slices.rows == (per_device or batch // size)
-        for number in slices.mine:
-            seen += range(number * slices.rows, (number + 1) * slices.rows)
+        micro_batches = MicroBatches.of(batch, Ranks(rank, size), per_device)
+        assert micro_batches.rows == (per_device or batch // size)
+        for number in micro_batches.mine:
+            seen += range(number * micro_batches.rows, (number + 1) * micro_batches.rows)
     assert seen == list(range(batch))
 
 
@@ -45,21 +45,21 @@ def test_what_is_advised_can_be_done(
     batch: int, size: int, per_device: int | None, advice: str
 ) -> None:
     with pytest.raises(BenchError) as refused:
-        Slices.of(batch, Ranks(0, size), per_device)
+        MicroBatches.of(batch, Ranks(0, size), per_device)
     assert str(refused.value).endswith(f"Try {advice}.")
     number = int(advice.rpartition("=")[2])
     if "device" in advice:
-        Slices.of(batch, Ranks(0, size), number)
+        MicroBatches.of(batch, Ranks(0, size), number)
     else:
-        Slices.of(number, Ranks(0, size))
+        MicroBatches.of(number, Ranks(0, size))
 
 
 def test_noise_is_a_function_of_seed_update_and_slice() -> None:
-    slices = Slices.of(8, Ranks(), 2)
+    micro_batches = MicroBatches.of(8, Ranks(), 2)
     drawn = {}
     for key in [(s, t, n) for s in range(3) for t in range(3) for n in range(3)]:
-        slices.seed_noise(*key, device=torch.device("cpu"))
+        micro_batches.seed_noise(*key, device=torch.device("cpu"))
         drawn[key] = float(torch.rand(()))
     assert len(set(drawn.values())) == 27
-    Slices.of(8, Ranks(1, 2)).seed_noise(2, 1, 0, torch.device("cpu"))
+    MicroBatches.of(8, Ranks(1, 2)).seed_noise(2, 1, 0, torch.device("cpu"))
     assert float(torch.rand(())) == drawn[2, 1, 0]

@@ -13,9 +13,9 @@ from bench.errors import StoppedError
 from bench.model import Model
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.distributed import ALONE
-from bench.training.monitor import Controls, Watch
+from bench.training.monitor import Controls, Monitor
 from bench.training.schedule import Plan
-from bench.training.state import Course
+from bench.training.state import TrainState
 
 
 class Kept(Checkpoints):
@@ -49,59 +49,64 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def course(steps: int = 1000) -> Course:
+def state(steps: int = 1000) -> TrainState:
     model = Model(None, 1)
     model.weight = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return Course(model, optimizer, Plan(steps, 100, 0), ALONE)
+    return TrainState(model, optimizer, Plan(steps, 100, 0), ALONE)
 
 
-def go(course: Course, updates: int, clock: Clock, seconds: float, loss: float = 1.0) -> None:
+def go(state: TrainState, updates: int, clock: Clock, seconds: float, loss: float = 1.0) -> None:
     for _ in range(updates):
-        course.losses[course.step] = loss
-        course.step += 1
+        state.losses[state.step] = loss
+        state.step += 1
     clock.now += seconds
 
 
 def test_looks_come_about_once_a_second(clock: Clock) -> None:
-    made = course()
-    watch = Watch(made, Controls())
+    made = state()
+    monitor = Monitor(made, Controls())
     for seconds, following in [(0.01, 3), (0.02, 7), (2.0, 9), (0.2, 13), (40.0, 14)]:
-        go(made, watch.next_look - made.step, clock, seconds)
-        watch.look(1)
-        assert watch.next_look == following
+        go(made, monitor.next_snapshot - made.step, clock, seconds)
+        monitor.snapshot(1)
+        assert monitor.next_snapshot == following
 
 
 def test_a_look_sees_the_mean_loss_and_the_speed_since_the_last(clock: Clock) -> None:
-    made = course()
-    watch = Watch(made, Controls())
+    made = state()
+    monitor = Monitor(made, Controls())
     for loss, updates, seconds in [(2.0, 5, 0.5), (7.0, 3, 1.5)]:
         go(made, updates, clock, seconds, loss)
-        look = watch.look(batch=16)
-        assert look.loss == pytest.approx(loss)
-        assert look.sequences_per_second == pytest.approx(16 * updates / seconds)
-        assert (look.finite, look.late, look.signal, look.save) == (True, False, 0, False)
+        snapshot = monitor.snapshot(batch=16)
+        assert snapshot.loss == pytest.approx(loss)
+        assert snapshot.sequences_per_second == pytest.approx(16 * updates / seconds)
+        assert (snapshot.finite, snapshot.late, snapshot.signal, snapshot.save) == (
+            True,
+            False,
+            0,
+            False,
+        )
     go(made, 1, clock, 1, float("inf"))
-    assert not watch.look(16).finite
+    assert not monitor.snapshot(16).finite
 
 
 def test_time_counts_over_pauses_and_processes(clock: Clock) -> None:
-    made = course()
+    made = state()
     made.seconds = 100.0  # of an earlier process
-    watch = Watch(made, Controls(max_seconds=107))
+    monitor = Monitor(made, Controls(max_seconds=107))
     go(made, 1, clock, 4)
-    assert (watch.seconds, watch.look(1).late) == (104, False)
-    watch.pause()
+    assert (monitor.seconds, monitor.snapshot(1).late) == (104, False)
+    monitor.pause()
     clock.now += 50
-    watch.resume()
-    assert (watch.seconds, made.seconds, made.validation_seconds) == (104, 104, 50)
+    monitor.resume()
+    assert (monitor.seconds, made.seconds, made.validation_seconds) == (104, 104, 50)
     go(made, 1, clock, 2)
-    look = watch.look(4)
-    assert look.sequences_per_second == pytest.approx(4 / 2)
-    assert not look.late
+    snapshot = monitor.snapshot(4)
+    assert snapshot.sequences_per_second == pytest.approx(4 / 2)
+    assert not snapshot.late
     go(made, 1, clock, 2)
-    assert watch.look(1).late
-    assert watch.seconds == 108
+    assert monitor.snapshot(1).late
+    assert monitor.seconds == 108
 
 
 @pytest.mark.parametrize(
@@ -117,31 +122,31 @@ def test_time_counts_over_pauses_and_processes(clock: Clock) -> None:
 def test_a_state_is_kept_when_it_is_due_and_at_epochs_that_were_long_enough(
     clock: Clock, due: bool, cheap: bool, epoch_ends: bool, saved: int
 ) -> None:
-    made, kept = course(), Kept(is_due=due, is_cheap=cheap)
-    watch = Watch(made, Controls(checkpoints=kept))
+    made, kept = state(), Kept(is_due=due, is_cheap=cheap)
+    monitor = Monitor(made, Controls(checkpoints=kept))
     go(made, 2, clock, 3)
-    watch.save(watch.look(1), epoch_ends=epoch_ends)
+    monitor.save(monitor.snapshot(1), epoch_ends=epoch_ends)
     assert len(kept.states) == saved
     assert all(state["seconds"] == 3 for state in kept.states)
 
 
 def test_nothing_is_kept_where_nothing_is_to_be(clock: Clock) -> None:
-    made = course()
-    watch = Watch(made, Controls())
+    made = state()
+    monitor = Monitor(made, Controls())
     go(made, 1, clock, 1)
-    watch.save(watch.look(1), epoch_ends=True)
+    monitor.save(monitor.snapshot(1), epoch_ends=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_is_noted_then_saved_and_raised(clock: Clock, number: int) -> None:
-    made, kept = course(), Kept()
+    made, kept = state(), Kept()
     with SignalStop() as stop:
-        watch = Watch(made, Controls(checkpoints=kept, stop=stop))
+        monitor = Monitor(made, Controls(checkpoints=kept, stop=stop))
         go(made, 3, clock, 1)
         signal.raise_signal(number)
-        look = watch.look(1)
+        snapshot = monitor.snapshot(1)
         with pytest.raises(StoppedError, match=r"stopped after update 3\.") as stopped:
-            watch.save(look, epoch_ends=False)
+            monitor.save(snapshot, epoch_ends=False)
     assert stopped.value.exit_status == 128 + number
     assert [state["step"] for state in kept.states] == [3]
 
@@ -175,10 +180,10 @@ def test_a_second_interrupt_is_obeyed_at_once(first: int, second: int, obeyed: b
         both()
 
 
-def test_a_course_goes_back_to_what_it_was(clock: Clock) -> None:
+def test_a_state_goes_back_to_what_it_was(clock: Clock) -> None:
     """All of a state comes back, and its copy does not move with what happens after."""
-    made = course(10)
-    weight: Callable[[Course], float] = lambda c: next(c._model.parameters()).item()  # noqa: E731
+    made = state(10)
+    weight: Callable[[TrainState], float] = lambda c: next(c._model.parameters()).item()  # noqa: E731
     next(made._model.parameters()).data[:] = 3.0
     go(made, 4, clock, 1, 2.5)
     made.share_losses()
@@ -187,7 +192,7 @@ def test_a_course_goes_back_to_what_it_was(clock: Clock) -> None:
     made.seconds, made.validation_seconds = 7.0, 8.0
     made.keep_best(0.4)
     made.keep_best(float("nan"))
-    again = course(10)
+    again = state(10)
     again.restore(made.state())
     assert (again.step, again.best, again.best_step) == (4, 0.5, 4)
     assert (again.seconds, again.validation_seconds) == (7.0, 8.0)

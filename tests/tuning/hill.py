@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
+from bench.config import setting, settings
 from bench.model import Model
 from bench.recipe import Recipe
 from bench.search_space import Choice, Spaces
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class HillConfig:
     noise: float = setting(0.0, "how bad it is", low=0)
 
 
-class Hill(Model):
-    Config = HillConfig
+class Hill(Model[HillConfig]):
     card = ModelCard(
         summary="no learning",
         source=Source(citation="none", url="https://example.org", license="MIT"),

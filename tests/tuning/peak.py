@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,14 +12,14 @@ import torch
 from torch import Tensor
 
 from bench.cards import ModelCard, Source
-from bench.config import setting
+from bench.config import setting, settings
 from bench.errors import BenchError
-from bench.model import FittedModel
+from bench.model import Batch, FittedModel
 from bench.recipe import Recipe
 from bench.search_space import Choice, Range, Spaces
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@settings
 class PeakConfig:
     x: float = setting(0.0, "where it stands", low=-10, high=10)
     y: int = setting(1, "where it stands, too", low=1)
@@ -32,8 +31,7 @@ class PeakConfig:
             raise BenchError("model.y cannot be 5.")
 
 
-class Peak(FittedModel):
-    Config = PeakConfig
+class Peak(FittedModel[PeakConfig]):
     card = ModelCard(
         summary="one peak",
         source=Source(citation="none", url="https://example.org", license="MIT"),
@@ -58,13 +56,13 @@ class Peak(FittedModel):
         distance = abs(self.config.x - 3) / 10 + abs(self.config.y - 4) / 40
         return letters(tokens) @ self.weight + distance * noise
 
-    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def fit(self, batches: Iterable[Batch]) -> None:
         wait()
         if self.config.fault == "bug":
             raise ZeroDivisionError("a bug in the plugin")
         if self.config.fault == "memory":
             torch.empty(1 << 60)
-        pairs = [(letters(tokens), target) for tokens, target in batches]
+        pairs = [(letters(tokens), target) for tokens, target, _ in batches]
         counts, target = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         self.weight.copy_(torch.linalg.lstsq(counts, target[:, None]).solution[:, 0])
 
