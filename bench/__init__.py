@@ -31,9 +31,11 @@ if TYPE_CHECKING:
         search,
     )
     from bench.cards import ModelCard, Source, TaskCard
-    from bench.config import setting
+    from bench.config import setting, settings
     from bench.data.dataset import Dataset, Split, TestSet
-    from bench.model import FittedModel, Model
+    from bench.data.layout import Layout
+    from bench.metrics import Metric
+    from bench.model import Batch, FittedModel, Model
     from bench.recipe import Preset, Recipe
     from bench.search_space import Choice, Range
     from bench.task import Task
@@ -42,9 +44,11 @@ _HOMES = {
     **dict.fromkeys(("Run", "SearchResult", "compare", "evaluate", "leaderboard"), "bench.api"),
     **dict.fromkeys(("list_runs", "load_run", "predict", "run", "search"), "bench.api"),
     **dict.fromkeys(("ModelCard", "Source", "TaskCard"), "bench.cards"),
-    **dict.fromkeys(("setting",), "bench.config"),
+    **dict.fromkeys(("setting", "settings"), "bench.config"),
     **dict.fromkeys(("Dataset", "Split", "TestSet"), "bench.data.dataset"),
-    **dict.fromkeys(("FittedModel", "Model"), "bench.model"),
+    "Layout": "bench.data.layout",
+    "Metric": "bench.metrics",
+    **dict.fromkeys(("Batch", "FittedModel", "Model"), "bench.model"),
     **dict.fromkeys(("Preset", "Recipe"), "bench.recipe"),
     **dict.fromkeys(("Choice", "Range"), "bench.search_space"),
     "Task": "bench.task",
@@ -52,10 +56,13 @@ _HOMES = {
 """Module of every public name, imported when the name is first asked for (PEP 562)."""
 
 __all__ = [
+    "Batch",
     "BenchError",
     "Choice",
     "Dataset",
     "FittedModel",
+    "Layout",
+    "Metric",
     "Model",
     "ModelCard",
     "Preset",
@@ -78,6 +85,7 @@ __all__ = [
     "run",
     "search",
     "setting",
+    "settings",
 ]
 
 

@@ -57,6 +57,11 @@ def settings(cls: type[T]) -> type[T]:
     return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
 
+@settings
+class NoSettings:
+    """The settings of a plugin that has none."""
+
+
 def setting(default: T, meaning: str, *, low: float | None = None, high: float | None = None) -> T:
     """Declare a dataclass field with its meaning and, for numbers, its inclusive bounds.
 

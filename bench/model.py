@@ -16,6 +16,7 @@ from torch.nn.functional import mse_loss
 from typing_extensions import TypeVar
 
 from bench.cards import ModelCard
+from bench.config import NoSettings
 from bench.data.dataset import Split
 from bench.data.layout import Layout
 from bench.errors import BenchError
@@ -72,8 +73,8 @@ class Model(nn.Module, Generic[ConfigT]):
     """
 
     card: ClassVar[ModelCard]
-    Config: ClassVar[type[Any]]
-    """The class of settings: the type argument."""
+    Config: ClassVar[type[Any]] = NoSettings
+    """The class of settings: the type argument, where there is one."""
     presets: ClassVar[Mapping[str, Preset]] = {}
     """Smaller budgets by name: "smoke" is a minute on two cores, "quick" a lunch break."""
     space: ClassVar[Spaces] = {}
@@ -112,8 +113,8 @@ class Model(nn.Module, Generic[ConfigT]):
 
     @classmethod
     def paper_recipe(cls, config: ConfigT) -> Recipe:
-        """Return how the authors trained it."""
-        raise NotImplementedError
+        """Return how the authors trained it; the standard recipe if they said nothing."""
+        return Recipe()
 
     @classmethod
     def input_columns(cls, config: ConfigT, rows: Split) -> Mapping[str, NDArray[Any]]:

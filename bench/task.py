@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.cards import RemoteFile, TaskCard
+from bench.config import NoSettings
 from bench.console import SILENT, Screen
 from bench.data.dataset import Dataset, TestSet
 from bench.errors import BenchError
@@ -26,7 +27,7 @@ class Task(ABC):
     """
 
     card: ClassVar[TaskCard]
-    Options: ClassVar[type[Any]]
+    Options: ClassVar[type[Any]] = NoSettings
     files: ClassVar[tuple[RemoteFile, ...]] = ()
     """Where the data is published; what `bench data get` fetches."""
     home: ClassVar[Path | None] = None
@@ -63,9 +64,13 @@ class Task(ABC):
         """Read only what scoring needs; the same as :meth:`read` gives as its test set."""
 
     @classmethod
-    @abstractmethod
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
-        """Write simulated raw files in the real layout, and return what is worth telling."""
+        """Write simulated raw files in the real layout, and return what is worth telling.
+
+        Raises:
+            BenchError: The task has no simulation, as most have none.
+        """
+        raise BenchError(f"{cls.card.summary}: this task cannot be simulated.")
 
     def read_subset(self, name: str, path: Path, rows: int) -> NDArray[np.int64]:
         """Read one of the test set's subsets from a file of another name.

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from bench.data.sequences import Sequences
+from bench.data.sequences import LETTERS, Sequences, encode_lines
 from bench.errors import BenchError
 
 SPLITS = ("train", "validation", "test")
@@ -52,6 +52,34 @@ class Split:
                     f"column '{name}' is of type {column.dtype}: make it numbers, or text by "
                     ".astype(str)."
                 )
+
+    @classmethod
+    def of(cls, sequences: Sequence[str], target: ArrayLike, **columns: ArrayLike) -> Split:
+        """Return rows from sequences as text and their numbers.
+
+        Args:
+            sequences: N sequences of A, C, G, T and N, in upper or lower case.
+            target: N finite numbers.
+            columns: More about every row, N values each, by name.
+
+        Raises:
+            BenchError: A sequence is empty or has another letter, a number is not finite, or there
+                are not as many numbers as sequences; the row is named, from 0.
+        """
+        numbers = np.asarray(target, dtype=np.float64)
+        if numbers.shape != (len(sequences),):
+            raise BenchError(
+                f"{len(sequences):,} sequences need as many numbers; got shape {numbers.shape}."
+            )
+        encoded, known = encode_lines([text.encode() for text in sequences])
+        for wrong, what in (
+            (~known, f"a letter that is not one of {LETTERS}"),
+            (encoded.lengths == 0, "no sequence"),
+            (~np.isfinite(numbers), "a target that is not a finite number"),
+        ):
+            if wrong.any():
+                raise BenchError(f"row {int(np.argmax(wrong)):,} has {what}.")
+        return cls(encoded, numbers, columns={k: np.asarray(v) for k, v in columns.items()})
 
     def __len__(self) -> int:
         return len(self.target)
@@ -100,29 +128,48 @@ class TestSet(Split):
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Everything a model is trained and scored on.
 
+    Rows in memory are enough::
+
+        Dataset(train=Split.of(sequences, numbers), validation=…, test=…)
+
     Attributes:
-        name: What results are filed under, such as "dream" or "dream-simulated".
-        version: Of the task that read it.
-        options: The task's options, baked into the rows.
-        usual_length: Letters of a typical sequence, flanks included.
-        flanks: Constant letters on the left and right.
-        train, validation, test: The rows.
+        train, validation: Rows to fit the weights to, and rows to choose among the weights.
+        test: Rows to score; a plain split becomes a test set without subsets.
+        name: Name that results are filed under, such as "dream" or "dream-simulated".
+        version: Version of the task that read it.
+        options: Options of the task, baked into the rows.
+        usual_length: Letters of a typical sequence, flanks included; 0 for those of the longest
+            training sequence.
+        flanks: Number of constant letters on the left and on the right of every sequence.
         notes: Counts worth a reader's eye, such as repeated sequences.
     """
 
-    name: str
-    version: int
-    options: dict[str, Any]
-    usual_length: int
-    flanks: tuple[int, int]
     train: Split
     validation: Split
     test: TestSet
+    name: str = "in-memory"
+    version: int = 1
+    options: dict[str, Any] = field(default_factory=dict)
+    usual_length: int = 0
+    flanks: tuple[int, int] = (0, 0)
     notes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make a test set of a plain split, and take the usual length from the rows."""
+        for name in SPLITS:
+            if not len(getattr(self, name)):
+                raise BenchError(f"the data set '{self.name}' has no {name} rows.")
+        if not isinstance(self.test, TestSet):
+            rows: Split = self.test
+            test = TestSet(rows.sequences, rows.target, self.name, columns=rows.columns)
+            object.__setattr__(self, "test", test)
+        if not self.usual_length:
+            longest = int(self.train.sequences.lengths.max())
+            object.__setattr__(self, "usual_length", longest)
 
     @cached_property
     def fingerprint(self) -> str:

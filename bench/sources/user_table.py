@@ -15,7 +15,6 @@ The table has a header and tab-separated columns: ``sequence``, ``target`` and, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -88,11 +87,6 @@ class TableTask(Task):
     def filed_as(cls, name: str) -> str:
         """Return the table's file name, however its path was typed."""
         return _name(cls.file)
-
-    @classmethod
-    def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
-        """Refuse: nobody knows what the table measures."""
-        raise BenchError("a table of one's own cannot be simulated.")
 
 
 def table_task(path: Path) -> type[TableTask]:
