@@ -38,7 +38,7 @@ def check_site_packages() -> None:
     Raises:
         BenchError: A package is missing.
     """
-    needed("jinja2", "markupsafe", "plotly", extra="pages", what="a leaderboard's page")
+    needed("jinja2", "plotly", extra="pages", what="a leaderboard's page")
 
 
 def write_page(board: Leaderboard, directory: Path) -> None:
@@ -85,11 +85,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _data(value: Any) -> Any:
+def _data(value: Any) -> str:
     """Return JSON for a script element, which a "<" could end."""
-    from markupsafe import Markup
-
-    return Markup(json.dumps(finite(value)).replace("<", "\\u003c"))
+    return json.dumps(finite(value)).replace("<", "\\u003c")
 
 
 def _rendered(
