@@ -43,7 +43,7 @@ LAYERS = (
     ("recipe",),
     ("data",),
     ("search_space",),
-    ("config", "metrics", "atomic", "paths", "console"),
+    ("config", "metrics", "atomic", "paths", "console", "extras"),
     ("cards", "errors", "version"),
 )
 BESIDE = {

@@ -79,19 +79,19 @@ def describe(
     """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
     from bench.config import override, split_assignments
     from bench.console import Screen
-    from bench.describe import facts
+    from bench.describe import facts, page
     from bench.registry import get_task
     from bench.sources.locate import find, load
 
+    if out is not None:
+        page.check_page_packages()
     values = split_assignments(assignments)["task"]
     task_class = get_task(task)
     instance = task_class(override(task_class.Options(), values, section="task"))
     folder = find(task_class, task, directory)
     found = facts.describe(load(instance, task, folder, test_data, Screen()), instance)
     if out is not None:
-        from bench.describe.page import write_page
-
-        write_page(found, out)
+        page.write_page(found, out)
         click.echo(f"{out}: open it in a browser.", err=True)
     if as_json:
         click.echo(facts.as_json(found))

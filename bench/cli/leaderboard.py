@@ -50,14 +50,14 @@ from bench.paths import runs_dir
 @plugins
 def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> None:
     """Rank the results on a task, with what is known of the order."""
-    from bench.leaderboards.output import formats
+    from bench.leaderboards.output import formats, site
 
+    if html is not None:
+        site.check_site_packages()
     with uncollected():
         board = _board(**asked)
     if html is not None:
-        from bench.leaderboards.output.site import write_page
-
-        write_page(board, html)
+        site.write_page(board, html)
         click.echo(f"{html / 'index.html'} is written", err=True)
     if log:
         from bench.leaderboards.output.mlflow_board import log_summary

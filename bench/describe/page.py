@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.atomic import write_text
 from bench.describe.facts import BASES, GC_BINS, Description, Overlap, SplitFacts, as_json
+from bench.extras import needed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,13 +23,27 @@ Panel = Callable[["Axes", str, SplitFacts], None]
 Drawing = Callable[[list["Axes"]], None]
 
 
+def check_page_packages() -> None:
+    """Check that the packages of :func:`page` are installed, before minutes of describing.
+
+    Raises:
+        BenchError: A package is missing.
+    """
+    needed("jinja2", "matplotlib", extra="pages", what="a description's page")
+
+
 def write_page(description: Description, path: Path) -> None:
-    """Write a description as one HTML file that needs nothing else."""
+    """Write a description as one HTML file that needs nothing else.
+
+    Raises:
+        BenchError: A package of the extra ``pages`` is missing.
+    """
     write_text(path, page(description))
 
 
 def page(description: Description) -> str:
     """Return a description as HTML."""
+    check_page_packages()
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)

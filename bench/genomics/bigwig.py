@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, first_line
+from bench.extras import needed
 from bench.genomics.input_files import check_file
 from bench.genomics.intervals import Integers
 
@@ -117,7 +118,5 @@ def _averages(file: Any, bed: Path, rows: int) -> Floats:
 
 
 def _pybigtools() -> Any:
-    try:
-        return importlib.import_module("pybigtools")  # it has no types
-    except ImportError:
-        raise BenchError("bigWig files need pybigtools: pip install pybigtools==0.3.0") from None
+    needed("pybigtools", extra="genomics", what="a bigWig file")
+    return importlib.import_module("pybigtools")  # it has no types

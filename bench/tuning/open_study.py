@@ -18,7 +18,7 @@ from bench.runner.request import resolve
 from bench.tuning import definition, study
 from bench.tuning.definition import Search
 from bench.tuning.feasibility import Probe, check, read
-from bench.tuning.samplers import grid_size
+from bench.tuning.samplers import check_sampler, grid_size
 from bench.tuning.storage import open_storage
 
 
@@ -117,11 +117,12 @@ def resume(
         screen: Where to tell.
 
     Raises:
-        BenchError: There is none, its data has changed, its plugins are not here, or an earlier
-            version drew a fraction for it.
+        BenchError: There is none, its data has changed, its plugins or its sampler's package are
+            not here, or an earlier version drew a fraction for it.
     """
     found, place = study.find(storage, name, home, wait=wait, screen=screen)
     search = stored(found, home, device=device, data=data)
+    check_sampler(search.sampler)
     if search.fraction is not None and "fraction" not in study.stored_search(found)["request"]:
         raise BenchError(
             f"study {found.study_name} was begun by an earlier version, whose "
@@ -162,6 +163,7 @@ def _search(typed: Typed) -> Search:
     request = dataclasses.replace(typed.request, overrides=fixed)
     files = definition.plugin_files(request)
     search = Search(request=request, space=found, plugins=files, **typed.rest)
+    check_sampler(search.sampler)
     if search.sampler == "grid":
         grid_size(found)
     return search

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.console import SILENT, Screen
 from bench.errors import BenchError
+from bench.extras import needed
 from bench.tuning import summary
 from bench.tuning.storage import shown
 from bench.tuning.study import find
@@ -49,6 +50,7 @@ def export(
 
 def dashboard(storage: str | None, name: str | None, home: Path, screen: Screen = SILENT) -> None:
     """Serve optuna-dashboard's pages of a study until they are stopped."""
+    needed("optuna_dashboard", extra="dashboard", what="the dashboard of a study")
     _, place = find(storage, name, home, screen=screen)
     screen.say(f"Optuna's pages of {shown(place)}; Ctrl-C ends them")
     code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"

@@ -11,6 +11,7 @@ from optuna import visualization
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 
+from bench.extras import needed
 from bench.tuning.summary import ranked
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ def write(study: Study, folder: Path) -> list[Path]:
     """Write history, curves, parallel coordinates and importances; return the pages.
 
     A plot that would show nothing is left out: importances need two different trials.
+
+    Raises:
+        BenchError: The package that draws them is missing.
     """
+    needed("plotly", extra="search", what="a plot of a study")
     trials = ranked(study)
     plots: dict[str, Callable[[], Figure]] = {}
     if trials:

@@ -12,6 +12,7 @@ from optuna import samplers
 from optuna.exceptions import ExperimentalWarning
 
 from bench.errors import BenchError, argument
+from bench.extras import needed
 from bench.search_space import Choice, Space, Spaces, Value
 from bench.tuning.definition import Params
 
@@ -36,6 +37,16 @@ def sampler(name: str, seed: int, number: int) -> samplers.BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return make[name]()
+
+
+def check_sampler(name: str) -> None:
+    """Check that the package of a sampler is installed, before a study is made.
+
+    Raises:
+        BenchError: It is missing.
+    """
+    if name == "cmaes":  # Optuna imports it when the sampler is made
+        needed("cmaes", extra="search", what="the sampler cmaes")
 
 
 def grid_size(spaces: Spaces) -> int:

@@ -28,6 +28,7 @@ from sqlalchemy.exc import (
 
 from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
+from bench.extras import needed
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -90,6 +91,8 @@ def _journal(path: Path, *, create: bool) -> BaseStorage:
 
 
 def _database(url: str) -> BaseStorage:
+    if url.startswith(("postgresql:", "postgresql+psycopg:")):
+        needed("psycopg", extra="postgresql", what="a study in PostgreSQL")
     for _ in range(_TRIES):
         try:
             # A connection that broke while it was idle is replaced before it is used.

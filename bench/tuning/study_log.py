@@ -44,10 +44,13 @@ def begin(study: Study, data: str, home: Path) -> str | None:
 
 
 def end(study: Study, home: Path) -> str | None:
-    """Send what a study has come to; return what went wrong, if anything did."""
+    """Send what a study has come to; return what went wrong, if anything did.
+
+    Without the package that draws plots, all the rest is sent.
+    """
     found = summary.summarize(study)
     place = studies_dir(home) / study.study_name
-    pages = plots.write(study, place / "plots")
+    pages, undrawn = _plots(study, place / "plots")
     summary.export(study, place / "trials.csv")
 
     def send(client: MlflowClient, run: str) -> None:
@@ -64,7 +67,15 @@ def end(study: Study, home: Path) -> str | None:
         complete = found.wanted is not None and found.finished >= found.wanted
         client.set_terminated(run, status="FINISHED" if complete else "KILLED")
 
-    return _told(study, home, send)
+    return " ".join(filter(None, (undrawn, _told(study, home, send)))) or None
+
+
+def _plots(study: Study, folder: Path) -> tuple[list[Path], str | None]:
+    """Write the plots; return their pages, and what went wrong, if anything did."""
+    try:
+        return plots.write(study, folder), None
+    except BenchError as error:
+        return [], f"{error} There are no plots."
 
 
 def _told(study: Study, home: Path, send: Callable[[MlflowClient, str], None]) -> str | None:

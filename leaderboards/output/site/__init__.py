@@ -15,6 +15,7 @@ from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 from bench.atomic import finite
+from bench.extras import needed
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output.formats import as_json
 from bench.leaderboards.output.site.curves import read_curves
@@ -31,6 +32,15 @@ _LIBRARY = "plotly.min.js"
 FILES = ("index.html", "runs", "leaderboard.json", _LIBRARY, *_COPIED)
 
 
+def check_site_packages() -> None:
+    """Check that the packages of :func:`write_page` are installed, before minutes of ranking.
+
+    Raises:
+        BenchError: A package is missing.
+    """
+    needed("jinja2", "plotly", extra="pages", what="a leaderboard's page")
+
+
 def write_page(board: Leaderboard, directory: Path) -> None:
     """Write the page into a folder, all of it or nothing.
 
@@ -39,8 +49,10 @@ def write_page(board: Leaderboard, directory: Path) -> None:
         directory: A new folder, an empty one, or an earlier page, which is replaced.
 
     Raises:
-        BenchError: The folder holds something else, or cannot be written.
+        BenchError: The folder holds something else, or cannot be written, or a package of the
+            extra ``pages`` is missing.
     """
+    check_site_packages()
     from plotly.offline import get_plotlyjs
 
     environment = _environment()
@@ -73,11 +85,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _data(value: Any) -> Any:
+def _data(value: Any) -> str:
     """Return JSON for a script element, which a "<" could end."""
-    from markupsafe import Markup
-
-    return Markup(json.dumps(finite(value)).replace("<", "\\u003c"))
+    return json.dumps(finite(value)).replace("<", "\\u003c")
 
 
 def _rendered(
