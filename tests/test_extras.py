@@ -15,7 +15,11 @@ from tests.tools.house import Module, read
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-IMPORTED_AS = {"scikit-learn": "sklearn", "optuna-dashboard": "optuna_dashboard"}
+IMPORTED_AS = {
+    "scikit-learn": "sklearn",
+    "optuna-dashboard": "optuna_dashboard",
+    "typing-extensions": "typing_extensions",
+}
 NOT_IMPORTED = {"pytest": "it runs the tests of whoever writes a plugin"}
 OWN = {"bench", "tests"}
 

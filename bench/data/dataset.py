@@ -160,15 +160,12 @@ class Dataset:
 
     def __post_init__(self) -> None:
         """Make a test set of a plain split, and take the usual length from the rows."""
-        for name in SPLITS:
-            if not len(getattr(self, name)):
-                raise BenchError(f"the data set '{self.name}' has no {name} rows.")
         if not isinstance(self.test, TestSet):
             rows: Split = self.test
             test = TestSet(rows.sequences, rows.target, self.name, columns=rows.columns)
             object.__setattr__(self, "test", test)
         if not self.usual_length:
-            longest = int(self.train.sequences.lengths.max())
+            longest = int(self.train.sequences.lengths.max(initial=0))
             object.__setattr__(self, "usual_length", longest)
 
     @cached_property
