@@ -18,8 +18,8 @@ from one bootstrap of the test rows, and a metric is resampled by the first of t
 ``influence``
     The derivative of the value by the weight of every row. First order; exact for means over rows.
 neither
-    The same derivative, group of rows by group, from at most 2,048 evaluations of ``function`` a run
-    and subset; :mod:`bench.leaderboards.statistics.influence` has its cost and accuracy.
+    The same derivative, group of rows by group, from at most 2,048 evaluations of ``function`` for
+    a run and subset; :mod:`bench.leaderboards.statistics.influence` has its cost and accuracy.
 """
 
 from __future__ import annotations

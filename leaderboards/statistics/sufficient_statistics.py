@@ -87,7 +87,7 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Design:
-    """What all runs of one leaderboard have in common: truth, subsets, clusters, groups, metrics."""
+    """What all runs of one leaderboard have in common, but for the test rows' sequences."""
 
     truth: Vector
     subsets: Mapping[str, Subset]

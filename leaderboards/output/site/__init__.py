@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.atomic import finite
 from bench.leaderboards.board import Leaderboard
-from bench.leaderboards.output.formats import as_json
+from bench.leaderboards.output.formats import board_json
 from bench.leaderboards.output.site.curves import read_curves
 from bench.leaderboards.output.site.index import index
 from bench.leaderboards.output.site.run_card import Card, cards
@@ -31,11 +31,11 @@ _LIBRARY = "plotly.min.js"
 FILES = ("index.html", "runs", "leaderboard.json", _LIBRARY, *_COPIED)
 
 
-def write_page(board: Leaderboard, directory: Path) -> None:
+def write_site(board: Leaderboard, directory: Path) -> None:
     """Write the page into a folder, all of it or nothing.
 
     Args:
-        board: What to show.
+        board: Leaderboard to show.
         directory: A new folder, an empty one, or an earlier page, which is replaced.
 
     Raises:
@@ -52,7 +52,7 @@ def write_page(board: Leaderboard, directory: Path) -> None:
         (fresh / "runs").mkdir()
         for name, text in _rendered(environment, board, found):
             (fresh / "runs" / name).write_text(text, encoding="utf-8")
-        values = json.dumps(finite(as_json(board)), indent=1)
+        values = json.dumps(finite(board_json(board)), indent=1)
         (fresh / "leaderboard.json").write_text(values + "\n", encoding="utf-8")
         (fresh / _LIBRARY).write_text(get_plotlyjs(), encoding="utf-8")
         for name in _COPIED:
@@ -70,6 +70,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["data"] = _data
+    environment.filters["number"] = format
     return environment
 
 
