@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -167,11 +168,20 @@ class Task(ABC):
         """
         return {"all": np.arange(len(test)), **test.subsets}
 
+    def overall_scores(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the overall scores; those that lack a subset or a metric are NaN.
+
+        Args:
+            figures: Values by name, or arrays of them; none at all gives the scores' names.
+        """
+        names = (f"{name}/{m.name}" for name in ("all", *self.subsets) for m in self.all_metrics())
+        return self.overall({**dict.fromkeys(names, math.nan), **figures})
+
     def overall(self, figures: Mapping[str, float]) -> dict[str, float]:
         """Combine the subsets' metrics into overall scores, by arithmetic that works on arrays.
 
         Args:
-            figures: Values by name, such as "all/mse", for every subset and metric that there is;
+            figures: Values by name, such as "all/mse", for every subset and metric of the task;
                 NaN where one has no value. Resampling gives arrays.
         """
         return {}

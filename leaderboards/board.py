@@ -152,7 +152,7 @@ def _second(task: Task, primary: str) -> str | None:
     """Return the score that follows in the task's own order, such as the next overall one."""
     further = [metric for metric in task.all_metrics() if metric not in STANDARD]
     names = [f"all/{metric.name}" for metric in (*further, *STANDARD)]
-    for order in (list(task.overall(dict.fromkeys(names, math.nan))), names):
+    for order in (list(task.overall_scores({})), names):
         if primary in order[:-1]:
             return order[order.index(primary) + 1]
     return None
@@ -177,7 +177,7 @@ def _ranked(
         ((entry.id, stored_predictions(entry)) for entry in entries),
         figure=figure,
         scored=f"{type(task).__name__} {task.card.version}",
-        combine=task.overall,
+        combine=task.overall_scores,
         resamples=resamples,
     )
     board = rank(

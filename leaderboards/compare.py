@@ -12,7 +12,6 @@ Legend: R resamples, F figures.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -260,13 +259,13 @@ def _open(run: Entry, task_name: str, data: Path | None, screen: Screen) -> Open
 def _draws(design: Design, task: Task, predictions: Sequence[Vector], resamples: int) -> Draws:
     """Resample every figure of both runs."""
     names = design.names
-    scores = task.overall(dict.fromkeys(names, math.nan))
+    scores = task.overall_scores({})
     folder = cache_dir() / "sketches"
     return resample(
         design,
         {n: cached_sketch(folder, design, v) for n, v in zip("AB", predictions, strict=True)},
         figures=(*names, *scores),
-        combine=task.overall,
+        combine=task.overall_scores,
         resamples=resamples,
     )
 

@@ -123,7 +123,7 @@ def score(
         for name in ("all", *task.subsets, *units)
     }
     problems += _problems(test, metrics, subsets)
-    overall = task.overall(_flat(subsets))
+    overall = task.overall_scores(_flat(subsets))
     return Scores(rows, metrics, overall, subsets, tuple(problems))
 
 

@@ -38,7 +38,7 @@ def entry(id_: str, model: str = "net", seed: int = 0, **changes: Any) -> Entry:
 
 
 def chosen(*entries: Entry, **filters: Any) -> Selection:
-    here = replace(Comparability.from_tags(LOCK), training=None)
+    here = replace(Comparability.from_tags(LOCK), training=None, trained_here=True)
     return select(entries, here, Filters(**filters))
 
 
