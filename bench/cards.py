@@ -40,7 +40,8 @@ class TaskCard:
     target: str
     """Meaning and unit of the target."""
     primary: str
-    """The metric that ranks, as named in :meth:`bench.task.Task.score`; higher is better."""
+    """The score that ranks: a subset's metric such as "all/mse", or one that
+    :meth:`bench.task.Task.overall` returns. Which direction is better, the metric says."""
     source: Source
 
 

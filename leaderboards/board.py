@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.config import override
 from bench.console import SILENT, Screen
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
-from bench.leaderboards.entries import Entry, read_entries, read_predictions
+from bench.leaderboards.entries import Entry, read_entries, stored_predictions
 from bench.leaderboards.ranking import Board, Standing, rank
 from bench.leaderboards.selection import Filters, Group, Selection, select
 from bench.leaderboards.statistics.bootstrap import RESAMPLES
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.sample_cache import cached_draws
 from bench.leaderboards.statistics.sufficient_statistics import make_design
+from bench.metrics import STANDARD, Metric
 from bench.paths import cache_dir
 from bench.registry import get_task
-from bench.scoring.scorer import VERSION
-from bench.sources.locate import find, load_test
-from bench.task import Task
+from bench.scoring.comparability import available_parts
+from bench.scoring.open_test import OpenTest, open_test
+from bench.task import ScoreInfo, Task
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Row:
     group: Group
 
     def mean(self, figure: str) -> float:
-        """Return the mean of a logged figure over the model's runs; NaN where one lacks it."""
+        """Return the mean of a logged value over the model's runs; NaN where one lacks it."""
         values = [entry.figures.get(figure, math.nan) for entry in self.group.entries]
         return sum(values) / len(values)
 
@@ -69,7 +69,8 @@ class Leaderboard:
         rows: Best first.
         board: Comparisons of all pairs; None where nothing ranks.
         selection: What ranks, what stands apart.
-        primary: The figure that ranks.
+        primary: Name of the score that ranks.
+        second: Name of a score that a table shows beside it; None for none.
     """
 
     task: str
@@ -80,6 +81,12 @@ class Leaderboard:
     board: Board | None
     selection: Selection
     primary: str
+    second: str | None = None
+
+    @property
+    def score(self) -> ScoreInfo:
+        """The score that ranks."""
+        return self.task_class.score_info(self.primary)
 
 
 def make_leaderboard(
@@ -100,37 +107,38 @@ def make_leaderboard(
         task_name: The task's name, or a table's path.
         home: Folder of all runs.
         filters: What to show.
-        options: Of the task, where they change the test rows.
+        options: Options of the task, where they change the test rows.
         simulated: Rank results on the simulated assay; they never stand beside real ones.
         data: Folder of the test rows; as for ``bench run`` if None.
-        figure: To rank by, such as "all/pearson"; the task's primary one if None.
-        resamples: Of the bootstrap.
-        screen: Where to tell of what reading the test rows takes.
+        figure: Name of the score to rank by, such as "all/mse"; the task's primary one if None.
+        resamples: Number of resamples of the bootstrap.
+        screen: Console that tells what reading the test rows takes.
 
     Raises:
         BenchError: There are no results, or no test rows to resample.
     """
     task_class = get_task(task_name)
-    task = task_class(override(task_class.Options(), options, section="task"))
     name = task_class.filed_as(task_name) + ("-simulated" if simulated else "")
     entries = read_entries(home, name)
-    folder = data or _folder(task_class, task_name, entries, simulated=simulated)
-    test = load_test(task, task_name, folder, screen)
-    selection = select(entries, _lock(task, test), filters)
-    primary = figure or task_class.card.primary
-    if figure is None and test.missing:
+    if data is None and simulated:
+        data = _simulated_folder(task_name, entries)
+    opened = open_test(task_name, options=options, data=data, screen=screen)
+    selection = select(entries, replace(opened.comparability(), data=None), filters)
+    primary, missing = figure or task_class.card.primary, opened.test.missing
+    if figure is None and missing:
         raise BenchError(
-            f"{folder}: {' and '.join(test.missing.values())} missing, so there is no {primary}.",
-            hint={"figure": "all/pearson"},
+            f"{opened.folder}: {' and '.join(missing.values())} missing, so there is no {primary}.",
+            hint={"figure": f"all/{STANDARD[0].name}"},
         )
-    rows, board = _ranked(task, test, folder, selection, primary, resamples)
-    return Leaderboard(task_name, name, task_class, test, rows, board, selection, primary)
+    rows, board = _ranked(opened, selection, primary, resamples)
+    second = _second(opened.task, primary)
+    return Leaderboard(
+        task_name, name, task_class, opened.test, rows, board, selection, primary, second
+    )
 
 
-def _folder(task: type[Task], task_name: str, entries: Sequence[Entry], *, simulated: bool) -> Path:
-    """Find the test rows: a simulated assay's where its newest run has them."""
-    if not simulated:
-        return find(task, task_name, None)
+def _simulated_folder(task_name: str, entries: Sequence[Entry]) -> Path:
+    """Find the test rows of a simulated assay: where its newest run has them."""
     for entry in entries:
         folder = Path(entry.tags.get("test_folder", ""))
         if folder.is_absolute() and folder.is_dir():
@@ -140,44 +148,52 @@ def _folder(task: type[Task], task_name: str, entries: Sequence[Entry], *, simul
     )
 
 
-def _lock(task: Task, test: TestSet) -> dict[str, str]:
-    part = task.row_sets[0]
-    if task.lacking(test, part) is not None:
-        part = next(part for part in task.row_sets if task.lacking(test, part) is None)
-    return {
-        "task.version": str(task.card.version),
-        "scored.version": str(VERSION),
-        "scored.rows": part,
-        "scored.test": test.fingerprint,
-        "scored.subsets": test.subsets_fingerprint,
-    }
+def _second(task: Task, primary: str) -> str | None:
+    """Return the score that follows in the task's own order, such as the next overall one."""
+    further = [metric for metric in task.all_metrics() if metric not in STANDARD]
+    names = [f"all/{metric.name}" for metric in (*further, *STANDARD)]
+    for order in (list(task.overall_scores({})), names):
+        if primary in order[:-1]:
+            return order[order.index(primary) + 1]
+    return None
 
 
 def _ranked(
-    task: Task,
-    test: TestSet,
-    folder: Path,
-    selection: Selection,
-    figure: str,
-    resamples: int,
+    opened: OpenTest, selection: Selection, figure: str, resamples: int
 ) -> tuple[tuple[Row, ...], Board | None]:
     if not selection.groups:
         return (), None
+    task, test = opened.task, opened.test
     design = make_design(
         test.target,
-        task.units(test, _lock(task, test)["scored.rows"]),
-        [link_equal(test.sequences.hashes()), task.links(test, folder)],
+        task.units(test, available_parts(task, test)[0]),
+        [link_equal(test.sequences.hashes()), task.links(test, opened.folder)],
+        _needed(task, figure),
     )
     entries = [entry for group in selection.groups for entry in group.entries]
     draws = cached_draws(
         cache_dir(),
         design,
-        ((entry.id, read_predictions(entry)) for entry in entries),
+        ((entry.id, stored_predictions(entry)) for entry in entries),
         figure=figure,
         scored=f"{type(task).__name__} {task.card.version}",
-        combine=task.overall,
+        combine=task.overall_scores,
         resamples=resamples,
     )
-    board = rank(draws, figure, {e.id: g.label for g in selection.groups for e in g.entries})
+    board = rank(
+        draws,
+        figure,
+        {e.id: g.label for g in selection.groups for e in g.entries},
+        score=task.score_info(figure),
+    )
     groups = {group.label: group for group in selection.groups}
     return tuple(Row(place, groups[place.model]) for place in board.standings), board
+
+
+def _needed(task: Task, figure: str) -> tuple[Metric, ...]:
+    """Return the metrics to resample: of a task's further ones, those that the score needs."""
+    wanted = figure.rpartition("/")[2]
+    metrics = task.all_metrics()
+    if wanted not in {metric.name for metric in metrics}:  # an overall score may take any
+        return metrics
+    return tuple(metric for metric in metrics if metric in STANDARD or metric.name == wanted)

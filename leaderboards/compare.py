@@ -12,8 +12,8 @@ Legend: R resamples, F figures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +23,36 @@ from numpy.typing import NDArray
 from bench.console import SILENT, Screen
 from bench.errors import BenchError, argument
 from bench.leaderboards.disagreement import Disagreement, disagreements
-from bench.leaderboards.entries import Entry, read_predictions
-from bench.leaderboards.finding import check_comparable, find_entries, open_test
+from bench.leaderboards.entries import Entry, find_entries, stored_predictions
 from bench.leaderboards.statistics.bootstrap import RESAMPLES, Draws, resample
 from bench.leaderboards.statistics.clusters import link_equal
+from bench.leaderboards.statistics.comparisons import rounding_error
 from bench.leaderboards.statistics.statistics_cache import cached_sketch
 from bench.leaderboards.statistics.sufficient_statistics import Design, make_design
 from bench.paths import cache_dir
-from bench.task import Task
+from bench.scoring.comparability import available_parts
+from bench.scoring.open_test import OpenTest, open_test
+from bench.task import ScoreInfo, Task
 
 Vector = NDArray[np.float64]
 
 LEVEL = 0.95
 _LOST = 0.05  # share of resamples without a value that a figure may have
-_NOISE = 1e-7  # of single precision: no deviation is smaller
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One figure of both runs.
+    """One score of both runs.
 
     Attributes:
-        a, b: The figure of each.
-        difference: The first less the second.
-        error: Its standard error over test rows.
-        low, high: Interval, for all figures at once.
-        p: Two-sided, for all figures at once.
+        figure: Name of the score.
+        a, b: Value of each run.
+        difference: First value less the second.
+        error: Standard error of the difference over test rows.
+        low, high: Interval of the difference, for all scores at once.
+        p: Two-sided p-value, for all scores at once.
+        higher_is_better: Direction of a better value.
+        form: Format of a value in tables.
     """
 
     figure: str
@@ -59,11 +63,20 @@ class Difference:
     low: float
     high: float
     p: float
+    higher_is_better: bool = True
+    form: str = ".4f"
 
     @property
     def better(self) -> str:
         """Letter of the better run; empty where the interval holds zero."""
-        return "A" if self.low > 0 else "B" if self.high < 0 else ""
+        letters = "AB" if self.higher_is_better else "BA"
+        return letters[0] if self.low > 0 else letters[1] if self.high < 0 else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a flat row."""
+        shown = asdict(self)
+        del shown["higher_is_better"], shown["form"]
+        return {**shown, "better": self.better}
 
 
 @dataclass(frozen=True)
@@ -94,17 +107,17 @@ class Versus:
         """Say in words which is better, and on what."""
         first = next(d for d in self.differences if d.figure == self.primary)
         better = first.better
+        form = first.form
         if better:
-            sign = 1 if better == "A" else -1
-            low, high = sorted((sign * first.low, sign * first.high))
-            told = f"{better} is better on {first.figure} by {abs(first.difference):.4f}"
+            low, high = sorted((abs(first.low), abs(first.high)))
+            told = f"{better} is better on {first.figure} by {abs(first.difference):{form}}"
         else:
             low, high = first.low, first.high
-            told = f"A and B cannot be told apart on {first.figure}: {first.difference:+.4f}"
+            told = f"A and B cannot be told apart on {first.figure}: {first.difference:+{form}}"
         others = [d for d in self.differences if d is not first]
         found = {name: [d.figure for d in others if d.better == name] for name in ("A", "B")}
         rest = [f"{name} is better on {', '.join(on)}" for name, on in found.items() if on]
-        told = f"{told} ({low:.4f} to {high:.4f})"
+        told = f"{told} ({low:{form}} to {high:{form}})"
         count = f"{len(others)} other{'' if len(others) == 1 else 's'}"
         told += f"; of {count}, {'; '.join(rest) or 'neither on any'}"
         return f"{told}; nothing is known of other seeds."
@@ -118,7 +131,7 @@ class Versus:
             "primary": self.primary,
             "verdict": self.verdict,
             "level": LEVEL,
-            "differences": [{**asdict(d), "better": d.better} for d in self.differences],
+            "differences": [d.as_json() for d in self.differences],
             "subset": self.subset,
             "disagreements": [asdict(d) for d in self.disagreements],
             "notes": list(self.notes),
@@ -139,7 +152,7 @@ def compare_runs(
     """Compare two finished runs on the same test rows.
 
     Args:
-        first: One run; see :func:`bench.leaderboards.finding.find_entries`.
+        first: One run; see :func:`bench.leaderboards.entries.find_entries`.
         second: The other.
         home: Folder of all runs.
         task_name: The task, where it is a table that has moved; as recorded if None.
@@ -153,15 +166,16 @@ def compare_runs(
     """
     a, b = find_entries((first, second), home)
     check_comparable(a, b)
-    task, test, folder = open_test(a, task_name or a.tags["task"], data, screen)
-    units = task.units(test, a.lock["scored.rows"])
+    opened = _open(a, task_name or a.tags["task"], data, screen)
+    task, test = opened.task, opened.test
+    units = task.units(test, a.comparability.rows or available_parts(task, test)[0])
     if subset not in units:
         raise BenchError(f"{argument('subset')} {subset}: there are: {', '.join(units)}.")
-    links = [link_equal(test.sequences.hashes()), task.links(test, folder)]
-    design = make_design(test.target, units, links)
-    predictions = [read_predictions(entry).astype(np.float64) for entry in (a, b)]
+    links = [link_equal(test.sequences.hashes()), task.links(test, opened.folder)]
+    design = make_design(test.target, units, links, task.all_metrics())
+    predictions = [stored_predictions(entry).astype(np.float64) for entry in (a, b)]
     draws = _draws(design, task, predictions, resamples)
-    differences, missing = differ(draws)
+    differences, missing = differ(draws, task.score_info)
     primary = task.card.primary
     if primary not in {d.figure for d in differences}:
         primary = differences[0].figure
@@ -170,11 +184,27 @@ def compare_runs(
     return Versus(a, b, test.name, primary, differences, subset, shown, notes)
 
 
-def differ(draws: Draws) -> tuple[tuple[Difference, ...], list[str]]:
-    """Take the differences of two runs, with intervals for all figures at once.
+def check_comparable(a: Entry, b: Entry) -> None:
+    """Raise a :class:`BenchError` if two runs cannot be compared; name what differs."""
+    if a.run == b.run:
+        raise BenchError(f"{a.id} is both runs. Name two.")
+    for entry in (a, b):
+        if entry.status != "finished" or not entry.comparability.scored:
+            raise BenchError(f"{entry.id} is {entry.status} and has no scores to compare.")
+    if found := a.comparability.differences(b.comparability):
+        raise BenchError(
+            f"{a.id} and {b.id} cannot be compared: the second has {' and '.join(map(str, found))}."
+        )
+
+
+def differ(
+    draws: Draws, score_info: Callable[[str], ScoreInfo] = Task.score_info
+) -> tuple[tuple[Difference, ...], list[str]]:
+    """Take the differences of two runs, with intervals for all scores at once.
 
     Args:
-        draws: Of two runs, with every figure that is to be compared.
+        draws: Resamples of two runs, with every score that is to be compared.
+        score_info: Function that says which direction of a score is better.
 
     Returns:
         Differences, and a line for each figure that has none.
@@ -195,28 +225,47 @@ def differ(draws: Draws) -> tuple[tuple[Difference, ...], list[str]]:
     samples = samples[np.isfinite(samples).all(axis=(1, 2))].astype(np.float64)
     moved = samples[:, 0] - samples[:, 1]
     moved -= moved.mean(axis=0)
-    error = np.maximum(moved.std(axis=0), _NOISE)
+    points = np.array([draws.points[name] for name in names])
+    infos = [score_info(name) for name in names]
+    pairs = zip(points, infos, strict=True)
+    rounding = np.array([rounding_error(of, info).max() for of, info in pairs])
+    error = np.maximum(moved.std(axis=0), rounding)
     largest = np.sort(np.abs(moved / error).max(axis=1))
     reach = error * np.quantile(largest, LEVEL)
-    points = np.array([draws.points[name] for name in names])
     gap = points[:, 0] - points[:, 1]
     above = len(largest) - np.searchsorted(largest, np.abs(gap) / error)
     p = (1 + above) / (1 + len(largest))
     columns = (points[:, 0], points[:, 1], gap, error, gap - reach, gap + reach, p)
     rows = zip(names, *(column.tolist() for column in columns), strict=True)
-    return tuple(Difference(*row) for row in rows), missing
+    return tuple(
+        replace(Difference(*row), higher_is_better=info.higher_is_better, form=info.form)
+        for row, info in zip(rows, infos, strict=True)
+    ), missing
+
+
+def _open(run: Entry, task_name: str, data: Path | None, screen: Screen) -> OpenTest:
+    """Open the test rows that a run was scored on."""
+    options = {
+        name.removeprefix("task."): value
+        for name, value in run.settings.items()
+        if name.startswith("task.")
+    }
+    recorded = run.tags.get("test_folder")
+    opened = open_test(task_name, options=options, data=data, recorded=recorded, screen=screen)
+    opened.check_scored_here(run.id, run.comparability)
+    return opened
 
 
 def _draws(design: Design, task: Task, predictions: Sequence[Vector], resamples: int) -> Draws:
     """Resample every figure of both runs."""
-    names = [f"{name}/{metric}" for name in design.subsets for metric in ("pearson", "spearman")]
-    scores = task.overall(dict.fromkeys(names, 0.0))
+    names = design.names
+    scores = task.overall_scores({})
     folder = cache_dir() / "sketches"
     return resample(
         design,
         {n: cached_sketch(folder, design, v) for n, v in zip("AB", predictions, strict=True)},
         figures=(*names, *scores),
-        combine=task.overall,
+        combine=task.overall_scores,
         resamples=resamples,
     )
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from bench.atomic import scratch_folder
 from bench.errors import BenchError, first_line
 from bench.paths import cache_dir
-from bench.results.run_folder import PREDICTIONS
+from bench.results.run_folder import MANIFEST, PREDICTIONS, read_manifest
+from bench.scoring.comparability import Comparability
 from bench.tracking.mlflow_store import connected
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _PAGE = 1000
-_LOCKED = ("task.version", "scored.version", "scored.rows", "scored.test", "scored.subsets")
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,9 @@ class Entry:
         return self.tags.get("verified") == "true"
 
     @property
-    def lock(self) -> dict[str, str]:
+    def comparability(self) -> Comparability:
         """What has to agree between results that rank together."""
-        found = {name: self.tags.get(name, "unknown") for name in _LOCKED}
-        if self.verified:  # what an external result was trained on, nobody knows
-            found["fingerprint"] = self.tags.get("fingerprint", "unknown")
-        return found
+        return Comparability.from_tags(self.tags)
 
     @property
     def seconds(self) -> float:
@@ -105,7 +102,24 @@ def read_entries(home: Path, experiment: str) -> list[Entry]:
     return [entry for entry in runs if entry is not None]
 
 
-def read_predictions(entry: Entry) -> NDArray[np.floating[Any]]:
+def find_entries(references: tuple[str, ...], home: Path) -> list[Entry]:
+    """Find runs, finished or not.
+
+    Args:
+        references: Names of runs: MLflow's number of a run, our name or its beginning, what
+            MLflow's pages call it, or its folder.
+        home: Folder of all runs, where the default store lies.
+
+    Raises:
+        BenchError: No run, or several, are called so; or the store cannot be read.
+    """
+    with connected(home, reading=True) as (client, _):
+        names = [found.name for found in client.search_experiments() if found.name != "Default"]
+    entries = [entry for name in names for entry in read_entries(home, name)]
+    return [_find(reference, entries, home) for reference in references]
+
+
+def stored_predictions(entry: Entry) -> NDArray[np.floating[Any]]:
     """Read a run's predictions of the test rows, ``(N,)``.
 
     Raises:
@@ -129,6 +143,25 @@ def artifact(entry: Entry, name: str) -> Path:
     if place.scheme in ("", "file"):
         return Path(unquote(place.path)) / name
     return _fetched(entry, name)
+
+
+def _find(reference: str, entries: list[Entry], home: Path) -> Entry:
+    wanted = reference
+    for folder in (Path(reference), home / reference):
+        if reference and (folder / MANIFEST).is_file():
+            wanted = read_manifest(folder).id
+            break
+    found = [entry for entry in entries if wanted in (entry.run, entry.id)]
+    found = found or [entry for entry in entries if entry.name == wanted]
+    found = found or [entry for entry in entries if wanted and entry.id.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BenchError(
+            f"{reference}: no such run in MLflow. `bench runs` lists runs, `bench sync` sends them."
+        )
+    ids = ", ".join(entry.id for entry in found[:5])
+    raise BenchError(f"{reference}: {len(found)} runs are called so: {ids}. Name one of them.")
 
 
 def _pages(client: MlflowClient, experiment: str) -> Iterator[Run]:

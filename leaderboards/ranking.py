@@ -1,4 +1,4 @@
-"""Ranks models by one figure, and says what of the order could be chance.
+"""Ranks models by one score, and says what of the order could be chance.
 
 Intervals of values are those between percentiles of the resamples. Corrected for bias and skew
 (BCa) they covered the truth as often, within 0.6 points in a hundred, at 100 to 1,000 rows.
@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.leaderboards.statistics.bootstrap import Draws
-from bench.leaderboards.statistics.comparisons import Comparisons, Models, compare, gather
+from bench.leaderboards.statistics.comparisons import Comparisons, Models, compare_models, gather
+from bench.task import ScoreInfo
 
 LEVEL = 0.95
 _LOST = 0.05  # share of resamples without a value that may be left out
-_TINY = 1e-7  # of single precision
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class Board:
-    """Models ranked by one figure.
+    """Models ranked by one score.
 
     Attributes:
-        figure: Which.
+        figure: Name of the score.
         standings: Best first.
         comparisons: Of all pairs, in the order of the standings.
         excluded: By run, why it is not ranked.
@@ -81,24 +81,35 @@ class Board:
     notes: tuple[str, ...]
 
 
-def rank(draws: Draws, figure: str, models: Mapping[str, str], *, level: float = LEVEL) -> Board:
-    """Rank models by a figure of which more is better.
+def rank(
+    draws: Draws,
+    figure: str,
+    models: Mapping[str, str],
+    *,
+    score: ScoreInfo | None = None,
+    level: float = LEVEL,
+) -> Board:
+    """Rank models by one score.
 
     Args:
-        draws: From :func:`bench.leaderboards.statistics.bootstrap.resample`.
-        figure: One of those that the draws keep.
-        models: By run, its model; runs of one model are its seeds.
-        level: Of all intervals and tests.
+        draws: Resamples of :func:`bench.leaderboards.statistics.bootstrap.resample`.
+        figure: Name of a score that the draws keep.
+        models: Model of every run; runs of one model are its seeds.
+        score: Direction and kind of the score; a correlation if None.
+        level: Confidence of all intervals and tests.
 
     Raises:
-        BenchError: No run has the figure.
+        BenchError: No run has the score.
     """
     usable, excluded, lost = _usable(draws, figure)
     if not usable.runs:
         why = next((f"{run}: {reason}" for run, reason in excluded.items()), "there are no runs")
         raise BenchError(f"nothing to rank by {figure}. {why}")
-    gathered = _sorted(gather(usable, figure, models))
-    comparisons = compare(gathered, level=level)
+    score = score or ScoreInfo(figure, figure)
+    sign = 1.0 if score.higher_is_better else -1.0
+    gathered = _sorted(gather(usable, score, models), sign)
+    comparisons = compare_models(gathered, level=level, higher_is_better=score.higher_is_better)
+    goodness = sign * gathered.values
     better = comparisons.better
     errors, low, high = _intervals(gathered, level)
     tiers = _tiers(better)
@@ -110,7 +121,7 @@ def rank(draws: Draws, figure: str, models: Mapping[str, str], *, level: float =
             error=float(errors[i]),
             low=float(low[i]),
             high=float(high[i]),
-            rank=1 + int(np.count_nonzero(gathered.values > gathered.values[i])),
+            rank=1 + int(np.count_nonzero(goodness > goodness[i])),
             rank_low=1 + int(better[:, i].sum()),
             rank_high=len(better) - int(better[i].sum()),
             tier=int(tiers[i]),
@@ -142,9 +153,10 @@ def _usable(draws: Draws, figure: str) -> tuple[Draws, dict[str, str], list[str]
     return left, excluded, lost if count else []
 
 
-def _sorted(models: Models) -> Models:
+def _sorted(models: Models, sign: float) -> Models:
     """Sort models, the best first; equal ones by name."""
-    order = sorted(range(len(models.names)), key=lambda i: (-models.values[i], models.names[i]))
+    goodness = sign * models.values
+    order = sorted(range(len(models.names)), key=lambda i: (-goodness[i], models.names[i]))
     return Models(
         tuple(models.names[i] for i in order),
         models.seeds[order],
@@ -152,6 +164,7 @@ def _sorted(models: Models) -> Models:
         models.rows[:, order],
         models.single[order],
         models.spread[order],
+        models.noise[order],
     )
 
 
@@ -163,7 +176,7 @@ def _intervals(
 
     error, drawn, tail = models.error(), models.drawn(), (1 - level) / 2
     score = stats.norm.isf(tail)
-    stretch = error.reach(score) / np.maximum(score * drawn.std(axis=0), _TINY)
+    stretch = error.reach(score) / np.maximum(score * drawn.std(axis=0), np.sqrt(models.noise))
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
     low, high = (models.values + stretch * (bound - models.values) for bound in (low, high))
     return error.standard, low, high

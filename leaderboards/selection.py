@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry
+from bench.scoring.comparability import UNKNOWN, Comparability
 
 _NOT_A_MODEL = ("seed", "plan.", "recipe.name")  # settings that do not make another model
 _LONGEST = 60
-
-WORDS = {
-    "task.version": "another version of the task",
-    "scored.version": "another version of the scorer",
-    "scored.rows": "other rows scored",
-    "scored.test": "other test rows",
-    "scored.subsets": "other subsets of the test rows",
-    "fingerprint": "other training rows",
-}
 
 
 @dataclass(frozen=True)
@@ -69,13 +61,13 @@ class Filters:
     group_by: tuple[str, ...] = field(default=())
 
 
-def select(entries: Iterable[Entry], lock: Mapping[str, str], filters: Filters) -> Selection:
+def select(entries: Iterable[Entry], here: Comparability, filters: Filters) -> Selection:
     """Sort runs into those that rank and those that do not.
 
     Args:
         entries: All runs on one data set, newest first.
-        lock: What the test rows at hand say that ranked runs were scored on.
-        filters: What the user wants to see.
+        here: Facts of the test rows at hand, which ranked runs were scored on.
+        filters: Choice of the user.
 
     Raises:
         BenchError: The filters leave nothing.
@@ -93,26 +85,25 @@ def select(entries: Iterable[Entry], lock: Mapping[str, str], filters: Filters) 
     ]
     left_out = Counter(entry.status for entry in wanted if entry.status != "finished")
     finished = [
-        entry for entry in wanted if entry.status == "finished" and "scored.test" in entry.tags
+        entry for entry in wanted if entry.status == "finished" and entry.comparability.scored
     ]
-    fingerprint = _fingerprint(finished, lock, filters.fingerprint)
-    full = {**lock, "fingerprint": fingerprint}
+    fingerprint = _fingerprint(finished, here, filters.fingerprint)
+    full = replace(here, training=fingerprint)
     ranked, apart = [], []
     for entry in finished:
-        differing = [name for name, value in entry.lock.items() if full[name] != value]
-        if differing:
-            apart.append((entry, " and ".join(WORDS[name] for name in differing)))
+        if differences := full.differences(entry.comparability):
+            apart.append((entry, " and ".join(found.words for found in differences)))
         else:
             ranked.append(entry)
     return Selection(_grouped(ranked, filters.group_by), tuple(apart), left_out, fingerprint)
 
 
-def _fingerprint(entries: Sequence[Entry], lock: Mapping[str, str], wanted: str | None) -> str:
+def _fingerprint(entries: Sequence[Entry], here: Comparability, wanted: str | None) -> str:
     """Choose the training rows that results are compared on: those that most runs share."""
     found = Counter(
-        entry.lock["fingerprint"]
+        entry.comparability.training or UNKNOWN
         for entry in entries
-        if entry.verified and all(entry.lock[name] == value for name, value in lock.items())
+        if entry.verified and not here.differences(entry.comparability)
     )
     if wanted is not None:
         fitting = [name for name in found if name.startswith(wanted)]

@@ -48,6 +48,7 @@ LAYERS = (
 )
 BESIDE = {
     ("scoring", "sources"): "scoring/open_test reads a task's test rows where sources/locate finds",
+    ("tracking", "scoring"): "tags in MLflow say what a run's scores can be compared with",
 }
 PLUGINS = {
     "models": {"cards", "model", "recipe", "data", "search_space", "config", "errors"},

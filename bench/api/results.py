@@ -138,7 +138,9 @@ class Run:
         from bench.runner.rescore import score_run
 
         folder = None if data is None else Path(data)
-        return score_run(str(self.path), folder=folder, rows=rows, snvs=None, home=None).scores
+        return score_run(
+            str(self.path), folder=folder, rows=rows, subset_files={}, home=None
+        ).scores
 
     def __repr__(self) -> str:
         known = [f"{k}={v:.4f}" for k in _SHOWN if (v := self.metrics.get(k)) is not None]

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.cli import tables
 from bench.cli.signals import SignalStop
 from bench.console import Screen
+from bench.metrics import STANDARD
 from bench.paths import runs_dir
 from bench.results.options import Request
 from bench.runner.run import execute
@@ -40,8 +41,9 @@ def compare(*, rows: int, home: Path | None) -> None:
         manifests.append(execute(request, screen, tracked=True, stop=SignalStop()))
     tables.runs_table(manifest for manifest in manifests if manifest is not None)
     where = runs_dir(home)
+    symbols = ", ".join(f"{metric.symbol} {metric.label}" for metric in STANDARD)
     print(
-        f"Simulated promoters: these figures compare models, not papers. r Pearson, rho Spearman.\n"
+        f"Simulated promoters: these figures compare models, not papers. {symbols}.\n"
         f"Next: `bench ui` compares the runs in a browser; `bench models proformer` shows every "
         f"setting;\n`bench run --model proformer --task dream --data FOLDER` trains on the real "
         f"assay. Runs lie in {where}."

@@ -42,7 +42,7 @@ from bench.paths import runs_dir
     help="An option of the task that changes the test rows.",
 )
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as for `bench run`]")
-@click.option("--figure", help="Rank by this, such as all/pearson.  [the task's own]")
+@click.option("--figure", help="Rank by this, such as all/mse.  [the task's own]")
 @click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--html", type=Folder, metavar="DIR", help="Write a page with plots, too.")
 @click.option("--log", is_flag=True, help="Log all of it to MLflow, as a run `leaderboard`.")
@@ -57,18 +57,18 @@ def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> Non
     with uncollected():
         board = _board(**asked)
     if html is not None:
-        site.write_page(board, html)
+        site.write_site(board, html)
         click.echo(f"{html / 'index.html'} is written", err=True)
     if log:
         from bench.leaderboards.output.mlflow_board import log_summary
 
         log_summary(board, runs_dir(asked["home"]), html)
     if form == "md":
-        click.echo(formats.as_markdown(board))
+        click.echo(formats.board_markdown(board))
     elif form == "csv":
-        click.echo(formats.as_csv(board), nl=False)
+        click.echo(formats.board_csv(board), nl=False)
     elif form == "json":
-        print_json(formats.as_json(board))
+        print_json(formats.board_json(board))
     else:
         from bench.cli.tables import leaderboard_table
 

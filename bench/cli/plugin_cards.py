@@ -75,7 +75,7 @@ def all_tasks() -> Rows:
 
 def model_card(name: str) -> dict[str, Any]:
     """Collect a model's card: source, variants, settings, recipes, presets, published results."""
-    from bench.leaderboards.published.published import published
+    from bench.leaderboards.published.published import published_of
     from bench.recipe import Recipe
 
     model_class = MODELS.get(name)
@@ -85,7 +85,7 @@ def model_card(name: str) -> dict[str, Any]:
     return {
         "model": name,
         **dataclasses.asdict(model_class.card),
-        "published": [reference.as_json() for reference in published(name)],
+        "published": [reference.as_json() for reference in published_of(name)],
         "input": as_dict(model_class.layout(config)),
         "settings": describe(model_class.Config),
         "recipe": [

@@ -10,10 +10,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from bench.metrics import STANDARD
+from bench.registry import get_task
+
 if TYPE_CHECKING:
     from bench.describe.facts import Description
     from bench.leaderboards.board import Leaderboard
     from bench.leaderboards.compare import Versus
+    from bench.metrics import Metric
     from bench.results.manifest import Manifest
     from bench.scoring.scorer import Scores
     from bench.tuning.summary import Summary
@@ -37,16 +41,16 @@ def print_table(
 
 
 def figures_table(manifest: Manifest) -> None:
-    """Print the figures of one run: a row a set of sequences, a column a metric."""
+    """Print the scores of one run: a row a set of sequences, a column a metric."""
     figures, scored = manifest.metrics, manifest.scored
     counts: dict[str, int | None] = {"validation": manifest.data.rows["validation"]}
     counts |= {f"test/{name}": n for name, n in scored.n.items()}
+    metrics = get_task(manifest.task.name).all_metrics()
     rows = [
         [
             key.removeprefix("test/"),
             "-" if n is None else f"{n:,}",
-            figure(figures.get(f"{key}/pearson")),
-            figure(figures.get(f"{key}/spearman")),
+            *(figure(figures.get(f"{key}/{m.name}"), m.form) for m in metrics),
         ]
         for key, n in counts.items()
     ]
@@ -56,27 +60,29 @@ def figures_table(manifest: Manifest) -> None:
         if key.startswith("test/") and key.count("/") == 1
     }
     title = f"{manifest.data.name}, {scored.rows} rows"
-    _print_scores(title, rows, overall, scored.problems)
+    _print_scores(title, metrics, rows, overall, scored.problems)
 
 
 def scores_table(data: str, scores: Scores) -> None:
     """Print scores: a row a subset, a column a metric, then the task's overall scores."""
     rows = [
-        [name, "-", "-", "-"]
+        [name, *("-" for _ in ("n", *scores.metrics))]
         if found is None
-        else [name, f"{found.n:,}", figure(found.pearson), figure(found.spearman)]
+        else [name, f"{found.n:,}", *(figure(found.values[m.name], m.form) for m in scores.metrics)]
         for name, found in scores.subsets.items()
     ]
-    _print_scores(f"{data}, {scores.rows} rows", rows, scores.overall, scores.problems)
+    title = f"{data}, {scores.rows} rows"
+    _print_scores(title, scores.metrics, rows, scores.overall, scores.problems)
 
 
 def _print_scores(
     title: str,
+    metrics: Sequence[Metric],
     rows: Sequence[Sequence[str]],
     overall: Mapping[str, float | None],
     problems: Iterable[str],
 ) -> None:
-    columns = [title, "n", "Pearson", "Spearman"]
+    columns = [title, "n", *(metric.label for metric in metrics)]
     print_table(columns, rows, numbers=columns[1:])
     for name, value in overall.items():
         print(f"{name.replace('_', ' ').title()}: {figure(value)}")
@@ -87,10 +93,9 @@ def _print_scores(
 def runs_table(manifests: Iterable[Manifest]) -> None:
     """Print runs, one a row: what ran, what came out, what it cost, where it lies."""
     metrics = {
-        "validation r": "validation/pearson",
-        "validation rho": "validation/spearman",
-        "test r": "test/all/pearson",
-        "test rho": "test/all/spearman",
+        f"{rows} {metric.symbol}": f"{key}/{metric.name}"
+        for rows, key in (("validation", "validation"), ("test", "test/all"))
+        for metric in STANDARD
     }
     rows = []
     for manifest in manifests:
@@ -118,9 +123,9 @@ def _speed(manifest: Manifest) -> str:
     return "-" if speed is None else f"{speed:,.0f}"
 
 
-def figure(value: float | None) -> str:
-    """Format a correlation; a figure that does not exist is a dash."""
-    return "-" if value is None or value != value else f"{value:.4f}"
+def figure(value: float | None, form: str = ".4f") -> str:
+    """Format a score; one that does not exist is a dash."""
+    return "-" if value is None or value != value else format(value, form)
 
 
 def stock_table(rows: Iterable[Mapping[str, Any]]) -> None:
@@ -215,7 +220,7 @@ def _known(value: float | None, form: str, unit: float = 1.0) -> str:
 def leaderboard_table(board: Leaderboard) -> None:
     """Print a leaderboard; below it what stands apart and why, and what others published."""
     from bench.leaderboards.output import formats
-    from bench.leaderboards.published.published import beside
+    from bench.leaderboards.published.published import held_against
 
     shown = formats.columns(board)
     words = ("model", "recipe", "tuned", "date", "run")
@@ -224,9 +229,9 @@ def leaderboard_table(board: Leaderboard) -> None:
     print_table(list(shown), rows, numbers=[name for name in shown if name not in words])
     for entry, reason in board.selection.apart:
         print(f"  apart: {entry.id}: {reason}")
-    for note in formats.notes(board):
+    for note in formats.board_notes(board):
         print(f"  {note}")
-    if published := beside(board):
+    if published := held_against(board):
         headings, lines, below = formats.published_table(published)
         print_table(headings, lines, numbers=["measured", "published", "difference"])
         for note in below:
@@ -241,8 +246,8 @@ def versus_table(versus: Versus) -> None:
     rows = [
         [
             d.figure,
-            *(figure(d.a), figure(d.b), f"{d.difference:+.4f}"),
-            f"{d.low:+.4f} to {d.high:+.4f}",
+            *(figure(d.a, d.form), figure(d.b, d.form), f"{d.difference:+{d.form}}"),
+            f"{d.low:+{d.form}} to {d.high:+{d.form}}",
             *(f"{d.p:.4f}", d.better or "-"),
         ]
         for d in versus.differences

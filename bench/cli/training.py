@@ -79,7 +79,14 @@ def run(
 @click.option("--rows", metavar="PART", help="Part of the test rows.  [the part that ranks]")
 @click.option("--data", type=Folder, help="Folder of the data.  [as for `bench run`]")
 @click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
-@click.option("--snvs", type=Folder, help="A file in place of the SNVs subset.")
+@click.option(
+    "--subset-file",
+    "subset_files",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A file in place of one of the test set's subsets; may be repeated.",
+)
+@click.option("--snvs", type=Folder, hidden=True)
 @click.option("--log", is_flag=True, help="Record as an external result, marked unverified.")
 @click.option("--name", help="What to call the external result.")
 @home_option
@@ -96,22 +103,28 @@ def score(
     name: str | None,
     home: Path | None,
     as_json: bool,
-    **scope: Any,
+    rows: str | None,
+    subset_files: tuple[str, ...],
+    snvs: Path | None,
 ) -> None:
     """Score predictions of the test rows, a run's or those of another program."""
     from bench.cli import tables
     from bench.console import Screen
     from bench.runner import rescore
 
-    folder, screen = test_data or data, Screen()
+    folder, screen, files = test_data or data, Screen(), _subset_files(subset_files, snvs)
     if log != (name is not None):
         raise BenchError("--log and --name NAME go together: an external result has a name.")
-    if log and scope["rows"] is not None:
+    if log and rows is not None:
         raise BenchError("--log records the rows that rank: leave out --rows.")
     if reference is not None and (predictions, task, name) == (None, None, None):
-        scored = rescore.score_run(reference, folder=folder, home=home, screen=screen, **scope)
+        scored = rescore.score_run(
+            reference, folder=folder, rows=rows, subset_files=files, home=home, screen=screen
+        )
     elif predictions is not None and task is not None and reference is None:
-        scored = rescore.score_file(predictions, task, folder=folder, screen=screen, **scope)
+        scored = rescore.score_file(
+            predictions, task, folder=folder, rows=rows, subset_files=files, screen=screen
+        )
     else:
         raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
     if name is not None:
@@ -120,6 +133,20 @@ def score(
         print_json(scored.scores.as_json())
     else:
         tables.scores_table(scored.test.name, scored.scores)
+
+
+def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:
+    """Split NAME=FILE; ``--snvs FILE`` is what the option was called before."""
+    if snvs is not None:
+        click.echo(f"--snvs {snvs} is called --subset-file SNVs={snvs} now.", err=True)
+        typed = (*typed, f"SNVs={snvs}")
+    files: dict[str, Path] = {}
+    for text in typed:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path) or name in files:
+            raise BenchError(f"--subset-file {text}: give NAME=FILE, each NAME once.")
+        files[name] = Path(path)
+    return files
 
 
 @click.command()

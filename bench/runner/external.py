@@ -26,7 +26,7 @@ from bench.scoring.scorer import Scores
 _LONGEST = 80
 
 
-def record(
+def record_external(
     name: str, task: str, card: TaskCard, test: TestSet, predictions: Predictions, scores: Scores,
     *, home: Path | None,
 ) -> run_folder.RunFolder:  # fmt: skip

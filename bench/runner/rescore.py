@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.config import override
 from bench.console import SILENT, Screen
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
 from bench.paths import runs_dir
-from bench.registry import get_task
 from bench.results import run_folder
-from bench.results.manifest import Manifest
-from bench.runner import external
+from bench.runner.external import record_external
+from bench.scoring.open_test import OpenTest, open_test
 from bench.scoring.prediction_files import Predictions, read_predictions
 from bench.scoring.scorer import Scores, score
-from bench.sources import locate
+from bench.sources.locate import with_subset
 from bench.task import Task
 from bench.tracking import uploader
 
@@ -35,7 +32,7 @@ class Scored:
 
     def log(self, name: str, home: Path | None) -> str:
         """Record as an external result, here and in MLflow; return where."""
-        run = external.record(
+        run = record_external(
             name,
             self.task_name,
             self.task.card,
@@ -57,7 +54,7 @@ def score_run(
     *,
     folder: Path | None,
     rows: str | None,
-    snvs: Path | None,
+    subset_files: Mapping[str, Path],
     home: Path | None,
     screen: Screen = SILENT,
 ) -> Scored:
@@ -65,9 +62,9 @@ def score_run(
 
     Args:
         reference: The run's folder or name.
-        folder: Where the test rows are, if no longer where the run read them.
+        folder: Folder of the test rows, if no longer where the run read them.
         rows: Part of the test rows; None for the part that ranks.
-        snvs: A file in place of the subset of single-nucleotide variants.
+        subset_files: Files in place of the test set's own, by subset.
         home: Folder of all runs.
         screen: Where to tell of what reading the test rows takes.
 
@@ -79,14 +76,19 @@ def score_run(
     stored = run / run_folder.PREDICTIONS
     if not manifest.scored.test:
         raise BenchError(f"{run} is {manifest.status}: it has no predictions to score.")
-    task_name, folder = manifest.task.name, folder or _folder_of(manifest)
-    task, test = _open(task_name, folder, screen, manifest.data.options)
-    if test.fingerprint != manifest.scored.test:
+    opened = open_test(
+        manifest.task.name,
+        options=manifest.data.options,
+        data=folder,
+        recorded=manifest.data.test_folder,
+        screen=screen,
+    )
+    if opened.test.fingerprint != manifest.scored.test:
         raise BenchError(
             f"{run} was scored on other test rows than these. Name the folder that has them by "
             f"{argument('data')}."
         )
-    return _score(task_name, task, test, read_predictions(stored, test), rows, snvs)
+    return _score(opened, stored, rows, subset_files)
 
 
 def score_file(
@@ -95,7 +97,7 @@ def score_file(
     *,
     folder: Path | None,
     rows: str | None,
-    snvs: Path | None,
+    subset_files: Mapping[str, Path],
     screen: Screen = SILENT,
 ) -> Scored:
     """Score predictions that another program made; see :func:`score_run`.
@@ -103,35 +105,15 @@ def score_file(
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
-    task, test = _open(task_name, folder, screen)
-    return _score(task_name, task, test, read_predictions(predictions, test), rows, snvs)
-
-
-def _open(
-    task_name: str,
-    folder: Path | None,
-    screen: Screen,
-    options: Mapping[str, Any] | None = None,
-) -> tuple[Task, TestSet]:
-    task_class = get_task(task_name)
-    task = task_class(override(task_class.Options(), options or {}, section="task"))
-    folder = locate.find(task_class, task_name, folder)
-    return task, locate.load_test(task, task_name, folder, screen)
-
-
-def _folder_of(manifest: Manifest) -> Path | None:
-    recorded = manifest.data.test_folder
-    return Path(recorded) if recorded and Path(recorded).is_dir() else None
+    opened = open_test(task_name, data=folder, screen=screen)
+    return _score(opened, predictions, rows, subset_files)
 
 
 def _score(
-    task_name: str,
-    task: Task,
-    test: TestSet,
-    predictions: Predictions,
-    rows: str | None,
-    snvs: Path | None,
+    opened: OpenTest, predictions: Path, rows: str | None, subset_files: Mapping[str, Path]
 ) -> Scored:
-    if snvs is not None:
-        test = locate.with_subset(task, test, "SNVs", snvs)
-    return Scored(task_name, task, test, predictions, score(task, test, predictions, rows))
+    task, test = opened.task, opened.test
+    values = read_predictions(predictions, test)
+    for name, path in subset_files.items():
+        test = with_subset(task, test, name, path)
+    return Scored(opened.task_name, task, test, values, score(task, test, values, rows))

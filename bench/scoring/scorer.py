@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
-from bench.metrics import pearson, spearman
+from bench.metrics import Metric
 from bench.results.manifest import Manifest, ScoredRecord
+from bench.scoring.comparability import SCORER_VERSION, available_parts
 from bench.task import Task
-
-VERSION = 1
-"""Raised whenever the same predictions could score otherwise; recorded with every result."""
 
 
 @dataclass(frozen=True, slots=True)
-class Correlations:
-    """Both correlations over one subset; NaN where there is none."""
+class SubsetScores:
+    """Every metric over one subset.
+
+    Attributes:
+        n: Number of rows, or pairs of rows.
+        values: Values by name of the metric; NaN where there is none.
+    """
 
     n: int
-    """Rows, or pairs of rows."""
-    pearson: float
-    spearman: float
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,17 @@ class Scores:
     """What predictions came to.
 
     Attributes:
-        rows: Which part of the test rows was scored.
-        overall: The task's weighted scores, if it has any; NaN where a subset is missing.
-        subsets: Correlations by subset, "all" first; None where the subset's file is missing.
-        problems: Why figures are missing, one line a reason.
+        rows: Part of the test rows that was scored.
+        metrics: Metrics, in the order of a table.
+        overall: The task's overall scores, if it has any; NaN where a subset is missing.
+        subsets: Metrics by subset, "all" first; None where the subset's file is missing.
+        problems: Reasons why scores are missing, one line each.
     """
 
     rows: str
+    metrics: tuple[Metric, ...]
     overall: Mapping[str, float]
-    subsets: Mapping[str, Correlations | None]
+    subsets: Mapping[str, SubsetScores | None]
     problems: tuple[str, ...]
 
     @property
@@ -54,19 +57,15 @@ class Scores:
         return everything.n
 
     def figures(self) -> dict[str, float]:
-        """Return every figure by one flat name, such as ``pearson_score`` or ``all/pearson``."""
-        flat = dict(self.overall)
-        for name, found in self.subsets.items():
-            if found is not None:
-                flat |= {f"{name}/pearson": found.pearson, f"{name}/spearman": found.spearman}
-        return flat
+        """Return every score by one flat name: an overall score's own, or such as ``all/mse``."""
+        return {**self.overall, **_flat(self.subsets)}
 
     def outcome(self, test: TestSet) -> Manifest:
         """Return the part of a manifest that holds the scores and the rows that they are of."""
         return Manifest(
             metrics={f"test/{name}": value for name, value in self.figures().items()},
             scored=ScoredRecord(
-                version=VERSION,
+                version=SCORER_VERSION,
                 rows=self.rows,
                 n={name: found.n if found else None for name, found in self.subsets.items()},
                 test=test.fingerprint,
@@ -77,7 +76,7 @@ class Scores:
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as nested JSON values; what has no value is null."""
-        missing = {"n": None, "pearson": None, "spearman": None}
+        missing = {"n": None, **dict.fromkeys(metric.name for metric in self.metrics)}
         return {
             **{name: _known(value) for name, value in self.overall.items()},
             "rows": self.rows,
@@ -85,11 +84,7 @@ class Scores:
             "subsets": {
                 name: missing
                 if found is None
-                else {
-                    "n": found.n,
-                    "pearson": _known(found.pearson),
-                    "spearman": _known(found.spearman),
-                }
+                else {"n": found.n, **{key: _known(v) for key, v in found.values.items()}}
                 for name, found in self.subsets.items()
             },
             "problems": list(self.problems),
@@ -99,19 +94,19 @@ class Scores:
 def score(
     task: Task, test: TestSet, predictions: NDArray[np.floating[Any]], rows: str | None = None
 ) -> Scores:
-    """Correlate predictions with the truth over every subset of a task.
+    """Take every metric of a task over every subset.
 
     Args:
-        task: Says over what.
-        test: The truth.
-        predictions: ``(N,)`` finite values in the order of the test rows.
-        rows: Which part of the test rows; None for the part that ranks.
+        task: Task that names metrics and subsets.
+        test: Test rows with their truth.
+        predictions: Finite values ``(N,)`` in the order of the test rows.
+        rows: Part of the test rows; None for the part that ranks.
 
     Raises:
-        BenchError: No such part, or its list of rows is missing.
+        BenchError: There is no such part, or its list of rows is missing.
     """
     ranked, problems = task.row_sets[0], []
-    available = [part for part in task.row_sets if task.lacking(test, part) is None]
+    available = available_parts(task, test)
     if rows is None and ranked not in available:
         rows = available[0]
         problems.append(
@@ -123,13 +118,14 @@ def score(
         reason = f"{lacking} is missing; " if lacking else ""
         raise BenchError(f"{argument('rows')} {rows!r}: {reason}there are: {', '.join(available)}.")
     units, truth, guess = task.units(test, rows), test.target, predictions.astype(np.float64)
+    metrics = task.all_metrics()
     subsets = {
-        name: _correlate(guess, truth, units[name]) if name in units else None
+        name: _subset_scores(metrics, guess, truth, units[name]) if name in units else None
         for name in ("all", *task.subsets, *units)
     }
-    flat = Scores(rows, {}, subsets, ()).figures()
-    problems += _problems(test, subsets)
-    return Scores(rows, task.overall(flat), subsets, tuple(problems))
+    problems += _problems(test, metrics, subsets)
+    overall = task.overall_scores(_flat(subsets))
+    return Scores(rows, metrics, overall, subsets, tuple(problems))
 
 
 def values_of(values: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -138,25 +134,41 @@ def values_of(values: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[
     return picked if units.ndim == 1 else picked[:, 0] - picked[:, 1]
 
 
-def _correlate(
-    guess: NDArray[np.float64], truth: NDArray[np.float64], units: NDArray[np.int64]
-) -> Correlations:
+def _subset_scores(
+    metrics: tuple[Metric, ...],
+    guess: NDArray[np.float64],
+    truth: NDArray[np.float64],
+    units: NDArray[np.int64],
+) -> SubsetScores:
     x, y = values_of(guess, units), values_of(truth, units)
-    return Correlations(len(x), pearson(x, y), spearman(x, y))
+    return SubsetScores(len(x), {metric.name: metric(x, y) for metric in metrics})
 
 
-def _problems(test: TestSet, subsets: Mapping[str, Correlations | None]) -> list[str]:
+def _flat(subsets: Mapping[str, SubsetScores | None]) -> dict[str, float]:
+    return {
+        f"{name}/{metric}": value
+        for name, found in subsets.items()
+        if found is not None
+        for metric, value in found.values.items()
+    }
+
+
+def _problems(
+    test: TestSet, metrics: tuple[Metric, ...], subsets: Mapping[str, SubsetScores | None]
+) -> list[str]:
     problems = [
         f"{file} is missing: no figures for {name}, and no score"
         for name, file in test.missing.items()
         if subsets.get(name, ...) is None
     ]
     for name, found in subsets.items():
-        if found is not None and (math.isnan(found.pearson) or math.isnan(found.spearman)):
-            reason = (
-                "fewer than two of them" if found.n < 2 else "predictions or truth are constant"
-            )
+        lacking = [m for m in metrics if found is not None and math.isnan(found.values[m.name])]
+        if found is None or not lacking:
+            continue
+        reason = "fewer than two of them" if found.n < 2 else "predictions or truth are constant"
+        if any(metric.correlation for metric in lacking):
             problems.append(f"{name}: no correlation, {reason}")
+        problems += [f"{name}: no {m.label}" for m in lacking if not m.correlation]
     return problems
 
 

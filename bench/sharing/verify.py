@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import finite
-from bench.config import override
-from bench.data.dataset import TestSet
 from bench.data.vectors import read_vector
 from bench.errors import BenchError, argument
-from bench.registry import TASKS, get_task
+from bench.registry import TASKS
 from bench.results import run_folder
 from bench.results.manifest import Manifest
-from bench.scoring import scorer
+from bench.scoring.comparability import Comparability
+from bench.scoring.open_test import OpenTest, open_test
+from bench.scoring.scorer import score
 from bench.sharing.manifest_check import claimed_manifest
-from bench.sources import locate
-from bench.task import Task
 
 _CURVE = re.compile(r"(train|validation)/[a-z0-9_]{1,40}")
 _MOST = 1000  # figures a line
@@ -60,9 +58,10 @@ def read_claimed(
     """
     try:
         manifest = claimed_manifest(run, given[run_folder.MANIFEST])
-        named, task, test, place = _opened(manifest, task_name, folder)
-        predictions = read_vector(given[run_folder.PREDICTIONS], run_folder.PREDICTIONS, len(test))
-        outcome = _rescored(manifest, task, test, predictions)
+        opened = _opened(manifest, task_name, folder)
+        rows = len(opened.test)
+        predictions = read_vector(given[run_folder.PREDICTIONS], run_folder.PREDICTIONS, rows)
+        outcome = _rescored(manifest, opened, predictions)
         files = {run_folder.PREDICTIONS: given[run_folder.PREDICTIONS]}
         if run_folder.LOSSES in given:
             read_vector(given[run_folder.LOSSES], run_folder.LOSSES, None)
@@ -74,59 +73,37 @@ def read_claimed(
     curves = {k: v for k, v in manifest.metrics.items() if k.startswith("validation/")}
     here = Manifest(
         model=manifest.model.changed(origin="imported"),
-        task=manifest.task.changed(name=named),
-        data=manifest.data.changed(test_folder=str(place.absolute())),
+        task=manifest.task.changed(name=opened.task_name),
+        data=manifest.data.changed(test_folder=str(opened.folder.absolute())),
         metrics={**curves, **outcome.metrics},
         verified=False,
     )
-    return Claimed(manifest.merged(outcome).merged(here), files, len(test))
+    return Claimed(manifest.merged(outcome).merged(here), files, rows)
 
 
-def _opened(
-    manifest: Manifest, task_name: str | None, folder: Path | None
-) -> tuple[str, Task, TestSet, Path]:
-    """Open the test rows at hand, which have to be those that the run was scored on.
-
-    Returns:
-        Name of the task as it is here, the task, the test rows, and their folder.
-    """
-    recorded, scored = manifest.task.name, manifest.scored
+def _opened(manifest: Manifest, task_name: str | None, folder: Path | None) -> OpenTest:
+    """Open the test rows at hand, which have to be those that the run was scored on."""
+    recorded = manifest.task.name
     if TASKS.is_file_name(recorded):  # a path of another machine is not to be opened here
         if task_name is None:
             raise BenchError(
                 f"its task is a table, {recorded}. Say where it is here by {argument('task')}."
             )
         recorded = str(Path(task_name).absolute())
-    options = json.dumps(manifest.data.options, sort_keys=True)
-    task, test, place = _open(recorded, options, folder)
-    if test.name != manifest.data.name:
-        raise BenchError(
-            f"its test rows are {manifest.data.name}'s; those in {place} are {test.name}'s. "
-            f"Name a folder by {argument('data')}."
-        )
-    here = {
-        "task version": (manifest.task.version, task.card.version),
-        "scorer's version": (scored.version, scorer.VERSION),
-        "test rows": (scored.test, test.fingerprint),
-        "subsets of the test rows": (scored.subsets, test.subsets_fingerprint),
-    }
-    for name, (theirs, ours) in here.items():
-        if theirs != ours:
-            raise BenchError(f"its {name} ({theirs}) are not those of {place} ({ours}).")
-    return recorded, task, test, place
+    opened = _open(recorded, json.dumps(manifest.data.options, sort_keys=True), folder)
+    opened.check_scored_here("it", Comparability.from_manifest(manifest))
+    return opened
 
 
 @lru_cache(maxsize=1)
-def _open(task_name: str, options: str, folder: Path | None) -> tuple[Task, TestSet, Path]:
-    task_class = get_task(task_name)
-    chosen = override(task_class.Options(), json.loads(options), section="task")
-    task, place = task_class(chosen), locate.find(task_class, task_name, folder)
-    return task, locate.load_test(task, task_name, place), place
+def _open(task_name: str, options: str, folder: Path | None) -> OpenTest:
+    return open_test(task_name, options=json.loads(options), data=folder)
 
 
-def _rescored(manifest: Manifest, task: Task, test: TestSet, predictions: Any) -> Manifest:
-    """Score the predictions; every figure has to be the one that is claimed."""
-    outcome = scorer.score(task, test, predictions, manifest.scored.rows).outcome(test)
+def _rescored(manifest: Manifest, opened: OpenTest, predictions: Any) -> Manifest:
+    """Score the predictions; every score has to be the one that is claimed."""
+    rows = manifest.scored.rows
+    outcome = score(opened.task, opened.test, predictions, rows).outcome(opened.test)
     claimed = {k: v for k, v in manifest.metrics.items() if k.startswith("test/")}
     figures = finite(outcome.metrics)
     for name in sorted(claimed.keys() | figures.keys()):

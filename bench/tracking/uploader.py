@@ -19,6 +19,7 @@ from bench.config import spell
 from bench.errors import BenchError
 from bench.results.manifest import Manifest
 from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest
+from bench.scoring.comparability import Comparability
 from bench.tracking.experiments import experiment, study_run
 from bench.tracking.mlflow_store import connected
 
@@ -146,13 +147,11 @@ class _Sender:
             "bench.id": manifest.id,
             "model": manifest.model.name,
             "task": manifest.task.name,
-            "task.version": str(manifest.task.version),
             "recipe": manifest.recipe.name,
             "preset": manifest.preset,
             "track": manifest.track,
             "test_folder": manifest.data.test_folder,
-            "data": manifest.data.name,
-            "fingerprint": manifest.data.fingerprint or "unknown",
+            **Comparability.from_manifest(manifest).tags(),
             "verified": str(manifest.verified).lower(),
             "device": manifest.device.name or manifest.device.kind,
             "mlflow.user": os.environ.get("USER", "unknown"),
@@ -240,8 +239,7 @@ class _Sender:
                 self._client.log_artifact(run_id, str(self._run / name))
         tags = {"error": manifest.error[:5000]} if manifest.error else {}
         if manifest.scored.test:
-            keys = ("version", "rows", "test", "subsets")
-            tags |= {f"scored.{key}": str(getattr(manifest.scored, key)) for key in keys}
+            tags |= Comparability.from_manifest(manifest).tags()
         for tag, value in tags.items():
             self._client.set_tag(run_id, tag, value)
         ends = {"finished": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.published.published import REASONS, Beside, beside
+from bench.leaderboards.published.published import Beside, held_against, meanings
 
 Cell = Callable[[Row], str]
 
@@ -24,18 +24,18 @@ def _range(low: float, high: float, form: str) -> str:
 
 def columns(board: Leaderboard) -> dict[str, Cell]:
     """Return what a table shows of every model, by heading."""
-    overall = {"pearson_score": "spearman_score", "all/pearson": "all/spearman"}
-    second = overall.get(board.primary)
+    form = board.score.form
+    second = None if board.second is None else board.task_class.score_info(board.second)
     shown: dict[str, Cell] = {
         "rank": lambda row: _range(row.standing.rank_low, row.standing.rank_high, "d"),
         "tier": lambda row: str(row.standing.tier),
         "model": lambda row: row.group.label + ("" if row.newest.verified else " (unverified)"),
         "recipe": lambda row: row.newest.tags.get("track", "-"),
-        heading(board.primary): lambda row: _number(row.standing.value, ".4f"),
-        "95%": lambda row: f"{row.standing.low:.4f}-{row.standing.high:.4f}",
+        board.score.label: lambda row: _number(row.standing.value, form),
+        "95%": lambda row: f"{row.standing.low:{form}}-{row.standing.high:{form}}",
     }
     if second is not None:
-        shown[heading(second)] = lambda row: _number(row.mean(f"test/{second}"), ".4f")
+        shown[second.label] = lambda row: _number(row.mean(f"test/{second.name}"), second.form)
     return {
         **shown,
         "seeds": lambda row: str(row.standing.seeds),
@@ -68,25 +68,20 @@ def published_table(lines: Sequence[Beside]) -> tuple[list[str], list[list[str]]
         for line in lines
     ]
     used = {code for line in lines for code in line.reason}
-    notes = [f"{code}: {meaning}" for code, meaning in REASONS.items() if code in used]
+    notes = [f"{code}: {meaning}" for code, meaning in meanings().items() if code in used]
     notes += [f"[{place}] {source}" for place, source in enumerate(sources, 1)]
     return [*PUBLISHED, "reason", "source"], rows, notes
 
 
-def heading(figure: str) -> str:
-    """Spell a figure: "Pearson Score", "Spearman"."""
-    return figure.removeprefix("all/").replace("_", " ").title()
-
-
-def notes(board: Leaderboard) -> list[str]:
+def board_notes(board: Leaderboard) -> list[str]:
     """Say under the table what a reader should know of it."""
     lines = []
     if board.board is not None:
         found = board.board.comparisons.resolvable
         if not math.isnan(found):
             lines.append(
-                f"A difference of {found:.4f} is the smallest that these rows and seeds resolve "
-                "(power 80%, median pair, all pairs tested at once)."
+                f"A difference of {found:{board.score.form}} is the smallest that these rows and "
+                "seeds resolve (power 80%, median pair, all pairs tested at once)."
             )
         lines.append("Ranks are those that the tests do not exclude; within a tier none differ.")
         lines += board.board.notes
@@ -99,14 +94,14 @@ def notes(board: Leaderboard) -> list[str]:
     return lines
 
 
-def as_markdown(board: Leaderboard) -> str:
+def board_markdown(board: Leaderboard) -> str:
     """Return the table as Markdown, with the notes below."""
     shown = columns(board)
     lines = [_line(shown), _line(["---"] * len(shown))]
     lines += [_line([cell(row) for cell in shown.values()]) for row in board.rows]
-    lines += ["", *(f"- {note}" for note in notes(board))]
+    lines += ["", *(f"- {note}" for note in board_notes(board))]
     lines += [f"- apart: {entry.id}: {reason}" for entry, reason in board.selection.apart]
-    if published := beside(board):
+    if published := held_against(board):
         headings, cells, below = published_table(published)
         lines += ["", _line(headings), _line(["---"] * len(headings)), *map(_line, cells)]
         lines += ["", *(f"- {note}" for note in below)]
@@ -117,7 +112,7 @@ def _line(cells: Any) -> str:
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
-def as_csv(board: Leaderboard) -> str:
+def board_csv(board: Leaderboard) -> str:
     """Return the table as CSV, numbers in full."""
     out = io.StringIO()
     rows = [flat(row, board) for row in board.rows]
@@ -127,7 +122,7 @@ def as_csv(board: Leaderboard) -> str:
     return out.getvalue()
 
 
-def as_json(board: Leaderboard) -> dict[str, Any]:
+def board_json(board: Leaderboard) -> dict[str, Any]:
     """Return all of it as nested JSON values."""
     comparisons = None if board.board is None else board.board.comparisons
     return {
@@ -141,8 +136,8 @@ def as_json(board: Leaderboard) -> dict[str, Any]:
         "adjusted_p": None if comparisons is None else comparisons.adjusted.tolist(),
         "apart": [{"run": e.id, "reason": reason} for e, reason in board.selection.apart],
         "left_out": dict(board.selection.left_out),
-        "published": [line.as_json() for line in beside(board)],
-        "notes": notes(board),
+        "published": [line.as_json() for line in held_against(board)],
+        "notes": board_notes(board),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.atomic import finite
 from bench.leaderboards.board import Leaderboard
-from bench.leaderboards.output.formats import as_csv, as_json, as_markdown
+from bench.leaderboards.output.formats import board_csv, board_json, board_markdown
 from bench.tracking.mlflow_store import connected
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def log_summary(board: Leaderboard, home: Path, page: Path | None = None) -> str
     Args:
         board: What to log, as Markdown, CSV and JSON.
         home: Folder of all runs, where the default store lies.
-        page: A folder that :func:`bench.leaderboards.output.site.write_page` wrote, to log as well.
+        page: A folder that :func:`bench.leaderboards.output.site.write_site` wrote, to log as well.
 
     Returns:
         MLflow's number of the run.
@@ -33,9 +33,9 @@ def log_summary(board: Leaderboard, home: Path, page: Path | None = None) -> str
     """
     with connected(home) as (client, _):
         run = _run(client, board)
-        client.log_text(run, as_markdown(board), f"{_NAME}.md")
-        client.log_text(run, as_csv(board), f"{_NAME}.csv")
-        client.log_dict(run, finite(as_json(board)), f"{_NAME}.json")
+        client.log_text(run, board_markdown(board), f"{_NAME}.md")
+        client.log_text(run, board_csv(board), f"{_NAME}.csv")
+        client.log_dict(run, finite(board_json(board)), f"{_NAME}.json")
         if page is not None:
             client.log_artifacts(run, str(page), "page")
         client.set_terminated(run)

@@ -12,7 +12,9 @@ whether masks are filled, and where GLU is; it says "hold-out validation data", 
 own scores on the private rows are the same to .02. The 5% are those of the other slides.
 
 A figure is held against the models of a board that have its settings. What else sets the two
-apart is told by the codes of :data:`REASONS`.
+apart is told by the codes of ``reasons.csv``, a line each: what the code means, and the settings in
+which a result may differ and still be shown beside a figure, with this code. In all other settings
+it may not.
 """
 
 from __future__ import annotations
@@ -29,36 +31,12 @@ if TYPE_CHECKING:
     from bench.leaderboards.board import Leaderboard, Row
     from bench.leaderboards.entries import Entry
 
-REASONS = {
-    "no-run": "no result of this model is on the board",
-    "other-settings": "another size or option: held against the model's best result here",
-    "one-seed": "one seed, or nobody says how many: another one differs by as much",
-    "other-rows": "scored on other rows",
-    "other-metric": "a figure that has no value here",
-    "other-training-rows": "trained on other rows, or on another number of them",
-    "other-recipe": "trained by another recipe",
-    "other-budget": "fewer updates than the recipe's",
-    "not-trained-transformer": "the published model's transformer was never trained",
-    "unknown-size": "its authors do not say how large its network was, nor how it was trained",
-}
-"""Why a published figure and a measured one cannot be compared, by code."""
-
-_SETS_APART = {
-    "track": "other-recipe",
-    "task.fraction": "other-training-rows",
-    "task.singletons": "other-training-rows",
-    "task.validation": "other-rows",
-    "task.split": "other-rows",
-    "model.frozen_transformer": "not-trained-transformer",
-}
-"""Settings in which a result may differ and still be shown beside a figure, with the code for it;
-in all others it may not."""
 _TOLERATED = 0.05  # of the number of training rows: drawn anew, a dropped row more or less
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One published figure; see :data:`REASONS` for ``reason``.
+    """One published figure; see :func:`meanings` for ``reason``.
 
     Attributes:
         task, model: As in ``bench tasks`` and ``bench models``; a model may be of another program.
@@ -131,18 +109,24 @@ class Beside:
 
 
 @cache
+def meanings() -> Mapping[str, str]:
+    """Return why a published figure and a measured one cannot be compared, by code."""
+    return {line["code"]: line["meaning"] for line in _lines("reasons.csv")}
+
+
+@cache
 def references(task: str) -> tuple[Reference, ...]:
     """Return what was published on a task, in the file's order; nothing for an unknown task."""
     return tuple(found for found in _all() if found.task == task)
 
 
 @cache
-def published(model: str) -> tuple[Reference, ...]:
+def published_of(model: str) -> tuple[Reference, ...]:
     """Return what was published of a model but for ablations, which the tasks' cards list."""
     return tuple(r for r in _all() if r.model == model and r.variant != "ablation")
 
 
-def beside(board: Leaderboard) -> tuple[Beside, ...]:
+def held_against(board: Leaderboard) -> tuple[Beside, ...]:
     """Hold what was published against the models of a board.
 
     Returns:
@@ -172,7 +156,7 @@ def _matches(reference: Reference, row: Row) -> bool:
         _setting(entry, name).lower() == value.lower()
         for name, value in reference.setting.items()
         for entry in row.group.entries
-        if name not in _SETS_APART
+        if name not in _codes_by_setting()
     )
 
 
@@ -189,10 +173,11 @@ def _held(reference: Reference, row: Row, label: str) -> Beside:
 
 def _apart(reference: Reference, entry: Entry) -> list[str]:
     """Name what sets one run apart from a published figure."""
+    by_setting = _codes_by_setting()
     codes = [
-        _SETS_APART[name]
+        by_setting[name]
         for name, value in reference.setting.items()
-        if name in _SETS_APART and _setting(entry, name).lower() != value.lower()
+        if name in by_setting and _setting(entry, name).lower() != value.lower()
     ]
     if reference.figure.startswith("test/") and entry.tags["scored.rows"] != reference.rows:
         codes.append("other-rows")
@@ -222,9 +207,21 @@ def _measured(figure: str, row: Row) -> float:
 
 
 @cache
+def _codes_by_setting() -> Mapping[str, str]:
+    """Return the codes of settings in which a result may differ and still be shown."""
+    return {
+        name: line["code"] for line in _lines("reasons.csv") for name in line["settings"].split()
+    }
+
+
+@cache
 def _all() -> tuple[Reference, ...]:
-    with (Path(__file__).parent / "figures.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(_reference(line) for line in csv.DictReader(file))
+    return tuple(_reference(line) for line in _lines("figures.csv"))
+
+
+def _lines(name: str) -> list[dict[str, str]]:
+    with (Path(__file__).parent / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _reference(line: dict[str, str]) -> Reference:

@@ -5,12 +5,13 @@ A resample multiplies clusters of rows by weights of mean 1 and variance 1 that 
 "Estimating uncertainty for massive data streams"). The same weights hold for every run, subset and
 figure, so differences of runs are paired and the overall score keeps the covariance of its parts.
 
-Exact under the weights w of the groups: Pearson's r, from weighted sums. To the first order:
-Spearman's rho, whose ranks would have to be found anew in each resample. From the influences psi
-(:mod:`bench.leaderboards.statistics.influence`) it is taken, on Fisher's scale, where it is nearly
-linear, as ``tanh(atanh(rho) + sum(w psi) / sum(w) / (1 - rho²))``. Against ranks found anew, a
-resample is off by 0.1, 0.1 and 0.3 standard errors at 370 rows (rho 0.3, 0.8, 0.95), and by 0.04,
-0.06 and 0.1 at 2,000; the standard error itself by at most 4% and 0.4%.
+Exact under the weights w of the groups: metrics that follow from weighted sums, and means over
+rows. To the first order: all others, from the influences psi of rows or groups, as
+``value + sum(w psi) / sum(w)``; correlations on Fisher's scale, where they are nearly linear, as
+``tanh(atanh(rho) + sum(w psi) / sum(w) / (1 - rho²))``. Against Spearman's ranks found anew in each
+resample, a resample is off by 0.1, 0.1 and 0.3 standard errors at 370 rows (rho 0.3, 0.8, 0.95),
+and by 0.04, 0.06 and 0.1 at 2,000; the standard error itself by at most 4% and 0.4%. How a metric
+is resampled, it says itself (:mod:`bench.metrics`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.leaderboards.statistics.sufficient_statistics import COLUMNS, Design, Sketch
+from bench.leaderboards.statistics.sufficient_statistics import MOMENTS, Design, Sketch
+from bench.metrics import Metric, Moments
 
 Floats = NDArray[np.floating]
 Figures = Mapping[str, Floats]
@@ -34,7 +36,7 @@ FEW = 50
 """Effective clusters below which intervals tend to be too short."""
 _CHUNK = 500  # resamples at once: weights of 4 MB, products of 8 MB for 1,000 runs
 _TIMES = (95, 92, 48, 18, 1, 2)  # of 256: how often a weight is 0, 1, … 5
-_FLAT = 1e-5  # of a variance of 1: below, single precision has no digits left
+_PERFECT = 1e-5  # of 1 - rho²: below, single precision has no digits left
 
 WEIGHTS = np.repeat(np.arange(len(_TIMES)), _TIMES).astype(np.float32)
 """Weight of every byte: mean and variance are exactly 1, the third and fourth central moments
@@ -87,38 +89,22 @@ def resample(
     runs = tuple(sketches)
     if not runs:
         raise BenchError("there are no runs to resample. Train or score one first.")
-    names = [f"{name}/{metric}" for name in design.subsets for metric in ("pearson", "spearman")]
-    parts = {name: np.array([s.points[name] for s in sketches.values()]) for name in names}
-    points = {**parts, **combine(parts)}
+    parts = {name: np.array([s.points[name] for s in sketches.values()]) for name in design.names}
+    combined = any(name not in parts for name in figures)
+    points = {**parts, **combine(parts)} if combined else parts
     for name in figures:
         if name not in points:
             raise BenchError(f"figure {name!r}: there are: {', '.join(points)}.")
-    sums = _stack(design, sketches)
+    sums, scales = _stack(design, sketches), _scales(design, sketches)
     samples = {name: np.empty((resamples, len(runs)), dtype=np.float32) for name in figures}
     for rows, weights in _weights(resamples, design.groups, seed):
-        drawn = _correlations(design, sums, parts, weights)
-        drawn |= combine(drawn)
+        drawn = _resampled(design, sums, scales, parts, weights)
+        drawn |= combine(drawn) if combined else {}
         for name in figures:
             samples[name][rows] = drawn[name]
     problems = {run: sketch.problem for run, sketch in sketches.items() if sketch.problem}
     kept = {name: points[name] for name in figures}
-    return Draws(runs, kept, samples, problems, tuple(notes(design)))
-
-
-def weighted_pearson(truth: Floats, run: Floats) -> Floats:
-    """Return r from weighted sums of standardized values, in -1..1 or NaN.
-
-    Args:
-        truth: ``(3, ...)`` weighted sums of 1, y, y².
-        run: ``(3, ...)`` weighted sums of x, x², xy, of shapes that broadcast with the truth's.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        n, y, yy = truth
-        x, xx, xy = run / n
-        y, yy = y / n, yy / n
-        x_variance, y_variance = xx - x * x, yy - y * y
-        r = np.clip((xy - x * y) / np.sqrt(x_variance * y_variance), -1, 1)
-        return np.where((x_variance > _FLAT) & (y_variance > _FLAT), r, np.nan)
+    return Draws(runs, kept, samples, problems, tuple(few_clusters(design)))
 
 
 def _weights(resamples: int, groups: int, seed: int) -> Iterator[tuple[slice, Floats]]:
@@ -132,41 +118,59 @@ def _weights(resamples: int, groups: int, seed: int) -> Iterator[tuple[slice, Fl
 
 
 def _stack(design: Design, sketches: Mapping[str, Sketch]) -> dict[str, NDArray[np.float32]]:
-    """Lay the runs' sums side by side: by subset ``(G, 4 * runs)``, column by column."""
+    """Lay the runs' sums side by side: by subset ``(G, columns * runs)``, column by column."""
     stacked = {
         name: np.stack([sketch.sums[name] for sketch in sketches.values()], axis=2)
         for name in design.subsets
     }
     return {
-        name: sums.reshape(len(sums), COLUMNS * len(sketches)) for name, sums in stacked.items()
+        name: sums.reshape(len(sums), design.columns * len(sketches))
+        for name, sums in stacked.items()
     }
 
 
-def _correlations(
+def _scales(design: Design, sketches: Mapping[str, Sketch]) -> dict[str, tuple[Floats, Floats]]:
+    """Return means and standard deviations of the runs' predictions ``(runs,)`` by subset."""
+    scales = {name: [s.scales[name] for s in sketches.values()] for name in design.subsets}
+    return {name: (np.array(of)[:, 0], np.array(of)[:, 1]) for name, of in scales.items()}
+
+
+def _resampled(
     design: Design,
     sums: Mapping[str, NDArray[np.float32]],
+    scales: Mapping[str, tuple[Floats, Floats]],
     points: Figures,
     weights: Floats,
 ) -> dict[str, Floats]:
-    """Take both correlations of every subset and run under weights ``(R, groups)``."""
+    """Take every metric of every subset and run under weights ``(R, groups)``."""
     drawn: dict[str, Floats] = {}
     for name, subset in design.subsets.items():
         of = weights[:, subset.groups]  # (R, G)
         truth = (of @ subset.sums.astype(np.float32)).T[:, :, None]  # (3, R, 1)
-        run = (of @ sums[name]).reshape(len(of), COLUMNS, -1)  # (R, 4, runs)
+        run = (of @ sums[name]).reshape(len(of), design.columns, -1)  # (R, columns, runs)
         run = run.transpose(1, 0, 2)
-        r = weighted_pearson(truth, run[:3])
-        drawn[f"{name}/pearson"] = r
-        rho = points[f"{name}/spearman"]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shift = run[3] / truth[0]
-            room = 1 - rho * rho  # a perfect order has no influences and stays
-            moved = np.tanh(np.arctanh(rho) + shift / room)
-        drawn[f"{name}/spearman"] = np.where(room > _FLAT, moved, rho + shift)
+        moments = Moments(truth, run[:MOMENTS], subset.scale, scales[name])
+        for metric in design.metrics:
+            figure = f"{name}/{metric.name}"
+            if metric.from_moments is not None:
+                drawn[figure] = metric.from_moments(moments)
+            else:
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    shift = run[design.column(metric)] / truth[0]
+                    drawn[figure] = _moved(metric, points[figure], shift)
     return drawn
 
 
-def notes(design: Design) -> Iterator[str]:
+def _moved(metric: Metric, value: Floats, shift: Floats) -> Floats:
+    """Add first-order changes ``(R, runs)`` to values ``(runs,)``."""
+    if not metric.correlation:
+        return value + shift
+    room = 1 - value * value  # a perfect order has no influences and stays
+    moved = np.tanh(np.arctanh(value) + shift / room)
+    return np.where(room > _PERFECT, moved, value + shift)
+
+
+def few_clusters(design: Design) -> Iterator[str]:
     """Say, one line each, what a reader of intervals should know of the rows."""
     for name in design.subsets:
         effective = design.clusters.effective(name)

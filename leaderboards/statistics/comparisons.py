@@ -33,16 +33,18 @@ from numpy.typing import NDArray
 
 from bench.leaderboards.statistics.bootstrap import Draws
 from bench.leaderboards.statistics.error_quantiles import Error
+from bench.task import ScoreInfo
 
 Vector = NDArray[np.float64]
 
 POWER = 0.8
-_NOISE = 1e-14  # variance of rounding to single precision: none is smaller
+_ROUNDING = 1e-7  # of a value in single precision
+_SMALLEST = 1e-140  # whose square is above 0
 
 
 @dataclass(frozen=True)
 class Models:
-    """One figure of every model.
+    """One score of every model.
 
     Attributes:
         names: M models.
@@ -51,6 +53,7 @@ class Models:
         rows: ``(R, M)`` the same in resamples of the test rows.
         single: ``(M,)`` variance of the mean by what rows do to one run alone; 0 for one run.
         spread: ``(M,)`` s² / S; 0 for one run.
+        noise: ``(M,)`` variance of rounding to single precision; no variance is smaller.
     """
 
     names: tuple[str, ...]
@@ -59,10 +62,11 @@ class Models:
     rows: Vector
     single: Vector
     spread: Vector
+    noise: Vector
 
     def error(self) -> Error:
         """Return the errors of the values: ``(M,)``."""
-        known = np.maximum(self.rows.var(axis=0) - self.single, _NOISE)
+        known = np.maximum(self.rows.var(axis=0) - self.single, self.noise)
         return Error(known, self.spread, np.maximum(self.seeds - 1.0, 1))
 
     def error_of_differences(self) -> Error:
@@ -77,7 +81,8 @@ class Models:
         squares = self.spread**2 / np.maximum(self.seeds - 1, 1)
         with np.errstate(invalid="ignore"):
             freedom = estimated**2 / (squares[:, None] + squares)
-        return Error(np.maximum(known, _NOISE), estimated, np.nan_to_num(freedom, nan=1))
+        least = np.maximum(self.noise[:, None], self.noise)
+        return Error(np.maximum(known, least), estimated, np.nan_to_num(freedom, nan=1))
 
     def drawn(self) -> Vector:
         """Return resamples of rows and seeds: ``(R, M)``; a model's do not depend on others."""
@@ -99,7 +104,8 @@ class Comparisons:
         low, high: Interval of one difference alone.
         p: Two-sided p-value of one difference alone.
         adjusted: The same, for the largest of all pairs.
-        level: Of the intervals.
+        level: Confidence of the intervals.
+        higher_is_better: Direction of a better value.
         resolvable: The difference that is found with a power of 80%, for the median pair: a true
             difference that reaches as far as the largest of all pairs does by chance, and as an
             error of the pair's own does in 20% of cases. NaN for a single model.
@@ -112,26 +118,28 @@ class Comparisons:
     p: Vector
     adjusted: Vector
     level: float
+    higher_is_better: bool
     resolvable: float
 
     @property
     def better(self) -> NDArray[np.bool_]:
         """Whether the row's model is significantly better than the column's, among all pairs."""
-        return np.asarray((self.adjusted <= 1 - self.level + 1e-12) & (self.difference > 0))
+        ahead = self.difference > 0 if self.higher_is_better else self.difference < 0
+        return np.asarray((self.adjusted <= 1 - self.level + 1e-12) & ahead)
 
 
-def gather(draws: Draws, figure: str, models: Mapping[str, str]) -> Models:
+def gather(draws: Draws, score: ScoreInfo, models: Mapping[str, str]) -> Models:
     """Average the runs of each model.
 
     Args:
-        draws: Runs whose figure is finite, in values and resamples.
-        figure: Which one.
-        models: By run, its model.
+        draws: Runs whose score is finite, in values and resamples.
+        score: Score that is averaged.
+        models: Model of every run.
     """
     members: dict[str, list[int]] = {}
     for column, run in enumerate(draws.runs):
         members.setdefault(models[run], []).append(column)
-    points, samples = draws.points[figure], draws.samples[figure]
+    points, samples = draws.points[score.name], draws.samples[score.name]
     seeds = np.array([len(columns) for columns in members.values()], dtype=np.int64)
     values, rows = np.empty(len(seeds)), np.empty((len(samples), len(seeds)))
     single, spread = np.zeros(len(seeds)), np.zeros(len(seeds))
@@ -142,10 +150,17 @@ def gather(draws: Draws, figure: str, models: Mapping[str, str]) -> Models:
             moved = own - own.mean(axis=0)
             single[model] = moved.var(axis=1, ddof=1).mean() / len(columns)
             spread[model] = points[columns].var(ddof=1) / len(columns)
-    return Models(tuple(members), seeds, values, rows, single, spread)
+    noise = rounding_error(values, score) ** 2
+    return Models(tuple(members), seeds, values, rows, single, spread, noise)
 
 
-def compare(models: Models, *, level: float) -> Comparisons:
+def rounding_error(values: Vector, score: ScoreInfo) -> Vector:
+    """Return the error of values in single precision; that of 1 for correlations, so never 0."""
+    size = np.ones_like(values) if score.correlation else np.abs(values)
+    return _ROUNDING * np.maximum(size, _SMALLEST)
+
+
+def compare_models(models: Models, *, level: float, higher_is_better: bool = True) -> Comparisons:
     """Compare every model with every other one on the same resamples."""
     from scipy import stats
 
@@ -153,7 +168,7 @@ def compare(models: Models, *, level: float) -> Comparisons:
     difference = models.values[:, None] - models.values
     score = error.score(np.abs(difference))
     p = 2 * stats.norm.sf(score)
-    largest = np.sort(_largest(models.drawn()))
+    largest = np.sort(_largest(models.drawn(), models.noise))
     above = len(largest) - np.searchsorted(largest, score)
     adjusted = np.maximum((1 + above) / (len(largest) + 1), p)
     np.fill_diagonal(adjusted, 1)
@@ -168,16 +183,19 @@ def compare(models: Models, *, level: float) -> Comparisons:
         p=p,
         adjusted=adjusted,
         level=level,
+        higher_is_better=higher_is_better,
         resolvable=float(np.median(pairs)) if len(pairs) else float("nan"),
     )
 
 
-def _largest(drawn: Vector) -> Vector:
+def _largest(drawn: Vector, noise: Vector) -> Vector:
     """Return the largest standardized |difference| of all pairs in every resample: ``(R,)``."""
     columns = np.ascontiguousarray((drawn - drawn.mean(axis=0)).T, dtype=np.float32)  # (M, R)
     largest = np.zeros(len(drawn), dtype=np.float32)
+    noise = np.maximum(noise, np.finfo(np.float32).tiny).astype(np.float32)
     for model in range(len(columns) - 1):
         apart = columns[model + 1 :] - columns[model]
-        scale = np.sqrt(np.maximum(np.square(apart).mean(axis=1, keepdims=True), _NOISE))
+        least = np.maximum(noise[model + 1 :], noise[model])[:, None]
+        scale = np.sqrt(np.maximum(np.square(apart).mean(axis=1, keepdims=True), least))
         np.maximum(largest, np.abs(apart / scale).max(axis=0), out=largest)
     return largest.astype(np.float64)

@@ -1,99 +1,58 @@
-"""Influence of each row on a rank correlation, exact also where values are equal.
+"""Influence of each group of rows on any metric, from values of the metric alone.
 
-Legend: M rows; F, G the mid-distribution functions of x and y, that is (mean rank - 1/2) / M.
+A metric that declares neither weighted sums nor an influence is differentiated by trying: the rows
+of one group are taken k more times, and the change of the value is divided by the change of the
+weight. For G groups k is the square root of G, about as far as a resample moves the weights.
 
-Spearman's rho is (E[F G] - 1/4) / sqrt(var F var G). A row's influence is the derivative of rho
-when the row gains weight (Croux and Dehon 2010, doi:10.1007/s10260-010-0142-z, for continuous
-values)::
+Cost: one evaluation of the metric a group, at most 2,048 a run and subset. Over 71,103 rows a
+median of errors takes 3 s a run and subset, Kendall's tau of SciPy 80 s; results are kept on disk.
 
-    C = E[F G]               12 {F G + E[G(Y) H(X - x)] + E[F(X) H(Y - y)] - 3 C}, H = 0, 1/2, 1
-
-Equal values lower var F to (1 - sum of p³) / 12, where p is the share of rows with one value, and
-a row changes that by (sum of p³ - p²) / 4. Both are put together by the chain rule.
+Accuracy: exact for means over rows; to the first order for others. Leaving each group out once (the
+jackknife) costs as much and fails for medians, whose value moves by single rows then (Efron and
+Tibshirani 1993, section 11.6): its standard error came to 0.7 +- 0.5 times a bootstrap's at 200
+rows, and 1.3 +- 0.9 at 1,000. Taken k more times it comes to 1.07 +- 0.12 and 1.01 +- 0.10; for
+Kendall's tau at 200 rows to 0.94 +- 0.03, a bias that falls with the square root of G.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics import Metric
+
 Vector = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Ordered:
-    """Values ``(M,)`` in order: which are equal, and how far up each one is."""
-
-    values: Vector
-
-    @cached_property
-    def order(self) -> NDArray[np.intp]:
-        """Rows from the lowest value to the highest."""
-        return np.argsort(self.values)
-
-    @cached_property
-    def level(self) -> NDArray[np.intp]:
-        """Number of the different value, from 0, along the order."""
-        ordered = self.values[self.order]
-        return np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])])
-
-    @cached_property
-    def ends(self) -> NDArray[np.intp]:
-        """Rows up to and with each different value, after a 0."""
-        changes = np.flatnonzero(np.diff(self.level)) + 1
-        return np.concatenate([[0], changes, [len(self.values)]])
-
-    @cached_property
-    def share(self) -> Vector:
-        """Share of the rows that have each different value."""
-        return np.diff(self.ends) / len(self.values)
-
-    @cached_property
-    def distribution(self) -> Vector:
-        """Mid-distribution function of each row: ``(M,)`` in 0..1, 1/2 on average."""
-        middle = (self.ends[1:] + self.ends[:-1]) / (2 * len(self.values))
-        return self._by_row(middle)
-
-    @cached_property
-    def variance(self) -> float:
-        """Variance of :attr:`distribution`: 1/12 less what equal values take."""
-        return float(1 - np.sum(self.share**3)) / 12
-
-    @cached_property
-    def variance_influence(self) -> Vector:
-        """How each row moves :attr:`variance`: ``(M,)``."""
-        return self._by_row((np.sum(self.share**3) - self.share**2) / 4)
-
-    def mean_above(self, of: Vector) -> Vector:
-        """Return E[of H(X - x)]: the sum of ``of`` over rows with higher values, over M."""
-        sums = np.concatenate([[0.0], np.cumsum(of[self.order])])[self.ends]
-        return self._by_row(sums[-1] - (sums[1:] + sums[:-1]) / 2) / len(self.values)
-
-    def _by_row(self, of_level: Vector) -> Vector:
-        out = np.empty(len(self.values))
-        out[self.order] = of_level[self.level]
-        return out
-
-
-def spearman_influence(x: Ordered, y: Ordered) -> tuple[float, Vector]:
-    """Return the rank correlation, in -1..1, and every row's influence on it.
+def group_influence(
+    metric: Metric, prediction: Vector, target: Vector, place: NDArray[np.int64], groups: int
+) -> tuple[float, Vector]:
+    """Return a metric's value, and the sum of influences over each group of rows.
 
     Args:
-        x: M values, of which at least two differ.
-        y: The same.
+        metric: Metric, whose function alone is used.
+        prediction: Predictions ``(M,)``.
+        target: Targets ``(M,)``.
+        place: Group of each row ``(M,)``, from 0.
+        groups: Number of groups G; each has a row.
 
     Returns:
-        Rho, equal to :func:`bench.metrics.spearman` but for rounding, and ``(M,)`` influences
-        whose sum is 0.
+        The value, and ``(G,)`` sums as an influence function's would be, which add up to 0. Both
+        are NaN where there is no value; the sums are, too, where a change of weights leaves none.
     """
-    f, g = x.distribution, y.distribution
-    together = float(np.mean(f * g))
-    scale = math.sqrt(x.variance * y.variance)
-    rho = min(1.0, max(-1.0, (together - 0.25) / scale))
-    joint = f * g + x.mean_above(g) + y.mean_above(f) - 3 * together
-    spread = x.variance_influence / x.variance + y.variance_influence / y.variance
-    return rho, joint / scale - rho / 2 * spread
+    value = metric(prediction, target)
+    if math.isnan(value):
+        return value, np.full(groups, math.nan)
+    times = max(1, round(math.sqrt(groups)))
+    order = np.argsort(place, kind="stable")
+    sizes = np.bincount(place, minlength=groups)
+    sums = np.empty(groups)
+    for group, rows in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
+        more = np.tile(rows, times)
+        changed = metric(
+            np.concatenate([prediction, prediction[more]]), np.concatenate([target, target[more]])
+        )
+        sums[group] = (len(target) + len(more)) * (changed - value) / times
+    return value, sums - sums.sum() * sizes / len(target)

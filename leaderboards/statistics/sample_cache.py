@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.atomic import whole_file
 from bench.errors import BenchError
-from bench.leaderboards.statistics.bootstrap import Combine, Draws, notes, resample
+from bench.leaderboards.statistics.bootstrap import Combine, Draws, few_clusters, resample
 from bench.leaderboards.statistics.statistics_cache import cached_sketch
 from bench.leaderboards.statistics.sufficient_statistics import Design, Sketch
 
@@ -75,7 +75,7 @@ def cached_draws(
         {figure: np.array([known[run][0] for run in files])},
         {figure: np.stack([known[run][2] for run in files]).T},
         {run: known[run][1] for run in files if known[run][1]},
-        tuple(notes(design)),
+        tuple(few_clusters(design)),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.atomic import whole_file
 from bench.errors import BenchError
-from bench.leaderboards.statistics.sufficient_statistics import COLUMNS, Design, Sketch, make_sketch
+from bench.leaderboards.statistics.sufficient_statistics import Design, Sketch, make_sketch
 
 
 def cached_sketch(folder: Path, design: Design, predictions: NDArray[np.floating]) -> Sketch:
@@ -47,29 +47,28 @@ def cached_sketch(folder: Path, design: Design, predictions: NDArray[np.floating
     return found
 
 
-def _figures(design: Design) -> list[str]:
-    return [f"{name}/{metric}" for name in design.subsets for metric in ("pearson", "spearman")]
-
-
 def _read(path: Path, design: Design) -> Sketch | None:
-    shapes = [(len(subset.groups), COLUMNS) for subset in design.subsets.values()]
+    shapes = [(len(subset.groups), design.columns) for subset in design.subsets.values()]
     try:
         content = io.BytesIO(path.read_bytes())  # a path would stay open where it is damaged
         with np.load(content, allow_pickle=False) as file:
             sums = [file[f"{place}"] for place in range(len(shapes))]
             points, problem = file["points"].tolist(), str(file["problem"])
+            scales = file["scales"].tolist()
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     assert [array.shape for array in sums] == shapes, (path, shapes)
     return Sketch(
         dict(zip(design.subsets, sums, strict=True)),
-        dict(zip(_figures(design), points, strict=True)),
+        {name: (mean, std) for name, (mean, std) in zip(design.subsets, scales, strict=True)},
+        dict(zip(design.names, points, strict=True)),
         problem,
     )
 
 
 def _write(path: Path, design: Design, sketch: Sketch) -> None:
     arrays = {f"{place}": sketch.sums[name] for place, name in enumerate(design.subsets)}
-    points = np.array([sketch.points[figure] for figure in _figures(design)])
+    arrays["scales"] = np.array([sketch.scales[name] for name in design.subsets])
+    arrays["points"] = np.array([sketch.points[name] for name in design.names])
     with whole_file(path) as file:
-        np.savez(file, points=points, problem=np.array(sketch.problem), **arrays)  # type: ignore[arg-type]
+        np.savez(file, problem=np.array(sketch.problem), **arrays)  # type: ignore[arg-type]

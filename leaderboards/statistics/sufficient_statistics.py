@@ -1,7 +1,8 @@
 """Sums that a run is resampled from: a few hundred kilobytes in place of its predictions.
 
 A resample gives every cluster of rows a weight, and a weighted correlation needs but weighted sums
-of x, x², xy (and of 1, y, y² of the truth). Clusters are dealt into at most 2,048 groups, a group's
+of x, x², xy (and of 1, y, y² of the truth); a metric that does not follow from them has a column of
+influences of its own. Clusters are dealt into at most 2,048 groups, a group's
 clusters share one weight, and so a run is known by its sums over each group. Dealing at random
 keeps the variance unbiased, but for the factor 1 - 1/groups, and its error is known: a relative
 standard deviation of sqrt(1 / (2 x 2048)) = 1.6% of a standard error. Clusters that belong to the
@@ -14,26 +15,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.leaderboards.statistics.clusters import Clusters, find_clusters
-from bench.leaderboards.statistics.influence import Ordered, spearman_influence
-from bench.metrics import pearson
+from bench.leaderboards.statistics.influence import group_influence
+from bench.metrics import METRICS, STANDARD, Metric, Ordered
 from bench.scoring.scorer import values_of
 
 Vector = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 GROUPS = 2048
-VERSION = 1
-"""Of what a sketch holds and how groups are dealt; a change makes stored sketches useless."""
-COLUMNS = 4
-"""Sums of a run: x, x², xy, and the influence on the rank correlation."""
+VERSION = 2
+"""Version of what a sketch holds and how groups are dealt; another makes stored ones useless."""
+MOMENTS = 3
+"""Columns of every run: x, x² and xy; those of influences follow."""
+_SHUFFLE = 1  # seeds the order in which clusters are dealt
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,11 @@ class Subset:
         units: Rows ``(M,)`` or pairs ``(M, 2)``.
         groups: ``(G,)`` groups that hold any of them, ascending.
         place: ``(M,)`` which of these each is in.
-        truth: ``(M,)`` values of the truth, in order.
-        standard: ``(M,)`` the same with mean 0 and variance 1; NaN where all are equal.
+        truth: ``(M,)`` values of the truth, which know their order.
+        standard: ``(M,)`` the same, in the same rows, with mean 0 and variance 1; 0 where all are
+            equal.
         sums: ``(G, 3)`` sums of 1, y and y² of ``standard``.
+        scale: Mean and standard deviation of the truth.
     """
 
     units: Integers
@@ -55,6 +60,7 @@ class Subset:
     truth: Ordered
     standard: Vector
     sums: Vector
+    scale: tuple[float, float]
 
     def sum(self, *columns: Vector) -> Vector:
         """Sum columns ``(M,)`` by group: ``(G, columns)``."""
@@ -67,23 +73,44 @@ class Sketch:
     """One run's predictions, as far as resampling needs them.
 
     Attributes:
-        sums: By subset ``(G, 4)``, float32; NaN where the correlation has no value.
-        points: By figure, such as ``all/pearson``: the value without resampling, or NaN.
+        sums: Columns of sums by subset ``(G, columns)``, float32.
+        scales: Mean and standard deviation of the predictions by subset.
+        points: Value without resampling by figure, such as ``all/mse``; NaN where there is none.
         problem: Why figures are NaN, in one line; empty if none is.
     """
 
     sums: Mapping[str, NDArray[np.float32]]
+    scales: Mapping[str, tuple[float, float]]
     points: Mapping[str, float]
     problem: str
 
 
 @dataclass(frozen=True)
 class Design:
-    """What all runs of one leaderboard have in common: truth, subsets, clusters and groups."""
+    """What all runs of one leaderboard have in common, but for the test rows' sequences."""
 
     truth: Vector
     subsets: Mapping[str, Subset]
     clusters: Clusters
+    metrics: tuple[Metric, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every metric of every subset, such as ``all/pearson``."""
+        return tuple(f"{name}/{metric.name}" for name in self.subsets for metric in self.metrics)
+
+    @cached_property
+    def _influenced(self) -> tuple[Metric, ...]:
+        return tuple(metric for metric in self.metrics if metric.from_moments is None)
+
+    @property
+    def columns(self) -> int:
+        """Number of sums that a run has of every group."""
+        return MOMENTS + len(self._influenced)
+
+    def column(self, metric: Metric) -> int:
+        """Return the place of a metric's influences among the sums."""
+        return MOMENTS + self._influenced.index(metric)
 
     @property
     def groups(self) -> int:
@@ -94,6 +121,8 @@ class Design:
     def fingerprint(self) -> str:
         """Hash of all that a sketch depends on but the predictions."""
         digest = hashlib.blake2b(f"{VERSION} {GROUPS}".encode(), digest_size=8)
+        for metric in self.metrics:
+            digest.update(_identity(metric).encode())
         digest.update(np.ascontiguousarray(self.truth).data)
         for name, subset in self.subsets.items():
             digest.update(f"{name} {subset.units.shape}".encode())
@@ -103,7 +132,10 @@ class Design:
 
 
 def make_design(
-    truth: Vector, units: Mapping[str, Integers], links: Iterable[Integers] = ()
+    truth: Vector,
+    units: Mapping[str, Integers],
+    links: Iterable[Integers] = (),
+    metrics: tuple[Metric, ...] = STANDARD,
 ) -> Design:
     """Find clusters, deal them into groups and sum the truth over them.
 
@@ -112,6 +144,7 @@ def make_design(
         units: By subset, rows ``(M,)`` or pairs ``(M, 2)``: :meth:`bench.task.Task.units`.
         links: ``(K, 2)`` rows that belong together besides those of a pair, such as
             :func:`~bench.leaderboards.statistics.clusters.link_equal` of the sequences' hashes.
+        metrics: Metrics that runs are resampled by.
 
     Raises:
         BenchError: Units or links name a row that is not there.
@@ -122,10 +155,11 @@ def make_design(
     for name, of in units.items():
         groups, place = np.unique(group_of[clusters.of_unit[name]], return_inverse=True)
         values = values_of(truth, of)
-        bare = Subset(of, groups, place, Ordered(values), _standard(values), np.empty(0))
-        sums = bare.sum(np.ones(len(of)), bare.standard, bare.standard**2)
-        subsets[name] = Subset(of, groups, place, bare.truth, bare.standard, sums)
-    return Design(truth, subsets, clusters)
+        standard, scale = _standard(values)
+        bare = Subset(of, groups, place, Ordered(values), standard, np.empty(0), scale)
+        sums = bare.sum(np.ones(len(of)), standard, standard**2)
+        subsets[name] = replace(bare, sums=sums)
+    return Design(truth, subsets, clusters, metrics)
 
 
 def make_sketch(design: Design, predictions: NDArray[np.floating]) -> Sketch:
@@ -146,6 +180,7 @@ def make_sketch(design: Design, predictions: NDArray[np.floating]) -> Sketch:
             "Give one value a row."
         )
     sums: dict[str, NDArray[np.float32]] = {}
+    scales: dict[str, tuple[float, float]] = {}
     points: dict[str, float] = {}
     problems: list[str] = []
     unknown = int(np.count_nonzero(~np.isfinite(guess)))
@@ -153,25 +188,38 @@ def make_sketch(design: Design, predictions: NDArray[np.floating]) -> Sketch:
         problems.append(f"{unknown:,} of {len(guess):,} predictions are not finite")
     for name, subset in design.subsets.items():
         x = values_of(guess, subset.units)
-        reason = "" if np.isfinite(x).all() else "not finite"
-        reason = reason or _constant(subset.truth.values, "truth") or _constant(x, "predictions")
-        if reason:
-            sums[name] = np.full((len(subset.groups), COLUMNS), np.nan, dtype=np.float32)
-            points |= {f"{name}/pearson": np.nan, f"{name}/spearman": np.nan}
-            problems += [] if reason == "not finite" else [f"{name}: {reason}"]
+        found = dict.fromkeys((metric.name for metric in design.metrics), np.nan)
+        if np.isfinite(x).all():
+            sums[name], scales[name], found = _sums(design, subset, x)
+            if missing := [metric for metric, value in found.items() if np.isnan(value)]:
+                reason = _constant(subset.truth.values, "truth") or _constant(x, "predictions")
+                problems.append(f"{name}: {reason or 'no value of ' + ', '.join(missing)}")
         else:
-            sums[name], found = _sums(subset, x)
-            points |= {f"{name}/{figure}": value for figure, value in found.items()}
-    return Sketch(sums, points, "; ".join(problems))
+            sums[name] = np.full((len(subset.groups), design.columns), np.nan, dtype=np.float32)
+            scales[name] = np.nan, np.nan
+        points |= {f"{name}/{metric}": value for metric, value in found.items()}
+    return Sketch(sums, scales, points, "; ".join(problems))
 
 
-def _sums(subset: Subset, x: Vector) -> tuple[NDArray[np.float32], dict[str, float]]:
-    """Sum the columns of one subset, and take both correlations."""
-    standard = _standard(x)
-    rho, influence = spearman_influence(Ordered(x), subset.truth)
-    sums = subset.sum(standard, standard**2, standard * subset.standard, influence)
-    points = {"pearson": pearson(x, subset.truth.values), "spearman": rho}
-    return sums.astype(np.float32), points
+def _sums(
+    design: Design, subset: Subset, x: Vector
+) -> tuple[NDArray[np.float32], tuple[float, float], dict[str, float]]:
+    """Sum the columns of one subset, and return them with the scale of x and all metrics."""
+    standard, scale = _standard(x)
+    sums = np.empty((len(subset.groups), design.columns), dtype=np.float32)
+    sums[:, :MOMENTS] = subset.sum(standard, standard**2, standard * subset.standard)
+    ordered, points = Ordered(x), {}
+    for metric in design.metrics:
+        if metric.from_moments is not None:
+            points[metric.name] = metric(x, subset.truth.values)
+        elif metric.influence is not None:
+            points[metric.name], influence = metric.influence(ordered, subset.truth)
+            sums[:, design.column(metric)] = subset.sum(influence)[:, 0]
+        else:
+            points[metric.name], sums[:, design.column(metric)] = group_influence(
+                metric, x, subset.truth.values, subset.place, len(subset.groups)
+            )
+    return sums, scale, points
 
 
 def _constant(values: Vector, what: str) -> str:
@@ -180,13 +228,33 @@ def _constant(values: Vector, what: str) -> str:
     return f"{what} are constant" if np.ptp(values) == 0 else ""
 
 
-def _standard(values: Vector) -> Vector:
-    """Scale values to mean 0 and variance 1, so that single precision holds their sums."""
+def _standard(values: Vector) -> tuple[Vector, tuple[float, float]]:
+    """Scale values to mean 0 and variance 1, so that single precision holds their sums.
+
+    Returns:
+        The scaled values, 0 where all are equal, and the mean and standard deviation they had.
+    """
     if len(values) < 2 or np.ptp(values) == 0:
-        return np.full(len(values), np.nan)
-    centred = values - values.mean()
-    centred /= np.abs(centred).max()  # neither over- nor underflows when squared
-    return (centred - centred.mean()) / centred.std()
+        return np.zeros(len(values)), (float(values[0]) if len(values) else 0.0, 0.0)
+    mean = values.mean()
+    centred = values - mean
+    largest = np.abs(centred).max()
+    centred /= largest  # neither over- nor underflows when squared
+    rest, std = centred.mean(), centred.std()
+    return (centred - rest) / std, (float(mean + largest * rest), float(largest * std))
+
+
+def _identity(metric: Metric) -> str:
+    """Name a metric so that another function under its name has another identity.
+
+    A metric of a user's file is known by the content of that file.
+    """
+    if METRICS.get(metric.name) is metric:
+        return metric.name
+    code = getattr(metric.function, "__code__", None)
+    path = Path(code.co_filename) if code is not None else None
+    content = path.read_bytes() if path is not None and path.is_file() else repr(code).encode()
+    return f"{metric.name} {hashlib.blake2b(content, digest_size=16).hexdigest()}"
 
 
 def _deal(clusters: Clusters) -> Integers:
@@ -196,7 +264,7 @@ def _deal(clusters: Clusters) -> Integers:
     member = np.zeros((len(clusters.of_unit), clusters.count), dtype=bool)
     for row, of in zip(member, clusters.of_unit.values(), strict=True):
         row[of] = True
-    shuffled = np.random.default_rng(VERSION).permutation(clusters.count)
+    shuffled = np.random.default_rng(_SHUFFLE).permutation(clusters.count)
     order = shuffled[np.lexsort(member[:, shuffled])]
     groups = np.empty(clusters.count, dtype=np.int64)
     groups[order] = np.arange(clusters.count) % GROUPS

@@ -62,6 +62,7 @@ def board(groups: Sequence[Group], apart: Sequence[tuple[Entry, str]] = ()) -> L
         board=ranked,
         selection=Selection(tuple(groups), tuple(apart), {"failed": 2}, "f00d"),
         primary=FIGURE,
+        second="all/spearman",
     )
 
 

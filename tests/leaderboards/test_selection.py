@@ -9,6 +9,7 @@ import pytest
 from bench.errors import BenchError
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.selection import Filters, Selection, select
+from bench.scoring.comparability import Comparability
 
 LOCK = {
     "task.version": "2",
@@ -37,7 +38,8 @@ def entry(id_: str, model: str = "net", seed: int = 0, **changes: Any) -> Entry:
 
 
 def chosen(*entries: Entry, **filters: Any) -> Selection:
-    return select(entries, LOCK, Filters(**filters))
+    here = replace(Comparability.from_tags(LOCK), training=None, trained_here=True)
+    return select(entries, here, Filters(**filters))
 
 
 def grouped(selection: Selection) -> dict[str, list[str]]:

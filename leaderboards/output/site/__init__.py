@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.atomic import finite
 from bench.extras import needed
 from bench.leaderboards.board import Leaderboard
-from bench.leaderboards.output.formats import as_json
+from bench.leaderboards.output.formats import board_json
 from bench.leaderboards.output.site.curves import read_curves
 from bench.leaderboards.output.site.index import index
 from bench.leaderboards.output.site.run_card import Card, cards
@@ -33,7 +33,7 @@ FILES = ("index.html", "runs", "leaderboard.json", _LIBRARY, *_COPIED)
 
 
 def check_site_packages() -> None:
-    """Check that the packages of :func:`write_page` are installed, before minutes of ranking.
+    """Check that the packages of :func:`write_site` are installed, before minutes of ranking.
 
     Raises:
         BenchError: A package is missing.
@@ -41,11 +41,11 @@ def check_site_packages() -> None:
     needed("jinja2", "plotly", extra="pages", what="a leaderboard's page")
 
 
-def write_page(board: Leaderboard, directory: Path) -> None:
+def write_site(board: Leaderboard, directory: Path) -> None:
     """Write the page into a folder, all of it or nothing.
 
     Args:
-        board: What to show.
+        board: Leaderboard to show.
         directory: A new folder, an empty one, or an earlier page, which is replaced.
 
     Raises:
@@ -64,7 +64,7 @@ def write_page(board: Leaderboard, directory: Path) -> None:
         (fresh / "runs").mkdir()
         for name, text in _rendered(environment, board, found):
             (fresh / "runs" / name).write_text(text, encoding="utf-8")
-        values = json.dumps(finite(as_json(board)), indent=1)
+        values = json.dumps(finite(board_json(board)), indent=1)
         (fresh / "leaderboard.json").write_text(values + "\n", encoding="utf-8")
         (fresh / _LIBRARY).write_text(get_plotlyjs(), encoding="utf-8")
         for name in _COPIED:
@@ -82,6 +82,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["data"] = _data
+    environment.filters["number"] = format
     return environment
 
 

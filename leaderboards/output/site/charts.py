@@ -14,10 +14,10 @@ from statistics import median
 from typing import Any
 
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.output.formats import heading
 from bench.leaderboards.output.site.curves import MODELS as CURVES
 from bench.leaderboards.output.site.curves import Curve
 from bench.leaderboards.published.published import Beside
+from bench.metrics import SELECTION
 
 Plot = dict[str, Any]
 
@@ -45,7 +45,7 @@ def pareto(board: Leaderboard, cost: str) -> Plot:
         _cloud([(x, row) for x, row in points if row.newest.model == name], name, place)
         for place, name in enumerate(names)
     ]
-    best = front(points)
+    best = front(points, higher_is_better=board.score.higher_is_better)
     line = {
         "x": [x for x, _ in best],
         "y": [row.standing.value for _, row in best],
@@ -59,25 +59,29 @@ def pareto(board: Leaderboard, cost: str) -> Plot:
         "layout": {
             "height": HEIGHT,
             "xaxis": _log_axis(COSTS[cost], [x for x, _ in points]),
-            "yaxis": {"title": {"text": heading(board.primary)}, "range": span(board.rows)},
+            "yaxis": {"title": {"text": board.score.label}, "range": value_range(board.rows)},
         },
     }
 
 
-def front(points: Sequence[tuple[float, Row]]) -> list[tuple[float, Row]]:
+def front(
+    points: Sequence[tuple[float, Row]], *, higher_is_better: bool = True
+) -> list[tuple[float, Row]]:
     """Return the models that no cheaper or equally cheap one is as good as, the cheapest first.
 
     Args:
         points: Costs and models, the best model first.
+        higher_is_better: Direction of a better value.
     """
+    sign = 1 if higher_is_better else -1
     best: list[tuple[float, Row]] = []
     for x, row in sorted(points, key=lambda point: point[0]):
-        if not best or row.standing.value > best[-1][1].standing.value:
+        if not best or sign * row.standing.value > sign * best[-1][1].standing.value:
             best.append((x, row))
     return best
 
 
-def span(rows: Sequence[Row]) -> tuple[float, float]:
+def value_range(rows: Sequence[Row]) -> tuple[float, float]:
     """Return the ends of an axis of values: wide enough for all of them and the usual interval."""
     if not rows:
         return 0.0, 1.0
@@ -87,7 +91,7 @@ def span(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def curves(board: Leaderboard, found: Mapping[str, Curve]) -> Plot:
-    """Plot the validation Pearson of the best models by update, a line a run."""
+    """Plot a metric of the validation rows by update, a line a run of the best models."""
     traces: list[Plot] = []
     for place, row in enumerate(board.rows[:CURVES]):
         drawn = [entry for entry in row.group.entries if entry.id in found]
@@ -116,12 +120,12 @@ def curves(board: Leaderboard, found: Mapping[str, Curve]) -> Plot:
         "layout": {
             "height": HEIGHT,
             "xaxis": _log_axis("updates", [x for trace in traces for x in trace["x"]]),
-            "yaxis": {"title": {"text": "validation Pearson"}},
+            "yaxis": {"title": {"text": f"validation {SELECTION.label}"}},
         },
     }
 
 
-def published(lines: Sequence[Beside]) -> Plot:
+def published_scatter(lines: Sequence[Beside]) -> Plot:
     """Plot what was measured against what was published, where both are known."""
     shown = [line for line in lines if math.isfinite(line.measured)]
     ends = [value for line in shown for value in (line.reference.value, line.measured)]

@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.entries import Entry, artifact
+from bench.metrics import SELECTION
 from bench.results.run_folder import METRICS
 
 MODELS = 30
 """Best models whose curves are drawn."""
-_FIGURE = "validation/pearson"
+_SCORE = f"validation/{SELECTION.name}"
 
 Curve = Sequence[tuple[int, float]]
 
 
 def read_curves(board: Leaderboard) -> Mapping[str, Curve]:
-    """Read the curves of the best models' runs, by run: updates and validation Pearson.
+    """Read the curves of the best models' runs, by run: updates and values of the validation rows.
 
     A run whose lines are not there, or cannot be read, has none.
     """
@@ -31,8 +32,6 @@ def _curve(entry: Entry) -> Curve:
     try:
         lines = artifact(entry, METRICS).read_text(encoding="utf-8").splitlines()
         points = [json.loads(line) for line in lines]
-        return [
-            (p["step"], float(p["metrics"][_FIGURE])) for p in points if _FIGURE in p["metrics"]
-        ]
+        return [(p["step"], float(p["metrics"][_SCORE])) for p in points if _SCORE in p["metrics"]]
     except (BenchError, OSError, ValueError, KeyError, TypeError):
         return ()  # the page says how many have none

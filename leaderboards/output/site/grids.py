@@ -14,6 +14,7 @@ import numpy as np
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output.site.charts import Plot, escape, placed
 from bench.leaderboards.output.site.run_card import subset_names
+from bench.metrics import Metric
 
 MODELS = 40
 """Best models that are shown."""
@@ -21,20 +22,29 @@ _LOW, _HIGH = "#fff7e0", "#7fc4ee"
 _LESS, _EQUAL, _MORE = "#D55E00", "rgba(128,128,128,0.15)", "#0072B2"
 
 
+def subset_metric(board: Leaderboard) -> Metric:
+    """Return the metric that is shown by subset: the one that ranks, else the task's first."""
+    metrics = board.task_class.all_metrics()
+    name = board.primary.rpartition("/")[2]
+    return next((metric for metric in metrics if metric.name == name), metrics[0])
+
+
 def subset_table(board: Leaderboard) -> tuple[list[str], list[tuple[str, list[float]]]]:
-    """Return subsets of the test rows, and the best models with their Pearson in each."""
-    rows = board.rows[:MODELS]
-    names = subset_names({name for row in rows for name in row.newest.figures})
-    found = [[row.mean(f"test/{name}/pearson") for name in names] for row in rows]
+    """Return subsets of the test rows, and the best models with their values in each."""
+    rows, metric = board.rows[:MODELS], subset_metric(board)
+    names = subset_names({name for row in rows for name in row.newest.figures}, [metric])
+    found = [[row.mean(f"test/{name}/{metric.name}") for name in names] for row in rows]
     return names, [(row.group.label, line) for row, line in zip(rows, found, strict=True)]
 
 
 def heat_map(board: Leaderboard) -> Plot:
-    """Plot the Pearson of every subset of the test rows, the best models on top."""
-    rows = board.rows[:MODELS]
+    """Plot a metric of every subset of the test rows, the best models on top."""
+    rows, metric = board.rows[:MODELS], subset_metric(board)
+    form = ".3f" if metric.correlation else metric.form
+    ends = (_LOW, _HIGH) if metric.higher_is_better else (_HIGH, _LOW)
     names, lines = subset_table(board)
     values = [line for _, line in lines]
-    texts = [["" if math.isnan(value) else f"{value:.3f}" for value in line] for line in values]
+    texts = [["" if math.isnan(value) else f"{value:{form}}" for value in line] for line in values]
     hover = [
         [
             f"{escape(row.group.label)}<br>{escape(name)}: {text or 'none'}"
@@ -49,7 +59,7 @@ def heat_map(board: Leaderboard) -> Plot:
         "texttemplate": "%{text}",
         "hovertext": hover,
         "hovertemplate": "%{hovertext}<extra></extra>",
-        "colorscale": [[0, _LOW], [1, _HIGH]],
+        "colorscale": [[0, ends[0]], [1, ends[1]]],
         "xgap": 1,
         "ygap": 1,
         "showscale": False,
@@ -62,13 +72,14 @@ def pairs(board: Leaderboard) -> Plot:
     """Plot which models are significantly better than which, tested over all pairs at once."""
     assert board.board is not None, "a board with rows has comparisons"
     rows = board.rows[:MODELS]
-    found, count = board.board.comparisons, len(rows)
+    found, count, form = board.board.comparisons, len(rows), board.score.form
     better = found.better[:count, :count]
     sign = better.astype(int) - better.T.astype(int)
     hover = [
         [
             f"{escape(a.group.label)}<br>less {escape(b.group.label)}:<br>"
-            f"{found.difference[i, j]:+.4f}, {found.low[i, j]:+.4f} to {found.high[i, j]:+.4f} "
+            f"{found.difference[i, j]:+{form}}, {found.low[i, j]:+{form}} to "
+            f"{found.high[i, j]:+{form}} "
             f"alone<br>p {found.adjusted[i, j]:.2g} among all pairs"
             for j, b in enumerate(rows)
         ]

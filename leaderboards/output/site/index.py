@@ -12,7 +12,8 @@ from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output import formats
 from bench.leaderboards.output.site import charts, curves, grids
 from bench.leaderboards.output.site.run_card import Card
-from bench.leaderboards.published.published import Beside, beside
+from bench.leaderboards.published.published import Beside, held_against
+from bench.metrics import SELECTION
 from bench.version import __version__
 
 _INTERVAL = "95%"
@@ -37,7 +38,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
+class RankedLine:
     """One model of the ranking.
 
     Attributes:
@@ -59,30 +60,32 @@ def index(
     """Return the values of the template ``index.html``.
 
     Args:
-        board: What to show.
-        cards: Of all runs that have a page.
+        board: Leaderboard to show.
+        cards: Cards of all runs that have a page.
         found: Curves of runs.
     """
-    published = beside(board)
+    published = held_against(board)
     entries = [e for row in board.rows[: curves.MODELS] for e in row.group.entries]
     headings, rows, below = formats.published_table(published)
     return {
         "board": board,
         "card": board.task_class.card,
         "simulated": board.data.endswith("-simulated"),
-        "heading": formats.heading(board.primary),
+        "score": board.score,
         "headings": list(_columns(board)),
         "words": _WORDS,
         "interval": _INTERVAL,
-        "axis": charts.span(board.rows),
+        "axis": charts.value_range(board.rows),
         "lines": _lines(board, cards),
         "apart": [card for card in cards if card.row is None],
-        "notes": formats.notes(board),
+        "notes": formats.board_notes(board),
         "published": {"headings": headings, "rows": rows, "below": below},
         "shown": {"curves": curves.MODELS, "grids": grids.MODELS},
         "without_curve": sum(entry.id not in found for entry in entries),
         "costs": charts.COSTS,
         "subsets": grids.subset_table(board),
+        "subset_metric": grids.subset_metric(board),
+        "selection": SELECTION,
         "plots": _plots(board, found, published),
         "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "version": __version__,
@@ -98,11 +101,11 @@ def _columns(board: Leaderboard) -> dict[str, formats.Cell]:
     }
 
 
-def _lines(board: Leaderboard, cards: Sequence[Card]) -> list[Line]:
+def _lines(board: Leaderboard, cards: Sequence[Card]) -> list[RankedLine]:
     shown = _columns(board)
     files = {card.entry.id: card.file for card in cards}
-    low, high = charts.span(board.rows)
-    sorted_by = {**_SORTED_BY, formats.heading(board.primary): "value"}
+    low, high = charts.value_range(board.rows)
+    sorted_by = {**_SORTED_BY, board.score.label: "value"}
 
     def place(value: float) -> float:
         """Return where the axis has a value, in percent."""
@@ -114,7 +117,7 @@ def _lines(board: Leaderboard, cards: Sequence[Card]) -> list[Line]:
         texts = {name: cell(row) for name, cell in shown.items()}
         keys = {name: _key(values, sorted_by.get(name), text) for name, text in texts.items()}
         lines.append(
-            Line(
+            RankedLine(
                 cells={name: Cell(text, keys[name]) for name, text in texts.items()},
                 low=place(standing.low),
                 dot=place(standing.value),
@@ -147,7 +150,7 @@ def _plots(
     if found:
         made["curves"] = charts.curves(board, found)
     if any(math.isfinite(line.measured) for line in published):
-        made["published"] = charts.published(published)
+        made["published"] = charts.published_scatter(published)
     if len(board.rows) > 1:
         made["pairs"] = grids.pairs(board)
     return made

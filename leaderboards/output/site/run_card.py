@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard, Row
 from bench.leaderboards.entries import Entry, artifact
+from bench.metrics import Metric
 from bench.results.command import run_line
 from bench.results.manifest import Manifest
 from bench.results.run_folder import MANIFEST
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,120}")
-_OF_SUBSET = re.compile(r"test/[^/]+/(pearson|spearman)")
 Table = Mapping[str, str]
 
 
@@ -31,8 +31,9 @@ class Card:
         row: Its model on the board; None where it does not rank.
         apart: Why it does not rank; empty if it does.
         command: That repeats it; empty where nobody recorded one.
-        subsets: Pearson and Spearman of the test rows, by subset.
-        figures: All others.
+        metrics: Metrics of the test rows.
+        subsets: Values of the metrics by subset; None where there is none.
+        figures: All other figures.
         facts: Tables of what else is recorded, by heading.
     """
 
@@ -41,7 +42,8 @@ class Card:
     row: Row | None
     apart: str
     command: str
-    subsets: Mapping[str, tuple[float | None, float | None]]
+    metrics: Sequence[Metric]
+    subsets: Mapping[str, tuple[float | None, ...]]
     figures: Mapping[str, float]
     facts: Mapping[str, Table]
 
@@ -50,16 +52,17 @@ def cards(board: Leaderboard) -> Iterator[Card]:
     """Make a card for every run that is finished: those that rank first, the best ones first."""
     placed = {row.group.label: row for row in board.rows}
     excluded = {} if board.board is None else board.board.excluded
+    metrics = board.task_class.all_metrics()
     for row in board.rows:
         for entry in row.group.entries:
             if entry.id not in excluded:
-                yield _card(entry, row, "")
+                yield _card(entry, metrics, row, "")
     for group in board.selection.groups:
         for entry in group.entries:
             if group.label not in placed or entry.id in excluded:
-                yield _card(entry, None, excluded.get(entry.id, "no figure"))
+                yield _card(entry, metrics, None, excluded.get(entry.id, "no figure"))
     for entry, reason in board.selection.apart:
-        yield _card(entry, None, reason)
+        yield _card(entry, metrics, None, reason)
 
 
 def file_name(run: str) -> str:
@@ -69,16 +72,21 @@ def file_name(run: str) -> str:
     return f"{hashlib.blake2b(run.encode(), digest_size=12).hexdigest()}.html"
 
 
-def subset_names(figures: Iterable[str]) -> list[str]:
-    """Name the subsets of the test rows that figures are of, "all" first."""
-    found = {name.split("/")[1] for name in figures if _OF_SUBSET.fullmatch(name)}
+def subset_names(figures: Iterable[str], metrics: Iterable[Metric]) -> list[str]:
+    """Name the subsets of the test rows that logged figures are of, "all" first."""
+    known = {metric.name for metric in metrics}
+    parts = [name.split("/") for name in figures]
+    found = {part[1] for part in parts if len(part) == 3 and part[0] == "test" and part[2] in known}
     return sorted(found, key=lambda name: (name != "all", name))
 
 
-def _card(entry: Entry, row: Row | None, apart: str) -> Card:
+def _card(entry: Entry, metrics: Sequence[Metric], row: Row | None, apart: str) -> Card:
     manifest = _manifest(entry)
-    subsets = _subsets(entry.figures)
-    shown = {f"test/{name}/{kind}" for name in subsets for kind in ("pearson", "spearman")}
+    subsets = {
+        name: tuple(entry.figures.get(f"test/{name}/{metric.name}") for metric in metrics)
+        for name in subset_names(entry.figures, metrics)
+    }
+    shown = {f"test/{name}/{metric.name}" for name in subsets for metric in metrics}
     others = {
         name: value
         for name, value in sorted(entry.figures.items())
@@ -90,6 +98,7 @@ def _card(entry: Entry, row: Row | None, apart: str) -> Card:
         row=row,
         apart=apart,
         command=repeating(manifest),
+        metrics=metrics,
         subsets=subsets,
         figures=others,
         facts=_facts(entry, manifest),
@@ -112,13 +121,6 @@ def _manifest(entry: Entry) -> Manifest:
         return Manifest.from_json(found if isinstance(found, dict) else {})
     except (BenchError, OSError, ValueError, RecursionError):
         return Manifest()
-
-
-def _subsets(figures: Mapping[str, float]) -> dict[str, tuple[float | None, float | None]]:
-    return {
-        name: (figures.get(f"test/{name}/pearson"), figures.get(f"test/{name}/spearman"))
-        for name in subset_names(figures)
-    }
 
 
 def _facts(entry: Entry, manifest: Manifest) -> dict[str, Table]:

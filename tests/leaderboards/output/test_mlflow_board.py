@@ -7,7 +7,7 @@ import pytest
 
 from bench.atomic import finite
 from bench.leaderboards.entries import read_entries
-from bench.leaderboards.output.formats import as_csv, as_json, as_markdown
+from bench.leaderboards.output.formats import board_csv, board_json, board_markdown
 from bench.leaderboards.output.mlflow_board import log_summary
 from bench.leaderboards.selection import Group
 from bench.tracking.experiments import experiment
@@ -34,7 +34,7 @@ def test_a_leaderboard_is_logged_once_and_is_no_result(
         assert (found.info.run_name, found.info.status) == ("leaderboard", "FINISHED")
         assert found.data.tags["bench.leaderboard"] == "all/pearson"
         folder = Path(client.download_artifacts(run, "", str(tmp_path)))
-    assert (folder / "leaderboard.md").read_text() == as_markdown(made)
-    assert (folder / "leaderboard.csv").read_text() == as_csv(made)
-    assert json.loads((folder / "leaderboard.json").read_text()) == finite(as_json(made))
+    assert (folder / "leaderboard.md").read_text() == board_markdown(made)
+    assert (folder / "leaderboard.csv").read_text() == board_csv(made)
+    assert json.loads((folder / "leaderboard.json").read_text()) == finite(board_json(made))
     assert (folder / "page" / "index.html").read_text() == "a page"

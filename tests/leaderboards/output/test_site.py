@@ -12,8 +12,8 @@ from bench.atomic import finite
 from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output import site
-from bench.leaderboards.output.formats import as_json
-from bench.leaderboards.output.site import write_page
+from bench.leaderboards.output.formats import board_json
+from bench.leaderboards.output.site import write_site
 from bench.leaderboards.output.site.curves import read_curves
 from bench.leaderboards.output.site.index import index
 from bench.leaderboards.selection import Group
@@ -117,7 +117,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_pages_are_whole_and_shut(three: Leaderboard, tmp_path: Path) -> None:
-    write_page(three, tmp_path / "site")
+    write_site(three, tmp_path / "site")
     found = dict(pages(tmp_path / "site"))
     assert len(found) == 1 + 5
     for path, parsed in found.items():
@@ -139,9 +139,9 @@ def test_pages_are_whole_and_shut(three: Leaderboard, tmp_path: Path) -> None:
 
 
 def test_numbers_are_those_of_the_json_format(three: Leaderboard, tmp_path: Path) -> None:
-    write_page(three, tmp_path / "site")
+    write_site(three, tmp_path / "site")
     stored = json.loads((tmp_path / "site" / "leaderboard.json").read_text())
-    assert stored == finite(as_json(three))
+    assert stored == finite(board_json(three))
     assert [row["model"] for row in stored["rows"]] == ["best", "slow", "fast"]
     parsed = Parsed(tmp_path / "site" / "index.html")
     cells = parsed.values("data-key")
@@ -158,7 +158,7 @@ def test_numbers_are_those_of_the_json_format(three: Leaderboard, tmp_path: Path
 
 
 def test_names_show_as_text(hostile: Leaderboard, tmp_path: Path) -> None:
-    write_page(hostile, tmp_path / "site")
+    write_site(hostile, tmp_path / "site")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["left", "site"]
     found = dict(pages(tmp_path / "site"))
     assert len(found) == 1 + 5
@@ -189,12 +189,12 @@ def test_nothing_of_others_is_replaced(there: str, three: Leaderboard, tmp_path:
         (site / "index.html").write_text("mine")
         words = "holds other files"
     else:
-        write_page(three, site)
+        write_site(three, site)
         (site / "CNAME").write_text("mine")
         words = "holds 'CNAME' beside the page"
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
     with pytest.raises(BenchError, match=words):
-        write_page(three, site)
+        write_site(three, site)
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
 
 
@@ -203,8 +203,8 @@ def test_an_earlier_page_is_replaced_whole(
 ) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "site")
     (tmp_path / "site").mkdir()
-    write_page(hostile, tmp_path / "link")
-    write_page(three, tmp_path / "link")
+    write_site(hostile, tmp_path / "link")
+    write_site(three, tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     runs = sorted(path.name for path in (tmp_path / "site" / "runs").iterdir())
     assert runs == [f"{run}.html" for run in "abcde"]
@@ -218,11 +218,11 @@ def test_a_page_that_fails_leaves_the_earlier_one(
     def fail(*files: Path) -> None:
         raise error
 
-    write_page(three, tmp_path / "site")
+    write_site(three, tmp_path / "site")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     monkeypatch.setattr(site, "copyfile", fail)
     with pytest.raises((BenchError, KeyboardInterrupt)):
-        write_page(board([]), tmp_path / "site")
+        write_site(board([]), tmp_path / "site")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
@@ -246,7 +246,7 @@ def test_plots_are_what_plotly_takes(three: Leaderboard) -> None:
 
 
 def test_a_board_without_models_says_so(tmp_path: Path) -> None:
-    write_page(board([]), tmp_path / "site")
+    write_site(board([]), tmp_path / "site")
     parsed = Parsed(tmp_path / "site" / "index.html")
     assert "Nothing ranks yet." in parsed.text
     assert json.loads(parsed.script) == {}

@@ -16,7 +16,7 @@ from bench.cli import cli
 from bench.config import as_dict, override
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.output import formats
-from bench.leaderboards.published.published import REASONS, beside, published, references
+from bench.leaderboards.published.published import held_against, meanings, published_of, references
 from bench.leaderboards.selection import Group
 from bench.registry import MODELS, TASKS
 from bench.tracking.uploader import _flat
@@ -64,7 +64,7 @@ def held(*groups: Group, data: str = "dream") -> list[Any]:
         SimpleNamespace(group=group, newest=group.entries[0]) for group in groups
     ]  # what a board's rows are asked for
     board: Any = SimpleNamespace(data=data, rows=rows)
-    return list(beside(board))
+    return list(held_against(board))
 
 
 def cell(**changes: Any) -> Any:
@@ -107,7 +107,7 @@ def test_the_talks_cells_are_those_of_the_tables_cut_from_its_slides() -> None:
 
 
 def values(model: str, figure: str) -> list[float]:
-    return [r.value for r in published(model) if r.figure == figure]
+    return [r.value for r in published_of(model) if r.figure == figure]
 
 
 def test_what_was_published_of_whole_models_is_as_printed() -> None:
@@ -116,7 +116,7 @@ def test_what_was_published_of_whole_models_is_as_printed() -> None:
     assert values("proformer", "test/spearman_score") == [0.819, 0.817, 0.827, 0.810]
     assert values("proformer", "test/all/pearson squared") == [0.918, 0.921, 0.926, 0.929]
     assert values("proformer", "test/all/spearman") == [0.961, 0.964, 0.965, 0.967]
-    assert {r.training_rows for r in published("madlab")} == {4_703_150}  # the report's n
+    assert {r.training_rows for r in published_of("madlab")} == {4_703_150}  # the report's n
     assert values("madlab", "validation/mse") == [0.4494]
     assert values("madlab", "validation/r2") == [0.5608]
     assert [round(r**0.5, 3) for r in values("madlab", "validation/pearson squared")] == [0.756]
@@ -129,7 +129,7 @@ def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None
         assert " at " in reference.source  # pinned
         assert reference.page
         assert reference.rows
-        assert set(reference.reason) <= REASONS.keys()
+        assert set(reference.reason) <= meanings().keys()
         assert reference.seeds == 1 or "one-seed" in reference.reason
 
 

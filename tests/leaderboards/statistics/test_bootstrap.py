@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.leaderboards.statistics.bootstrap import WEIGHTS, Draws, resample, weighted_pearson
+from bench.leaderboards.statistics.bootstrap import WEIGHTS, Draws, resample
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
+from bench.metrics.moments import Moments, weighted_pearson
 
 Vector = NDArray[np.float64]
 BOTH = ("all/pearson", "all/spearman")
@@ -62,7 +63,7 @@ def test_weighted_pearson_is_that_of_copied_rows() -> None:
         expected = stats.pearsonr(np.repeat(x, times), np.repeat(y, times)).statistic
         truth = times @ np.stack([np.ones(rows), y, y * y], axis=1)
         run = times @ np.stack([x, x * x, x * y], axis=1)
-        assert weighted_pearson(truth, run) == pytest.approx(expected, rel=0, abs=1e-13)
+        assert weighted_pearson(Moments(truth, run)) == pytest.approx(expected, rel=0, abs=1e-13)
 
 
 def test_copies_of_one_row_have_no_correlation() -> None:
@@ -70,7 +71,7 @@ def test_copies_of_one_row_have_no_correlation() -> None:
     for x, y in rng.normal(size=(200, 2)):
         truth = np.array([3, 3 * y, 3 * y * y], dtype=np.float32)  # what is left is rounding
         run = np.array([3 * x, 3 * x * x, 3 * x * y], dtype=np.float32)
-        assert np.isnan(weighted_pearson(truth, run))
+        assert np.isnan(weighted_pearson(Moments(truth, run)))
 
 
 def test_sums_are_of_values_with_mean_zero_and_variance_one() -> None:

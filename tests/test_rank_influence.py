@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.leaderboards.statistics.influence import Ordered, spearman_influence
+from bench.metrics.rank_influence import Ordered, spearman_influence
 
 COPIES = 4000
 Vector = NDArray[np.float64]

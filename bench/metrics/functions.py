@@ -1,4 +1,4 @@
-"""Figures of merit, in float64 and without torch, each defined once for the whole project.
+"""Functions of predictions and targets, in float64, each defined once for the whole project.
 
 A correlation with a constant or with fewer than two rows has no value: it is NaN here, and a
 result keeps it as missing, never as a number. A NaN or an infinity in either input gives NaN.
@@ -37,6 +37,22 @@ def mean_squared_error(prediction: ArrayLike, target: ArrayLike) -> float:
     if not len(a) or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("nan")
     return float(np.mean((a - b) ** 2))
+
+
+def mean_absolute_error(prediction: ArrayLike, target: ArrayLike) -> float:
+    """Return the mean of absolute differences, in units of the target."""
+    a, b = _pair(prediction, target)
+    if not len(a) or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return float("nan")
+    return float(np.mean(np.abs(a - b)))
+
+
+def r_squared(prediction: ArrayLike, target: ArrayLike) -> float:
+    """Return 1 - (mean squared error / variance of the target), at most 1, or NaN."""
+    a, b = _pair(prediction, target)
+    if len(a) < 2 or not np.isfinite(b).all() or np.ptp(b) == 0:
+        return float("nan")
+    return 1 - mean_squared_error(a, b) / float(np.var(b))
 
 
 def mean_ranks(x: ArrayLike) -> Vector:

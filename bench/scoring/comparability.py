@@ -1,0 +1,144 @@
+"""What has to agree between two results before they are compared or ranked together.
+
+The same seven facts are kept in a run's manifest, as tags in MLflow and, for the test rows at hand,
+come from the rows themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.data.dataset import TestSet
+from bench.results.manifest import Manifest
+from bench.task import Task
+
+SCORER_VERSION = 1
+"""Raised whenever the same predictions could score otherwise; recorded with every result."""
+UNKNOWN = "unknown"
+_FACTS = {
+    "data": ("data", "other data"),
+    "task_version": ("task.version", "another version of the task"),
+    "scorer_version": ("scored.version", "another version of the scorer"),
+    "rows": ("scored.rows", "other rows scored"),
+    "test": ("scored.test", "other test rows"),
+    "subsets": ("scored.subsets", "other subsets of the test rows"),
+    "training": ("fingerprint", "other training rows"),
+}
+"""MLflow's tag of each fact, and the words for a result in which it differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A fact in which two results differ.
+
+    Attributes:
+        words: Words for it, such as "other test rows".
+        ours: Value of the first result.
+        theirs: Value of the second result.
+    """
+
+    words: str
+    ours: str
+    theirs: str
+
+    def __str__(self) -> str:
+        """Spell it: "another version of the task (1, not 2)"."""
+        return f"{self.words} ({self.theirs}, not {self.ours})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparability:
+    """The facts, as text. One that is None is compared with nothing.
+
+    Attributes:
+        data: Name that results are filed under.
+        task_version: Version of the task.
+        scorer_version: Version of the scorer.
+        rows: Part of the test rows that was scored.
+        test: Fingerprint of the test rows.
+        subsets: Fingerprint of their subsets.
+        training: Fingerprint of the training rows.
+        trained_here: False for a result of another program: nobody here knows what it was trained
+            on, and its training rows are not compared.
+    """
+
+    data: str | None = None
+    task_version: str = UNKNOWN
+    scorer_version: str = UNKNOWN
+    rows: str | None = UNKNOWN
+    test: str = UNKNOWN
+    subsets: str = UNKNOWN
+    training: str | None = None
+    trained_here: bool = True
+
+    @classmethod
+    def of_test(cls, task: Task, test: TestSet, rows: str | None) -> Comparability:
+        """Return what a score has that is taken here.
+
+        Args:
+            task: Task of the rows.
+            test: Test rows at hand.
+            rows: Part of them that is scored; None where it does not matter.
+        """
+        return cls(
+            data=test.name,
+            task_version=str(task.card.version),
+            scorer_version=str(SCORER_VERSION),
+            rows=rows,
+            test=test.fingerprint,
+            subsets=test.subsets_fingerprint,
+        )
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest) -> Comparability:
+        """Return what a run's manifest records; what it lacks is unknown."""
+        scored = manifest.scored
+        return cls(
+            data=manifest.data.name,
+            task_version=str(manifest.task.version),
+            scorer_version=str(scored.version) if scored.test else UNKNOWN,
+            rows=scored.rows or UNKNOWN,
+            test=scored.test or UNKNOWN,
+            subsets=scored.subsets or UNKNOWN,
+            training=manifest.data.fingerprint or UNKNOWN,
+            trained_here=manifest.verified,
+        )
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Comparability:
+        """Return what a run's tags in MLflow say; what they lack is unknown."""
+        known: dict[str, Any] = {n: tags.get(tag, UNKNOWN) for n, (tag, _) in _FACTS.items()}
+        known["data"] = tags.get("data")  # older runs lack it
+        return cls(**known, trained_here=tags.get("verified") == "true")
+
+    def tags(self) -> dict[str, str]:
+        """Return the facts as tags for MLflow; those of scores only where there are any."""
+        values = {tag: getattr(self, name) or UNKNOWN for name, (tag, _) in _FACTS.items()}
+        return {
+            tag: value
+            for tag, value in values.items()
+            if self.scored or not tag.startswith("scored.")
+        }
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a score at all."""
+        return self.test != UNKNOWN
+
+    def differences(self, other: Comparability) -> tuple[Difference, ...]:
+        """Return the facts that both have and in which they differ."""
+        compared = [name for name in _FACTS if name != "training"]
+        compared += ["training"] if self.trained_here and other.trained_here else []
+        pairs = [(name, getattr(self, name), getattr(other, name)) for name in compared]
+        return tuple(
+            Difference(_FACTS[name][1], ours, theirs)
+            for name, ours, theirs in pairs
+            if ours is not None and theirs is not None and ours != theirs
+        )
+
+
+def available_parts(task: Task, test: TestSet) -> list[str]:
+    """Return the parts of the test rows that can be scored; the one that ranks comes first."""
+    return [part for part in task.row_sets if task.lacking(test, part) is None]
