@@ -19,6 +19,7 @@ from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.api import (
+        Ranking,
         Run,
         SearchResult,
         compare,
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     from bench.task import Task
 
 _HOMES = {
-    **dict.fromkeys(("Run", "SearchResult", "compare", "evaluate", "leaderboard"), "bench.api"),
-    **dict.fromkeys(("list_runs", "load_run", "predict", "run", "search"), "bench.api"),
+    **dict.fromkeys(("Ranking", "Run", "SearchResult", "compare", "evaluate"), "bench.api"),
+    **dict.fromkeys(
+        ("leaderboard", "list_runs", "load_run", "predict", "run", "search"), "bench.api"
+    ),
     **dict.fromkeys(("ModelCard", "Source", "TaskCard"), "bench.cards"),
     **dict.fromkeys(("setting", "settings"), "bench.config"),
     **dict.fromkeys(("Dataset", "Split", "TestSet"), "bench.data.dataset"),
@@ -67,6 +70,7 @@ __all__ = [
     "ModelCard",
     "Preset",
     "Range",
+    "Ranking",
     "Recipe",
     "Run",
     "SearchResult",

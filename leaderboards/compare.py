@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,9 @@ from bench.paths import cache_dir
 from bench.scoring.comparability import available_parts
 from bench.scoring.open_test import OpenTest, open_test
 from bench.task import ScoreInfo, Task
+
+if TYPE_CHECKING:
+    import polars
 
 Vector = NDArray[np.float64]
 
@@ -79,7 +83,7 @@ class Difference:
         return {**shown, "better": self.better}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Versus:
     """All that is known of two runs.
 
@@ -101,6 +105,18 @@ class Versus:
     subset: str
     disagreements: tuple[Disagreement, ...]
     notes: tuple[str, ...]
+
+    def table(self) -> polars.DataFrame:
+        """Return a table of the differences: a row a score, with its interval."""
+        import polars
+
+        return polars.from_dicts([{**asdict(d), "better": d.better} for d in self.differences])
+
+    def __repr__(self) -> str:
+        return f"Versus(A={self.a.id!r}, B={self.b.id!r}: {self.verdict})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.verdict)}</p>{self.table()._repr_html_()}"
 
     @property
     def verdict(self) -> str:
@@ -186,7 +202,7 @@ def compare_runs(
 
 def check_comparable(a: Entry, b: Entry) -> None:
     """Raise a :class:`BenchError` if two runs cannot be compared; name what differs."""
-    if a.run == b.run:
+    if a.id == b.id:
         raise BenchError(f"{a.id} is both runs. Name two.")
     for entry in (a, b):
         if entry.status != "finished" or not entry.comparability.scored:

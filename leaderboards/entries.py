@@ -1,7 +1,8 @@
-"""Reads runs from MLflow, a file beside the runs or a server: what they are, and what they scored.
+"""Reads the runs that a leaderboard ranks: what they are, and what they scored.
 
-One query a leaderboard: tags, settings and figures of a run come with it. Predictions are files,
-read one by one and only for runs that rank; those of a server are kept in the cache.
+Run folders come first: they are what happened. MLflow, a file beside the runs or a server, adds the
+runs that have no folder here, such as those of colleagues. Predictions are files, read one by one
+and only for runs that rank; those of a server are kept in the cache.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from numpy.typing import NDArray
 from bench.atomic import scratch_folder
 from bench.errors import BenchError, first_line
 from bench.paths import cache_dir
-from bench.results.run_folder import MANIFEST, PREDICTIONS, read_manifest
+from bench.results.manifest import Manifest
+from bench.results.run_folder import MANIFEST, PREDICTIONS, read_manifest, read_runs
 from bench.scoring.comparability import Comparability
-from bench.tracking.mlflow_store import connected
+from bench.tracking import logged
+from bench.tracking.mlflow_store import connected, has_store
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -33,10 +36,10 @@ _PAGE = 1000
 
 @dataclass(frozen=True)
 class Entry:
-    """One run, as MLflow knows it.
+    """One run, from its folder or from MLflow.
 
     Attributes:
-        run: MLflow's number of it.
+        run: MLflow's number of the run; empty for one that only its folder has.
         id: Our name of it.
         name: What MLflow's pages call it.
         status: finished, failed, running, interrupted or pruned.
@@ -87,19 +90,17 @@ def read_entries(home: Path, experiment: str) -> list[Entry]:
 
     Args:
         home: Folder of all runs, where the default store lies.
-        experiment: What results are filed under, such as "dream".
+        experiment: Name that results are filed under, such as "dream".
 
     Raises:
-        BenchError: The store cannot be read, or there is no such experiment in it.
+        BenchError: The store cannot be read, or there is no run on this data set.
     """
-    with connected(home, reading=True) as (client, uri):
-        found = client.get_experiment_by_name(experiment)
-        if found is None or found.lifecycle_stage == "deleted":
-            known = sorted(e.name for e in client.search_experiments() if e.name != "Default")
-            there = f"there are: {', '.join(known)}" if known else "it holds none"
-            raise BenchError(f"no results on '{experiment}' in {uri}; {there}.")
-        runs = [_entry(run) for run in _pages(client, found.experiment_id)]
-    return [entry for entry in runs if entry is not None]
+    found = _all_entries(home, experiment)
+    if found:
+        return found
+    known = sorted({entry.tags["data"] for entry in _all_entries(home, None)})
+    there = f"there are: {', '.join(known)}" if known else "there are none at all"
+    raise BenchError(f"no results on '{experiment}' in {home}; {there}.")
 
 
 def find_entries(references: tuple[str, ...], home: Path) -> list[Entry]:
@@ -113,10 +114,44 @@ def find_entries(references: tuple[str, ...], home: Path) -> list[Entry]:
     Raises:
         BenchError: No run, or several, are called so; or the store cannot be read.
     """
-    with connected(home, reading=True) as (client, _):
-        names = [found.name for found in client.search_experiments() if found.name != "Default"]
-    entries = [entry for name in names for entry in read_entries(home, name)]
+    entries = _all_entries(home, None)
     return [_find(reference, entries, home) for reference in references]
+
+
+def _all_entries(home: Path, experiment: str | None) -> list[Entry]:
+    """List the runs of folders and of MLflow on one data set, or on all, newest first."""
+    here = {
+        entry.id: entry
+        for entry in (_entry_of_folder(path, found) for path, found in read_runs(home).items())
+        if experiment in (None, entry.tags["data"])
+    }
+    if not here or has_store(home):
+        here |= {e.id: e for e in _logged_entries(home, experiment) if e.id not in here}
+    return sorted(here.values(), key=lambda entry: (entry.created, entry.id), reverse=True)
+
+
+def _entry_of_folder(path: Path, manifest: Manifest) -> Entry:
+    return Entry(
+        run="",
+        id=manifest.id,
+        name=logged.title(manifest),
+        status=manifest.status,
+        created=datetime.fromisoformat(manifest.created),
+        tags=logged.tags(manifest),
+        settings=logged.settings(manifest),
+        figures=logged.outcome(manifest) if manifest.status == "finished" else {},
+        artifacts=path.absolute().as_uri(),
+    )
+
+
+def _logged_entries(home: Path, experiment: str | None) -> Iterator[Entry]:
+    """Yield the runs that MLflow has, on one data set or on all."""
+    with connected(home, reading=True) as (client, _):
+        for found in client.search_experiments():
+            if found.name != "Default" and experiment in (None, found.name):
+                for run in _pages(client, found.experiment_id):
+                    if (entry := _entry(run)) is not None:
+                        yield entry
 
 
 def stored_predictions(entry: Entry) -> NDArray[np.floating[Any]]:
@@ -158,7 +193,7 @@ def _find(reference: str, entries: list[Entry], home: Path) -> Entry:
         return found[0]
     if not found:
         raise BenchError(
-            f"{reference}: no such run in MLflow. `bench runs` lists runs, `bench sync` sends them."
+            f"{reference}: no such run, neither as a folder nor in MLflow. `bench runs` lists runs."
         )
     ids = ", ".join(entry.id for entry in found[:5])
     raise BenchError(f"{reference}: {len(found)} runs are called so: {ids}. Name one of them.")

@@ -14,7 +14,7 @@ from bench.results.options import Request, run_options
 
 NAMES = {
     *("run", "load_run", "list_runs", "predict", "evaluate", "search", "leaderboard", "compare"),
-    *("Run", "SearchResult", "Dataset", "Split", "TestSet", "BenchError", "__version__"),
+    *("Run", "Ranking", "SearchResult", "Dataset", "Split", "TestSet", "BenchError", "__version__"),
     *("Model", "FittedModel", "Batch", "ModelCard", "Source", "Layout", "Recipe", "Preset"),
     *("Task", "TaskCard", "Metric", "setting", "settings", "Choice", "Range"),
 }

@@ -7,13 +7,14 @@ wanted, hand in a :class:`bench.console.Console`.
 
 from __future__ import annotations
 
-from bench.api.rankings import compare, leaderboard
+from bench.api.rankings import Ranking, compare, leaderboard
 from bench.api.results import Run, list_runs, load_run
 from bench.api.scoring import evaluate, predict
 from bench.api.searching import SearchResult, search
 from bench.api.training import resumed, run, train
 
 __all__ = [
+    "Ranking",
     "Run",
     "SearchResult",
     "compare",

@@ -3,19 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import paths
 from bench.api.results import Run
+from bench.console import SILENT, Screen
 
 if TYPE_CHECKING:
+    import polars
+
     from bench.data.dataset import Dataset
     from bench.leaderboards.board import Leaderboard
     from bench.leaderboards.compare import Versus
     from bench.task import Task
 
 _RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, repr=False)
+class Ranking:
+    """The models of a task in order, with what is known of the order.
+
+    Attributes:
+        board: Everything that tables and pages show.
+    """
+
+    board: Leaderboard
+
+    def table(self) -> polars.DataFrame:
+        """Return a table: a row a model, best first, with interval, ranks, scores and cost."""
+        import polars
+
+        from bench.leaderboards.output.formats import flat
+
+        rows = [flat(row, self.board) for row in self.board.rows]
+        return polars.from_dicts(rows, infer_schema_length=None) if rows else polars.DataFrame()
+
+    def write_site(self, directory: str | Path) -> Path:
+        """Write the leaderboard as pages that need no server; return the first page.
+
+        Raises:
+            BenchError: The folder cannot be written, or holds something else.
+        """
+        from bench.leaderboards.output.site import write_site
+
+        write_site(self.board, Path(directory))
+        return Path(directory) / "index.html"
+
+    def markdown(self) -> str:
+        """Return the table as Markdown, with notes on how to read it below."""
+        from bench.leaderboards.output.formats import board_markdown
+
+        return board_markdown(self.board)
+
+    def __repr__(self) -> str:
+        models = ", ".join(row.group.label for row in self.board.rows) or "no results"
+        return f"Ranking({self.board.data!r} by {self.board.primary}: {models})"
+
+    def _repr_html_(self) -> str:
+        return str(self.table()._repr_html_())
 
 
 def leaderboard(
@@ -31,7 +79,8 @@ def leaderboard(
     task_options: Mapping[str, object] | None = None,
     resamples: int = _RESAMPLES,
     runs_dir: str | Path | None = None,
-) -> Leaderboard:
+    console: Screen = SILENT,
+) -> Ranking:
     """Return the results on a task in order, with what is known of the order.
 
     Args:
@@ -46,6 +95,7 @@ def leaderboard(
         task_options: Options of the task that change the test rows.
         resamples: Number of resamples of the bootstrap.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
+        console: Console that tells what reading the test rows takes.
 
     Raises:
         BenchError: There are no results, or no test rows to resample.
@@ -55,7 +105,7 @@ def leaderboard(
     from bench.leaderboards.board import make_leaderboard
     from bench.leaderboards.selection import Filters
 
-    return make_leaderboard(
+    found = make_leaderboard(
         task_name(task),
         home=paths.runs_dir(None if runs_dir is None else Path(runs_dir)),
         filters=Filters(
@@ -69,7 +119,9 @@ def leaderboard(
         data=None if data is None else Path(data),
         figure=figure,
         resamples=resamples,
+        screen=console,
     )
+    return Ranking(found)
 
 
 def compare(
@@ -81,6 +133,7 @@ def compare(
     subset: str = "all",
     resamples: int = _RESAMPLES,
     runs_dir: str | Path | None = None,
+    console: Screen = SILENT,
 ) -> Versus:
     """Return the differences of two runs, how sure they are, and a verdict in words.
 
@@ -92,6 +145,7 @@ def compare(
         subset: Subset in which to look for the sequences that the runs disagree on.
         resamples: Number of resamples of the bootstrap.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
+        console: Console that tells what reading the test rows takes.
 
     Raises:
         BenchError: A run cannot be found or compared; what differs is named.
@@ -106,4 +160,5 @@ def compare(
         data=None if data is None else Path(data),
         subset=subset,
         resamples=resamples,
+        screen=console,
     )

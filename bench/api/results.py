@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bench.model import Model
+    from bench.results.manifest import Manifest
     from bench.scoring.scorer import Scores
 
 _SHOWN = ("validation/pearson", "validation/spearman", "test/all/pearson", "test/all/spearman")
@@ -125,21 +126,31 @@ class Run:
 
         return Predictor.load(self.path, torch.device("cpu")).model.eval()
 
-    def scores(self, *, rows: str | None = None, data: str | Path | None = None) -> Scores:
+    def scores(
+        self,
+        *,
+        rows: str | None = None,
+        data: str | Path | None = None,
+        subset_files: Mapping[str, Path] | None = None,
+    ) -> Scores:
         """Return the scores of the stored predictions, computed anew.
 
         Args:
             rows: Part of the test rows; the part that ranks if None.
             data: Folder of the test rows; the one where the run had them if None.
+            subset_files: Files in place of the task's own, by the subset they hold.
 
         Raises:
             BenchError: There are no predictions, or the test rows are not at hand.
         """
         from bench.runner.rescore import score_run
 
-        folder = None if data is None else Path(data)
         return score_run(
-            str(self.path), folder=folder, rows=rows, subset_files={}, home=None
+            str(self.path),
+            folder=None if data is None else Path(data),
+            rows=rows,
+            subset_files=subset_files or {},
+            home=None,
         ).scores
 
     def __repr__(self) -> str:

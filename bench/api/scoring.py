@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.api.results import Run, load_run
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -58,7 +59,16 @@ def evaluate(
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
+    from bench.api.plugins import task_name
+    from bench.runner.rescore import score_values
+    from bench.scoring.open_test import open_test
+
     folder = None if data is None else Path(data)
+    files = {name: Path(file) for name, file in (subset_files or {}).items()}
     if isinstance(predictions, Run):
-        return predictions.scores(rows=rows, data=folder)
-    raise NotImplementedError  # until scoring opens tasks in one way
+        return predictions.scores(rows=rows, data=folder, subset_files=files)
+    if task is None:
+        raise BenchError("name the task whose test rows these predictions are for.", field="task")
+    opened = open_test(task_name(task), options=task_options, data=folder)
+    given = predictions if isinstance(predictions, str | Path) else np.asarray(predictions)
+    return score_values(opened, given, rows, files).scores

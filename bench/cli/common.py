@@ -26,6 +26,30 @@ class Commands(click.Group):
         return list(self.commands)
 
 
+def renames(**earlier: str) -> type[click.Command]:
+    """Return a kind of command that still takes the names that options had before, with a notice.
+
+    Args:
+        earlier: Words that an option is written with today, by its earlier name.
+    """
+
+    class Renaming(click.Command):
+        """A command some of whose options had other names in the last release."""
+
+        def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+            """Replace earlier names by today's, then parse."""
+            words: list[str] = []
+            for word in args:
+                name, equals, value = word.partition("=")
+                known = name.startswith("--") and earlier.get(name[2:])
+                if known:
+                    click.echo(f"bench: {name} is called {known} now.", err=True)
+                words += [*known.split(), *([value] if equals else [])] if known else [word]
+            return super().parse_args(ctx, words)
+
+    return Renaming
+
+
 def plugins(command: F) -> F:
     """Add --plugin, which registers a user's file before the command runs."""
 

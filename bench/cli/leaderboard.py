@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.common import Folder, as_json, home_option, plugins, print_json, with_options
+from bench.cli.common import (
+    Folder,
+    as_json,
+    home_option,
+    plugins,
+    print_json,
+    renames,
+    with_options,
+)
 from bench.cli.environment import uncollected
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.leaderboards.board import Leaderboard
 from bench.paths import runs_dir
 
 
-@click.command()
+@click.command(cls=renames(track="--protocol"))
 @click.option("--task", required=True, help="A name from `bench tasks`, or a table of your own.")
 @click.option("--simulated", is_flag=True, help="Results on the simulated assay.")
 @click.option(
@@ -24,7 +35,9 @@ from bench.paths import runs_dir
     show_default=True,
 )
 @click.option(
-    "--track", type=click.Choice(["standard", "paper", "open"]), help="Only results of this recipe."
+    "--protocol",
+    type=click.Choice(["standard", "paper", "open"]),
+    help="Only results of this recipe.",
 )
 @click.option("--model", "models", multiple=True, help="Only this model; may be repeated.")
 @click.option(
@@ -75,43 +88,28 @@ def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> Non
         leaderboard_table(board)
 
 
-def _board(
-    *,
-    task: str,
-    models: tuple[str, ...],
-    track: str | None,
-    group_by: tuple[str, ...],
-    fingerprint: str | None,
-    assignments: tuple[str, ...],
-    home: Path | None,
-    **rest: Any,
-) -> Any:
+def _board(*, assignments: tuple[str, ...], home: Path | None, **options: Any) -> Leaderboard:
+    from bench import api
     from bench.config import split_assignments
     from bench.console import Screen
-    from bench.leaderboards.board import make_leaderboard
-    from bench.leaderboards.selection import Filters
 
-    options = split_assignments(assignments)
+    given = split_assignments(assignments)
     for section in ("model", "recipe"):
-        if options[section]:
+        if given[section]:
             raise BenchError(
                 f"--set {section}.…: only an option of the task changes the test rows. "
                 "Try --group-by or --model."
             )
-    return make_leaderboard(
-        task,
-        home=runs_dir(home),
-        filters=Filters(track=track, models=models, fingerprint=fingerprint, group_by=group_by),
-        options=options["task"],
-        screen=Screen(),
-        **rest,
-    )
+    console = Screen()
+    return api.leaderboard(
+        task_options=given["task"], runs_dir=home, console=console, **options
+    ).board
 
 
 @click.command()
 @click.argument("first", metavar="RUN_A")
 @click.argument("second", metavar="RUN_B")
-@click.option("--task", "task_name", help="Where the runs' table is now.  [as recorded]")
+@click.option("--task", help="Where the runs' table is now.  [as recorded]")
 @click.option("--subset", default="all", show_default=True, help="Where to look for disagreement.")
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as recorded]")
 @click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
@@ -120,12 +118,12 @@ def _board(
 @as_json
 def compare(*, first: str, second: str, home: Path | None, as_json: bool, **asked: Any) -> None:
     """Compare two runs: by how much they differ, how sure that is, and where."""
+    from bench import api
     from bench.cli.tables import versus_table
     from bench.console import Screen
-    from bench.leaderboards.compare import compare_runs
 
     with uncollected():
-        versus = compare_runs(first, second, home=runs_dir(home), screen=Screen(), **asked)
+        versus = api.compare(first, second, runs_dir=home, console=Screen(), **asked)
     print_json(versus.as_json()) if as_json else versus_table(versus)
 
 

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from bench import paths
-from bench.cli.common import Folder, as_json, launched, plugins, print_json
+from bench.cli.common import Folder, as_json, launched, plugins, print_json, renames
 from bench.cli.run_options import make_request, takes
 from bench.errors import BenchError
 
@@ -28,7 +28,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
     return seeds
 
 
-@click.command()
+@click.command(cls=renames(beat="--heartbeat"))
 @takes("model", "task", "recipe", "preset")
 @click.option(
     "--space",
@@ -69,7 +69,8 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 @click.option("--refit", type=click.IntRange(1), metavar="K", help="Then run the K best in full.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option(
-    "--beat",
+    "--heartbeat",
+    "beat",
     type=click.FloatRange(0, min_open=True),
     default=15.0,
     show_default=True,

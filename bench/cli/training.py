@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from bench.cli.common import Folder, as_json, home_option, plugins, print_json, quiet_launcher
+from bench.cli.common import (
+    Folder,
+    as_json,
+    home_option,
+    plugins,
+    print_json,
+    quiet_launcher,
+    renames,
+)
 from bench.cli.run_options import make_request, only_local, takes_all_of_a_run, typed_options
 from bench.errors import BenchError
 from bench.paths import runs_dir
@@ -149,13 +157,20 @@ def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:
     return files
 
 
-@click.command()
+@click.command(cls=renames(submission="--format json"))
 @click.option("--run", "reference", metavar="RUN", required=True, help="Its folder or name.")
 @click.option(
     "--sequences", required=True, help="Lines, tab-separated lines or FASTA; - is standard input."
 )
 @click.option("--out", type=Folder, help="A file.  [standard output]")
-@click.option("--submission", is_flag=True, help='Write the challenge\'s JSON: {"0": value, …}.')
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tsv", "json"]),
+    default="tsv",
+    show_default=True,
+    help='Lines of name and value, or a JSON object: {"0": value, …}.',
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
 @home_option
 @plugins
@@ -164,7 +179,7 @@ def predict(
     reference: str,
     sequences: str,
     out: Path | None,
-    submission: bool,
+    form: str,
     device: str,
     home: Path | None,
 ) -> None:
@@ -175,7 +190,7 @@ def predict(
 
     run = run_folder.find_run(reference, runs_dir(home))
     predict_file(
-        run, sequences, out or sys.stdout.buffer, Screen(), submission=submission, device=device
+        run, sequences, out or sys.stdout.buffer, Screen(), as_json=form == "json", device=device
     )
 
 

@@ -130,7 +130,7 @@ def predict_file(
     out: Path | IO[bytes],
     screen: Screen = SILENT,
     *,
-    submission: bool,
+    as_json: bool,
     device: str,
 ) -> None:
     """Predict a file of sequences, and tell which rows got no value.
@@ -140,7 +140,7 @@ def predict_file(
         sequences: A file, or "-" for standard input.
         out: A file, which appears once it is complete; or an open one.
         screen: Where to tell.
-        submission: See :func:`write_predictions`.
+        as_json: See :func:`write_predictions`.
         device: As for ``bench run``.
 
     Raises:
@@ -150,7 +150,7 @@ def predict_file(
     told = 0
     try:
         with open_sequences(sequences) as source, open_whole(out) as file:
-            for row, reason in write_predictions(predictor, source, file, submission=submission):
+            for row, reason in write_predictions(predictor, source, file, as_json=as_json):
                 told += 1
                 if told <= _TOLD:
                     screen.warn(f"row {row:,}: {reason}")
@@ -163,7 +163,7 @@ def predict_file(
 
 
 def write_predictions(
-    predictor: Predictor, source: Iterable[bytes], out: IO[bytes], *, submission: bool = False
+    predictor: Predictor, source: Iterable[bytes], out: IO[bytes], *, as_json: bool = False
 ) -> Iterator[tuple[int, str]]:
     """Predict every sequence of ``source`` and write one value each, in order.
 
@@ -173,18 +173,18 @@ def write_predictions(
         predictor: The model.
         source: Plain lines, tab-separated lines with the sequence first, or FASTA.
         out: Gets ``name<TAB>value`` lines, where a name is the sequence, or the FASTA record's.
-        submission: Write the challenge's JSON instead, {"0": value, …}.
+        as_json: Whether to write a JSON object instead, {"0": value, …}, as challenges ask for it.
 
     Yields:
         Row (from 1) and reason of every sequence that got no value.
     """
     row = 0
-    if submission:
+    if as_json:
         out.write(b"{")
     for chunk in chunks(records(source), _CHUNK):
         values, faults = predictor([sequence for _, sequence in chunk])
         numbers = [b"" if v != v else repr(v).encode() for v in values.astype(float).tolist()]
-        if submission:
+        if as_json:
             out.writelines(
                 b'%s\n"%d": %s' % (b"," if index else b"", index, number or b"null")
                 for index, number in enumerate(numbers, start=row)
@@ -194,5 +194,5 @@ def write_predictions(
             out.writelines(b"%s\t%s\n" % (name, number) for (name, _), number in pairs)
         yield from ((row + i + 1, reason) for i, reason in faults.items())
         row += len(chunk)
-    if submission:
+    if as_json:
         out.write(b"\n}\n")

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from bench.console import SILENT, Screen
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
@@ -13,7 +16,7 @@ from bench.paths import runs_dir
 from bench.results import run_folder
 from bench.runner.external import record_external
 from bench.scoring.open_test import OpenTest, open_test
-from bench.scoring.prediction_files import Predictions, read_predictions
+from bench.scoring.prediction_files import Predictions, check_predictions, read_predictions
 from bench.scoring.scorer import Scores, score
 from bench.sources.locate import with_subset
 from bench.task import Task
@@ -88,7 +91,7 @@ def score_run(
             f"{run} was scored on other test rows than these. Name the folder that has them by "
             f"{argument('data')}."
         )
-    return _score(opened, stored, rows, subset_files)
+    return score_values(opened, stored, rows, subset_files)
 
 
 def score_file(
@@ -106,14 +109,25 @@ def score_file(
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
     opened = open_test(task_name, data=folder, screen=screen)
-    return _score(opened, predictions, rows, subset_files)
+    return score_values(opened, predictions, rows, subset_files)
 
 
-def _score(
-    opened: OpenTest, predictions: Path, rows: str | None, subset_files: Mapping[str, Path]
+def score_values(
+    opened: OpenTest,
+    predictions: str | Path | ArrayLike,
+    rows: str | None,
+    subset_files: Mapping[str, Path],
 ) -> Scored:
+    """Score predictions of opened test rows: a file of them, or one number a row in their order.
+
+    Raises:
+        BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
+    """
     task, test = opened.task, opened.test
-    values = read_predictions(predictions, test)
+    if isinstance(predictions, str | Path):
+        values = read_predictions(Path(predictions), test)
+    else:
+        values = check_predictions(np.asarray(predictions, dtype=np.float64), test)
     for name, path in subset_files.items():
         test = with_subset(task, test, name, path)
     return Scored(opened.task_name, task, test, values, score(task, test, values, rows))

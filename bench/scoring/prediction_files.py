@@ -50,6 +50,24 @@ def read_predictions(path: Path, test: TestSet) -> Predictions:
     return predictions
 
 
+def check_predictions(values: Predictions, test: TestSet) -> Predictions:
+    """Return predictions in memory, checked as those of a file are.
+
+    Raises:
+        BenchError: There is not one finite number for every test row.
+    """
+    if values.shape != (len(test),):
+        raise BenchError(
+            f"predictions of shape {values.shape} for {len(test):,} test rows: one number each is "
+            "needed, in the order of the rows."
+        )
+    wrong = ~(np.abs(values) <= LARGEST)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise BenchError(f"prediction {row}: {values[row]} is not a finite number.")
+    return values
+
+
 def _read_vector(path: Path) -> Predictions:
     try:
         with path.open("rb") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from bench.metrics import Metric
 from bench.results.manifest import Manifest, ScoredRecord
 from bench.scoring.comparability import SCORER_VERSION, available_parts
 from bench.task import Task
+
+if TYPE_CHECKING:
+    import polars
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class SubsetScores:
     values: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Scores:
     """What predictions came to.
 
@@ -73,6 +76,26 @@ class Scores:
                 problems=self.problems,
             ),
         )
+
+    def table(self) -> polars.DataFrame:
+        """Return a table of the subsets: a row each, its number of rows, a column a metric."""
+        import polars
+
+        return polars.from_dicts(
+            [
+                {"subset": name, "n": found.n, **found.values}
+                for name, found in self.subsets.items()
+                if found is not None
+            ]
+        )
+
+    def __repr__(self) -> str:
+        known = {**self.overall, **_flat({"all": self.subsets["all"]})}
+        values = ", ".join(f"{name}={value:.4f}" for name, value in known.items())
+        return f"Scores({self.rows} rows, n={self.n:,}, {values})"
+
+    def _repr_html_(self) -> str:
+        return str(self.table()._repr_html_())
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as nested JSON values; what has no value is null."""

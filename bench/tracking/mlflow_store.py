@@ -53,9 +53,15 @@ def connected(home: Path, *, reading: bool = False) -> Iterator[tuple[MlflowClie
         raise BenchError(f"MLflow at {uri} cannot be {what}: {reason}") from None
 
 
+def has_store(home: Path) -> bool:
+    """Return whether there is a store to read: a file, or a server whatever its state."""
+    uri = tracking_uri(home)
+    return not uri.startswith("sqlite:") or Path(uri.removeprefix("sqlite:///")).is_file()
+
+
 def _check_store(uri: str, home: Path) -> None:
     """Refuse to make an empty store just to read it."""
-    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if not has_store(home):
         raise BenchError(f"no runs are recorded in {home} yet. Try `bench demo`.")
 
 

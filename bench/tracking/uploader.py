@@ -9,17 +9,14 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.atomic import write_json
-from bench.config import spell
 from bench.errors import BenchError
-from bench.results.manifest import Manifest
 from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest
 from bench.scoring.comparability import Comparability
+from bench.tracking import logged
 from bench.tracking.experiments import experiment, study_run
 from bench.tracking.mlflow_store import connected
 
@@ -143,32 +140,17 @@ class _Sender:
 
     def _create(self) -> str:
         manifest = self._manifest
-        tags = {
-            "bench.id": manifest.id,
-            "model": manifest.model.name,
-            "task": manifest.task.name,
-            "recipe": manifest.recipe.name,
-            "preset": manifest.preset,
-            "track": manifest.track,
-            "test_folder": manifest.data.test_folder,
-            **Comparability.from_manifest(manifest).tags(),
-            "verified": str(manifest.verified).lower(),
-            "device": manifest.device.name or manifest.device.kind,
-            "mlflow.user": os.environ.get("USER", "unknown"),
-            **{f"version.{name}": v for name, v in manifest.environment.items()},
-        }
+        tags = {**logged.tags(manifest), "mlflow.user": os.environ.get("USER", "unknown")}
         if "commit" in manifest.environment:
             tags["mlflow.source.git.commit"] = manifest.environment["commit"]
         if (study := manifest.study) is not None:
             parent = study_run(self._client, self._experiment(), study.name)
             tags |= {"mlflow.parentRunId": parent, "trial": str(study.trial)}
-        if (tuned := manifest.tuned) is not None:
-            tags |= {f"tuned.{name}": str(value) for name, value in tuned.to_json().items()}
         run = self._client.create_run(
             self._experiment(),
-            start_time=_milliseconds(manifest.created),
+            start_time=logged.milliseconds(manifest.created),
             tags=tags,
-            run_name=_title(manifest),
+            run_name=logged.title(manifest),
         )
         return str(run.info.run_id)
 
@@ -176,15 +158,7 @@ class _Sender:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         manifest, data = self._manifest, self._manifest.data
-        params = {
-            **_flat("model", manifest.model.config),
-            **_flat("recipe", manifest.recipe.to_json()),
-            **_flat("task", data.options),
-            **_flat("plan", manifest.plan.to_json() if manifest.plan is not None else {}),
-            **({} if manifest.seed is None else {"seed": manifest.seed}),
-            "preset": manifest.preset,
-        }
-        entries = [Param(name, str(value)) for name, value in params.items()]
+        entries = [Param(name, value) for name, value in logged.settings(manifest).items()]
         for start in range(0, len(entries), 100):
             self._client.log_batch(run_id, params=entries[start : start + 100])
         dataset = Dataset(
@@ -219,17 +193,9 @@ class _Sender:
         from mlflow.entities import Metric
 
         manifest = self._manifest
-        time = _milliseconds(manifest.finished)
-        figures = {
-            **{
-                f"best/{k}" if k.startswith("validation/") else k: v
-                for k, v in manifest.metrics.items()
-            },
-            **{f"cost/{name}": value for name, value in manifest.cost.to_json().items()},
-            "cost/parameters": manifest.model.parameters,
-        }
+        time = logged.milliseconds(manifest.finished)
         # At step 0, so that MLflow draws bars to compare and not single points of a curve.
-        points = [Metric(k, float(v), time, 0) for k, v in figures.items() if v is not None]
+        points = [Metric(k, v, time, 0) for k, v in logged.outcome(manifest).items()]
         if manifest.status != "finished":  # it may go on, and then have them twice
             points = []
         for start in range(0, len(points), _BATCH):
@@ -245,21 +211,3 @@ class _Sender:
         ends = {"finished": "FINISHED", "failed": "FAILED", "pruned": "KILLED"}
         status = ends[manifest.status]
         self._client.set_terminated(run_id, status=status, end_time=time)
-
-
-def _title(manifest: Manifest) -> str:
-    seed = "" if manifest.seed is None else f" seed {manifest.seed}"
-    return f"{manifest.model.name} {manifest.preset}{seed}"
-
-
-def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}.{name}": _spelled(value) for name, value in values.items()}
-
-
-def _spelled(value: Any) -> Any:
-    """Write several numbers as ``--set`` reads them."""
-    return spell(tuple(value)) if isinstance(value, list | tuple) else value
-
-
-def _milliseconds(iso_time: str) -> int:
-    return round(datetime.fromisoformat(iso_time).timestamp() * 1000)

@@ -19,7 +19,7 @@ from bench.leaderboards.output import formats
 from bench.leaderboards.published.published import held_against, meanings, published_of, references
 from bench.leaderboards.selection import Group
 from bench.registry import MODELS, TASKS
-from bench.tracking.uploader import _flat
+from bench.tracking.logged import _flat
 from tests.conftest import ROOT
 from tests.runner.test_run import assay, bench, elsewhere
 

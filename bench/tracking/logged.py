@@ -1,0 +1,81 @@
+"""What of a run goes to MLflow, as plain values: tags, settings and metrics by name.
+
+A leaderboard reads the same values from run folders, so that a result is the same with and without
+a tracking server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bench.config import spell
+from bench.results.manifest import Manifest
+from bench.scoring.comparability import Comparability
+
+
+def title(manifest: Manifest) -> str:
+    """Return the name of a run on MLflow's pages."""
+    seed = "" if manifest.seed is None else f" seed {manifest.seed}"
+    return f"{manifest.model.name} {manifest.preset}{seed}"
+
+
+def tags(manifest: Manifest) -> dict[str, str]:
+    """Return the tags of a run; those of its scores only where there are any."""
+    found = {
+        "bench.id": manifest.id,
+        "model": manifest.model.name,
+        "task": manifest.task.name,
+        "recipe": manifest.recipe.name,
+        "preset": manifest.preset,
+        "track": manifest.track,
+        "test_folder": manifest.data.test_folder,
+        **Comparability.from_manifest(manifest).tags(),
+        "verified": str(manifest.verified).lower(),
+        "device": manifest.device.name or manifest.device.kind,
+        **{f"version.{name}": version for name, version in manifest.environment.items()},
+    }
+    if manifest.tuned is not None:
+        found |= {f"tuned.{name}": str(v) for name, v in manifest.tuned.to_json().items()}
+    return found
+
+
+def settings(manifest: Manifest) -> dict[str, str]:
+    """Return every setting of a run by ``section.field``, and its seed and preset."""
+    values = {
+        **_flat("model", manifest.model.config),
+        **_flat("recipe", manifest.recipe.to_json()),
+        **_flat("task", manifest.data.options),
+        **_flat("plan", manifest.plan.to_json() if manifest.plan is not None else {}),
+        **({} if manifest.seed is None else {"seed": manifest.seed}),
+        "preset": manifest.preset,
+    }
+    return {name: str(value) for name, value in values.items()}
+
+
+def outcome(manifest: Manifest) -> dict[str, float]:
+    """Return the scores and the costs of a finished run, each under one name."""
+    values = {
+        **{
+            f"best/{name}" if name.startswith("validation/") else name: value
+            for name, value in manifest.metrics.items()
+        },
+        **{f"cost/{name}": value for name, value in manifest.cost.to_json().items()},
+        "cost/parameters": manifest.model.parameters,
+    }
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def milliseconds(iso_time: str) -> int:
+    """Return a time as MLflow counts it."""
+    return round(datetime.fromisoformat(iso_time).timestamp() * 1000)
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{name}": _spelled(value) for name, value in values.items()}
+
+
+def _spelled(value: Any) -> Any:
+    """Return several numbers as the text that sets them; anything else as it is."""
+    return spell(tuple(value)) if isinstance(value, list | tuple) else value
