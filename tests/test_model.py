@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.config import settings
+from bench.config import NoSettings, settings
 from bench.data.dataset import Split
 from bench.data.sequences import encode
 from bench.errors import BenchError
@@ -48,8 +48,7 @@ class Dosed(Model[First]):
 
 def test_the_type_argument_is_the_class_of_settings() -> None:
     assert (Wide.Config, Wider.Config, Fitted.Config) == (First, First, Second)
-    assert not hasattr(Model, "Config")
-    assert not hasattr(FittedModel, "Config")
+    assert Model.Config is FittedModel.Config is NoSettings
     assert Wide(First(width=7), 2).config.width + 1 == 8  # and mypy knows it
 
 
@@ -57,7 +56,7 @@ def test_any_is_no_class_of_settings() -> None:
     class Free(Model[Any]):
         pass
 
-    assert not hasattr(Free, "Config")
+    assert Free.Config is NoSettings
 
 
 def test_an_output_that_is_no_number_a_row_needs_an_expectation() -> None:

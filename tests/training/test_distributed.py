@@ -81,7 +81,7 @@ def trained(ranks: Ranks, make: Any, per_device: int | None) -> Any:
     ids=["noisy", "madlab", "pooled"],
 )
 def test_two_ranks_train_as_one(make: Any, per_device: int | None) -> None:
-    """As one process on the same two micro_batches; with batch norm, as one on the whole batch."""
+    """As one process on the same two micro-batches; with batch norm, as one on the whole batch."""
     first, second = on_ranks(2, trained, make, None)
     losses, epochs, _, statistics = trained(ALONE, make, per_device)
     np.testing.assert_allclose(first[0], losses, rtol=2e-4)
