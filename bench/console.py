@@ -1,6 +1,6 @@
 """The one place that prints progress: standard error, for people.
 
-A library function that takes long is handed a :class:`Screen` and tells it how things go. It is
+A library function that takes long is handed a :class:`Console` and tells it how things go. It is
 silent unless the caller gives another one, as the command line does.
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
 
-class Screen:
+class Console:
     """Standard error, for people; results go to standard output.
 
     Args:
@@ -26,20 +26,20 @@ class Screen:
         self.terminal = sys.stderr.isatty() and not quiet
 
     @classmethod
-    def mute(cls) -> Screen:
+    def mute(cls) -> Console:
         """Return one that says nothing: the default, and a rank's, where rank 0 says the same."""
-        screen = cls(quiet=True)
-        screen._mute = True
-        return screen
+        console = cls(quiet=True)
+        console._mute = True
+        return console
 
     @property
     def silent(self) -> bool:
         """Whether nothing is printed, warnings included."""
         return self._mute
 
-    def only_warnings(self) -> Screen:
+    def only_warnings(self) -> Console:
         """Return a quiet one, or one that says nothing where this one says nothing."""
-        return self if self._mute else Screen(quiet=True)
+        return self if self._mute else Console(quiet=True)
 
     def say(self, text: str) -> None:
         """Write a line."""
@@ -58,10 +58,10 @@ class Screen:
 
     def bar(self, *columns: str | ProgressColumn) -> Progress:
         """Return a progress bar, for a terminal, that goes when it is done."""
-        from rich.console import Console
+        from rich.console import Console as RichConsole
         from rich.progress import Progress
 
-        return Progress(*columns, console=Console(stderr=True), transient=True)
+        return Progress(*columns, console=RichConsole(stderr=True), transient=True)
 
 
-SILENT = Screen.mute()
+SILENT = Console.mute()

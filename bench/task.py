@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.cards import RemoteFile, TaskCard
 from bench.config import NoSettings
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import Dataset, TestSet
 from bench.errors import BenchError
 from bench.metrics import STANDARD, Metric
@@ -44,7 +44,7 @@ class Task(ABC):
 
     A subclass has a card, a frozen dataclass ``Options`` of :func:`bench.config.setting` fields,
     and the abstract methods below. How scores are computed is not its business: they are the
-    :attr:`metrics`, over the rows that :meth:`units` names. Nothing of a task needs torch.
+    :attr:`metrics`, over the rows that :meth:`scoring_groups` names. Nothing of a task needs torch.
     """
 
     card: ClassVar[TaskCard]
@@ -64,7 +64,7 @@ class Task(ABC):
 
     def __init__(self, options: Any) -> None:
         self.options = options
-        self.console: Screen = SILENT
+        self.console: Console = SILENT
         """Where the task tells of work that reading takes, such as building a data set."""
 
     @classmethod
@@ -146,7 +146,7 @@ class Task(ABC):
         """
         raise BenchError(f"this task has no subset '{name}'.")
 
-    def links(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
+    def linked_rows(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
         """Name pairs of test rows that say much the same, such as overlapping windows: ``(K, 2)``.
 
         Intervals of scores draw linked rows together. Rows with equal sequences need no naming.
@@ -157,11 +157,11 @@ class Task(ABC):
         """
         return np.empty((0, 2), dtype=np.int64)
 
-    def lacking(self, test: TestSet, rows: str) -> str | None:
+    def missing_file(self, test: TestSet, rows: str) -> str | None:
         """Name a missing file without which a part of the rows cannot be told from the others."""
         return None
 
-    def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
+    def scoring_groups(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
         """Say over what metrics are taken: "all" first, then subsets.
 
         Args:

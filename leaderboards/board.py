@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry, read_entries, stored_predictions
-from bench.leaderboards.ranking import Board, Standing, rank
+from bench.leaderboards.ranking import Board, RankedModel, rank
 from bench.leaderboards.selection import Filters, Group, Selection, select
 from bench.leaderboards.statistics.bootstrap import RESAMPLES
 from bench.leaderboards.statistics.clusters import link_equal
-from bench.leaderboards.statistics.sample_cache import cached_draws
-from bench.leaderboards.statistics.sufficient_statistics import make_design
+from bench.leaderboards.statistics.sample_cache import cached_samples
+from bench.leaderboards.statistics.sufficient_statistics import make_resampling_plan
 from bench.metrics import STANDARD, Metric
 from bench.paths import cache_dir
 from bench.registry import get_task
@@ -30,11 +30,11 @@ class Row:
     """One model on the board.
 
     Attributes:
-        standing: Its place and intervals.
+        ranked: Place and intervals of the model.
         group: Its runs.
     """
 
-    standing: Standing
+    ranked: RankedModel
     group: Group
 
     def mean(self, figure: str) -> float:
@@ -99,7 +99,7 @@ def make_leaderboard(
     data: Path | None = None,
     figure: str | None = None,
     resamples: int = RESAMPLES,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
 ) -> Leaderboard:
     """Read results of a task and rank them.
 
@@ -112,7 +112,7 @@ def make_leaderboard(
         data: Folder of the test rows; as for ``bench run`` if None.
         figure: Name of the score to rank by, such as "all/mse"; the task's primary one if None.
         resamples: Number of resamples of the bootstrap.
-        screen: Console that tells what reading the test rows takes.
+        console: Console that tells what reading the test rows takes.
 
     Raises:
         BenchError: There are no results, or no test rows to resample.
@@ -122,7 +122,7 @@ def make_leaderboard(
     entries = read_entries(home, name)
     if data is None and simulated:
         data = _simulated_folder(task_name, entries)
-    opened = open_test(task_name, options=options, data=data, screen=screen)
+    opened = open_test(task_name, options=options, data=data, console=console)
     selection = select(entries, replace(opened.comparability(), data=None), filters)
     primary, missing = figure or task_class.card.primary, opened.test.missing
     if figure is None and missing:
@@ -164,14 +164,14 @@ def _ranked(
     if not selection.groups:
         return (), None
     task, test = opened.task, opened.test
-    design = make_design(
+    design = make_resampling_plan(
         test.target,
-        task.units(test, available_parts(task, test)[0]),
-        [link_equal(test.sequences.hashes()), task.links(test, opened.folder)],
+        task.scoring_groups(test, available_parts(task, test)[0]),
+        [link_equal(test.sequences.hashes()), task.linked_rows(test, opened.folder)],
         _needed(task, figure),
     )
     entries = [entry for group in selection.groups for entry in group.entries]
-    draws = cached_draws(
+    draws = cached_samples(
         cache_dir(),
         design,
         ((entry.id, stored_predictions(entry)) for entry in entries),
@@ -187,7 +187,7 @@ def _ranked(
         score=task.score_info(figure),
     )
     groups = {group.label: group for group in selection.groups}
-    return tuple(Row(place, groups[place.model]) for place in board.standings), board
+    return tuple(Row(place, groups[place.model]) for place in board.ranked_models), board
 
 
 def _needed(task: Task, figure: str) -> tuple[Metric, ...]:

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.leaderboards.disagreement import Disagreement, disagreements
 from bench.leaderboards.entries import Entry, find_entries, stored_predictions
-from bench.leaderboards.statistics.bootstrap import RESAMPLES, Draws, resample
+from bench.leaderboards.statistics.bootstrap import RESAMPLES, BootstrapSamples, resample
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.comparisons import rounding_error
-from bench.leaderboards.statistics.statistics_cache import cached_sketch
-from bench.leaderboards.statistics.sufficient_statistics import Design, make_design
+from bench.leaderboards.statistics.statistics_cache import cached_statistics
+from bench.leaderboards.statistics.sufficient_statistics import ResamplingPlan, make_resampling_plan
 from bench.paths import cache_dir
 from bench.scoring.comparability import available_parts
 from bench.scoring.open_test import OpenTest, open_test
@@ -84,7 +84,7 @@ class Difference:
 
 
 @dataclass(frozen=True, repr=False)
-class Versus:
+class RunComparison:
     """All that is known of two runs.
 
     Attributes:
@@ -163,8 +163,8 @@ def compare_runs(
     data: Path | None = None,
     subset: str = "all",
     resamples: int = RESAMPLES,
-    screen: Screen = SILENT,
-) -> Versus:
+    console: Console = SILENT,
+) -> RunComparison:
     """Compare two finished runs on the same test rows.
 
     Args:
@@ -175,20 +175,20 @@ def compare_runs(
         data: Folder of the test rows; where the first run had them, if None.
         subset: Where to look for the sequences, or pairs, on which they disagree.
         resamples: Of the bootstrap.
-        screen: Where to tell of what reading the test rows takes.
+        console: Where to tell of what reading the test rows takes.
 
     Raises:
         BenchError: A run cannot be found or compared; the field that differs is named.
     """
     a, b = find_entries((first, second), home)
     check_comparable(a, b)
-    opened = _open(a, task_name or a.tags["task"], data, screen)
+    opened = _open(a, task_name or a.tags["task"], data, console)
     task, test = opened.task, opened.test
-    units = task.units(test, a.comparability.rows or available_parts(task, test)[0])
+    units = task.scoring_groups(test, a.comparability.rows or available_parts(task, test)[0])
     if subset not in units:
         raise BenchError(f"{argument('subset')} {subset}: there are: {', '.join(units)}.")
-    links = [link_equal(test.sequences.hashes()), task.links(test, opened.folder)]
-    design = make_design(test.target, units, links, task.all_metrics())
+    links = [link_equal(test.sequences.hashes()), task.linked_rows(test, opened.folder)]
+    design = make_resampling_plan(test.target, units, links, task.all_metrics())
     predictions = [stored_predictions(entry).astype(np.float64) for entry in (a, b)]
     draws = _draws(design, task, predictions, resamples)
     differences, missing = differ(draws, task.score_info)
@@ -197,7 +197,7 @@ def compare_runs(
         primary = differences[0].figure
     shown = disagreements(test, units[subset], predictions)
     notes = (*draws.notes, *missing, *_unverified(a, b))
-    return Versus(a, b, test.name, primary, differences, subset, shown, notes)
+    return RunComparison(a, b, test.name, primary, differences, subset, shown, notes)
 
 
 def check_comparable(a: Entry, b: Entry) -> None:
@@ -214,7 +214,7 @@ def check_comparable(a: Entry, b: Entry) -> None:
 
 
 def differ(
-    draws: Draws, score_info: Callable[[str], ScoreInfo] = Task.score_info
+    draws: BootstrapSamples, score_info: Callable[[str], ScoreInfo] = Task.score_info
 ) -> tuple[tuple[Difference, ...], list[str]]:
     """Take the differences of two runs, with intervals for all scores at once.
 
@@ -259,7 +259,7 @@ def differ(
     ), missing
 
 
-def _open(run: Entry, task_name: str, data: Path | None, screen: Screen) -> OpenTest:
+def _open(run: Entry, task_name: str, data: Path | None, console: Console) -> OpenTest:
     """Open the test rows that a run was scored on."""
     options = {
         name.removeprefix("task."): value
@@ -267,19 +267,21 @@ def _open(run: Entry, task_name: str, data: Path | None, screen: Screen) -> Open
         if name.startswith("task.")
     }
     recorded = run.tags.get("test_folder")
-    opened = open_test(task_name, options=options, data=data, recorded=recorded, screen=screen)
+    opened = open_test(task_name, options=options, data=data, recorded=recorded, console=console)
     opened.check_scored_here(run.id, run.comparability)
     return opened
 
 
-def _draws(design: Design, task: Task, predictions: Sequence[Vector], resamples: int) -> Draws:
+def _draws(
+    design: ResamplingPlan, task: Task, predictions: Sequence[Vector], resamples: int
+) -> BootstrapSamples:
     """Resample every figure of both runs."""
     names = design.names
     scores = task.overall_scores({})
     folder = cache_dir() / "sketches"
     return resample(
         design,
-        {n: cached_sketch(folder, design, v) for n, v in zip("AB", predictions, strict=True)},
+        {n: cached_statistics(folder, design, v) for n, v in zip("AB", predictions, strict=True)},
         figures=(*names, *scores),
         combine=task.overall_scores,
         resamples=resamples,

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.leaderboards.statistics.bootstrap import Draws
+from bench.leaderboards.statistics.bootstrap import BootstrapSamples
 from bench.leaderboards.statistics.comparisons import Comparisons, Models, compare_models, gather
 from bench.task import ScoreInfo
 
@@ -34,7 +34,7 @@ _LOST = 0.05  # share of resamples without a value that may be left out
 
 
 @dataclass(frozen=True)
-class Standing:
+class RankedModel:
     """One model's place.
 
     Attributes:
@@ -68,21 +68,21 @@ class Board:
 
     Attributes:
         figure: Name of the score.
-        standings: Best first.
-        comparisons: Of all pairs, in the order of the standings.
+        ranked_models: Models, best first.
+        comparisons: Of all pairs, in the order of the models.
         excluded: By run, why it is not ranked.
         notes: What a reader should know, one line each.
     """
 
     figure: str
-    standings: tuple[Standing, ...]
+    ranked_models: tuple[RankedModel, ...]
     comparisons: Comparisons
     excluded: Mapping[str, str]
     notes: tuple[str, ...]
 
 
 def rank(
-    draws: Draws,
+    draws: BootstrapSamples,
     figure: str,
     models: Mapping[str, str],
     *,
@@ -113,8 +113,8 @@ def rank(
     better = comparisons.better
     errors, low, high = _intervals(gathered, level)
     tiers = _tiers(better)
-    standings = tuple(
-        Standing(
+    ranked_models = tuple(
+        RankedModel(
             model=name,
             seeds=int(gathered.seeds[i]),
             value=float(gathered.values[i]),
@@ -129,10 +129,12 @@ def rank(
         )
         for i, name in enumerate(gathered.names)
     )
-    return Board(figure, standings, comparisons, excluded, (*draws.notes, *lost))
+    return Board(figure, ranked_models, comparisons, excluded, (*draws.notes, *lost))
 
 
-def _usable(draws: Draws, figure: str) -> tuple[Draws, dict[str, str], list[str]]:
+def _usable(
+    draws: BootstrapSamples, figure: str
+) -> tuple[BootstrapSamples, dict[str, str], list[str]]:
     """Leave out runs without a figure, then resamples in which another run has none."""
     points, samples = draws.points[figure], draws.samples[figure]
     known = np.isfinite(samples).mean(axis=0)
@@ -147,7 +149,7 @@ def _usable(draws: Draws, figure: str) -> tuple[Draws, dict[str, str], list[str]
     count = len(samples) - len(whole)
     lost = [f"{count:,} of {len(samples):,} resamples left out: a run has no {figure}"]
     runs = tuple(draws.runs[i] for i in kept)
-    left = Draws(
+    left = BootstrapSamples(
         runs, {figure: points[kept]}, {figure: samples[whole][:, kept]}, draws.problems, draws.notes
     )
     return left, excluded, lost if count else []

@@ -93,7 +93,7 @@ class Gm12878Atac(Task):
         folder = self._windows(directory)
         return _test_set(folder, read_windows(folder))
 
-    def links(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
+    def linked_rows(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
         """Link test windows that overlap: their signal is much the same."""
         import polars as pl
 

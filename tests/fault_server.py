@@ -44,7 +44,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SearchOptions:
     """A request that came, and the status it got."""
 
     path: str
@@ -63,7 +63,7 @@ class FaultServer:
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
-        self.asked: list[Asked] = []
+        self.asked: list[SearchOptions] = []
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -108,7 +108,9 @@ class FaultServer:
             def do_GET(self) -> None:
                 answer = faults.next(self.path)
                 status, headers, body = _answer(answer, *self._asked()[:2])
-                faults.asked.append(Asked(self.path, *self._asked(), status, time.monotonic()))
+                faults.asked.append(
+                    SearchOptions(self.path, *self._asked(), status, time.monotonic())
+                )
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from bench import paths
 from bench.api.results import Run
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 
 if TYPE_CHECKING:
     import polars
 
     from bench.data.dataset import Dataset
     from bench.leaderboards.board import Leaderboard
-    from bench.leaderboards.compare import Versus
+    from bench.leaderboards.compare import RunComparison
     from bench.task import Task
 
 _RESAMPLES = 10_000
@@ -79,7 +79,7 @@ def leaderboard(
     task_options: Mapping[str, object] | None = None,
     resamples: int = _RESAMPLES,
     runs_dir: str | Path | None = None,
-    console: Screen = SILENT,
+    console: Console = SILENT,
 ) -> Ranking:
     """Return the results on a task in order, with what is known of the order.
 
@@ -119,7 +119,7 @@ def leaderboard(
         data=None if data is None else Path(data),
         figure=figure,
         resamples=resamples,
-        screen=console,
+        console=console,
     )
     return Ranking(found)
 
@@ -133,8 +133,8 @@ def compare(
     subset: str = "all",
     resamples: int = _RESAMPLES,
     runs_dir: str | Path | None = None,
-    console: Screen = SILENT,
-) -> Versus:
+    console: Console = SILENT,
+) -> RunComparison:
     """Return the differences of two runs, how sure they are, and a verdict in words.
 
     Args:
@@ -160,5 +160,5 @@ def compare(
         data=None if data is None else Path(data),
         subset=subset,
         resamples=resamples,
-        screen=console,
+        console=console,
     )

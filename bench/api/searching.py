@@ -11,7 +11,7 @@ from bench import paths
 from bench.api.html import as_html
 from bench.api.plugins import model_name, task_name
 from bench.config import spell
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError
 from bench.results.options import Request
 from bench.search_space import Choice, Range
@@ -96,7 +96,7 @@ def search(
     device: str = "auto",
     runs_dir: str | Path | None = None,
     track: bool = False,
-    console: Screen | None = None,
+    console: Console | None = None,
 ) -> SearchResult:
     """Search the settings of a model for the best validation Pearson; test rows are left alone.
 
@@ -140,8 +140,8 @@ def search(
         BenchError: A name, a space or another value is wrong, or the study of this name is another.
     """
     from bench.api.training import settings_texts
-    from bench.tuning.open_study import Typed
-    from bench.tuning.run_search import Asked
+    from bench.tuning.open_study import SearchSpec
+    from bench.tuning.run_search import SearchOptions
     from bench.tuning.run_search import search as work
     from bench.tuning.summary import summarize
 
@@ -172,8 +172,8 @@ def search(
         f"{field}={given if isinstance(given, Choice | Range) else spell(given)}"
         for field, given in (space or {}).items()
     )
-    asked = Asked(
-        settings=Typed(request=request, spaces=spaces, rest=rest),
+    asked = SearchOptions(
+        settings=SearchSpec(request=request, spaces=spaces, rest=rest),
         name=name,
         storage=storage,
         resume=False,

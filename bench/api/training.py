@@ -11,7 +11,7 @@ from bench import paths
 from bench.api.plugins import model_name, plugin_files, task_name
 from bench.api.results import Run
 from bench.config import as_dict, spell
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError
 from bench.recipe import Recipe
 from bench.registry import MODELS, TASKS
@@ -56,7 +56,7 @@ def run(
     runs_dir: PathLike | None = None,
     force: bool = False,
     track: bool = False,
-    console: Screen | None = None,
+    console: Console | None = None,
 ) -> Run:
     """Train a model on a task, score it on the test rows, and record the result.
 
@@ -148,7 +148,7 @@ def train(
     *,
     devices: int = 1,
     track: bool = False,
-    console: Screen | None = None,
+    console: Console | None = None,
     watch: Watch | None = None,
     stop: Stop = NEVER,
 ) -> Run | None:
@@ -182,7 +182,7 @@ def train(
     return Run(paths.runs_dir(request.runs_dir) / manifest.id, manifest)
 
 
-def _rank_words(request: Request, report: Path, track: bool, console: Screen) -> list[str]:
+def _rank_words(request: Request, report: Path, track: bool, console: Console) -> list[str]:
     """Return the words after ``bench`` that start a rank of this run."""
     places = (MODELS.places().get(request.model), TASKS.places().get(request.task))
     plugins = plugin_files(place for place in places if place)

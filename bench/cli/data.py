@@ -23,11 +23,11 @@ def data() -> None:
 @plugins
 def get(*, task: str, mirror: str | None, source: Path | None) -> None:
     """Fetch a task's published files into the cache; goes on where it stopped."""
-    from bench.console import Screen
+    from bench.console import Console
     from bench.registry import get_task
     from bench.sources.locate import fetch
 
-    folder = fetch(get_task(task), task, Screen(), mirror=mirror, source=source)
+    folder = fetch(get_task(task), task, Console(), mirror=mirror, source=source)
     click.echo(f"{folder}: complete. `bench run --task {task}` finds it there.")
 
 
@@ -78,7 +78,7 @@ def describe(
 ) -> None:
     """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
     from bench.config import override, split_assignments
-    from bench.console import Screen
+    from bench.console import Console
     from bench.describe import facts, page
     from bench.registry import get_task
     from bench.sources.locate import find, load
@@ -89,7 +89,7 @@ def describe(
     task_class = get_task(task)
     instance = task_class(override(task_class.Options(), values, section="task"))
     folder = find(task_class, task, directory)
-    found = facts.describe(load(instance, task, folder, test_data, Screen()), instance)
+    found = facts.describe(load(instance, task, folder, test_data, Console()), instance)
     if out is not None:
         page.write_page(found, out)
         click.echo(f"{out}: open it in a browser.", err=True)
@@ -156,11 +156,11 @@ def build() -> None:
 @as_json
 def atac(*, out: Path, as_json: bool, **options: Any) -> None:
     """Draw windows around peaks; the target is the mean signal of their central letters."""
-    from bench.console import Screen
+    from bench.console import Console
     from bench.genomics import BuildOptions
     from bench.genomics import build as build_windows
 
-    manifest = build_windows(BuildOptions(**options), out, Screen(quiet=as_json))
+    manifest = build_windows(BuildOptions(**options), out, Console(quiet=as_json))
     if as_json:
         print_json(manifest)
     else:
@@ -205,7 +205,7 @@ def encode(
 ) -> None:
     """Encode raw files for machines that have neither polars nor the files."""
     from bench.config import override, split_assignments
-    from bench.console import Screen
+    from bench.console import Console
     from bench.registry import get_task
     from bench.sources.locate import find, load
 
@@ -215,6 +215,6 @@ def encode(
     task_class = get_task(task)
     options = override(task_class.Options(), values, section="task")
     folder = find(task_class, task, directory)
-    dataset = load(task_class(options), task, folder, test_data, Screen())
+    dataset = load(task_class(options), task, folder, test_data, Console())
     dataset.save(out)
     click.echo(f"{out}: {dataset.name}, fingerprint {dataset.fingerprint}. Use it by --data {out}.")

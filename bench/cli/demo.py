@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.cli import tables
 from bench.cli.signals import SignalStop
-from bench.console import Screen
+from bench.console import Console
 from bench.metrics import STANDARD
 from bench.paths import runs_dir
 from bench.results.options import Request
@@ -23,7 +23,7 @@ def compare(*, rows: int, home: Path | None) -> None:
         rows: Simulated training promoters.
         home: Folder of all runs.
     """
-    screen = Screen()
+    console = Console()
     manifests = []
     for model in MODELS:
         request = Request(
@@ -34,11 +34,11 @@ def compare(*, rows: int, home: Path | None) -> None:
             max_steps=_STEPS,
             runs_dir=home,
         )
-        screen.say(
+        console.say(
             f"\n$ bench run --model {model} --task dream --preset smoke --simulate --rows {rows} "
             f"--max-steps {_STEPS}"
         )
-        manifests.append(execute(request, screen, tracked=True, stop=SignalStop()))
+        manifests.append(execute(request, console, tracked=True, stop=SignalStop()))
     tables.runs_table(manifest for manifest in manifests if manifest is not None)
     where = runs_dir(home)
     symbols = ", ".join(f"{metric.symbol} {metric.label}" for metric in STANDARD)

@@ -91,7 +91,7 @@ def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> Non
 def _board(*, assignments: tuple[str, ...], home: Path | None, **options: Any) -> Leaderboard:
     from bench import api
     from bench.config import split_assignments
-    from bench.console import Screen
+    from bench.console import Console
 
     given = split_assignments(assignments)
     for section in ("model", "recipe"):
@@ -100,7 +100,7 @@ def _board(*, assignments: tuple[str, ...], home: Path | None, **options: Any) -
                 f"--set {section}.…: only an option of the task changes the test rows. "
                 "Try --group-by or --model."
             )
-    console = Screen()
+    console = Console()
     return api.leaderboard(
         task_options=given["task"], runs_dir=home, console=console, **options
     ).board
@@ -119,12 +119,12 @@ def _board(*, assignments: tuple[str, ...], home: Path | None, **options: Any) -
 def compare(*, first: str, second: str, home: Path | None, as_json: bool, **asked: Any) -> None:
     """Compare two runs: by how much they differ, how sure that is, and where."""
     from bench import api
-    from bench.cli.tables import versus_table
-    from bench.console import Screen
+    from bench.cli.tables import comparison_table
+    from bench.console import Console
 
     with uncollected():
-        versus = api.compare(first, second, runs_dir=home, console=Screen(), **asked)
-    print_json(versus.as_json()) if as_json else versus_table(versus)
+        versus = api.compare(first, second, runs_dir=home, console=Console(), **asked)
+    print_json(versus.as_json()) if as_json else comparison_table(versus)
 
 
 @click.command()

@@ -79,7 +79,7 @@ def sync(*, home: Path | None) -> None:
 @home_option
 def ui(*, port: int, home: Path | None) -> None:
     """Open MLflow's pages on the store of the runs; Ctrl-C ends them."""
-    from bench.console import Screen
+    from bench.console import Console
     from bench.tracking import mlflow_store
 
-    mlflow_store.serve(runs_dir(home), port=port, screen=Screen())
+    mlflow_store.serve(runs_dir(home), port=port, console=Console())

@@ -15,7 +15,7 @@ from bench.cli.run_options import make_request, takes
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.tuning.open_study import Typed
+    from bench.tuning.open_study import SearchSpec
     from bench.tuning.summary import Summary
 
 
@@ -122,18 +122,18 @@ def search(
         ]
         _work(typed, name=name, storage=storage, home=home, as_json=as_json, **options)
         return
-    from bench.console import Screen
+    from bench.console import Console
     from bench.tuning import overview
 
-    screen = Screen()
+    console = Console()
     if shown == "dashboard":
-        overview.dashboard(storage, name, home, screen)
+        overview.dashboard(storage, name, home, console)
     if table is not None:
-        click.echo(overview.export(storage, name, home, table, screen), err=True)
+        click.echo(overview.export(storage, name, home, table, console), err=True)
     if shown == "best":
-        click.echo(overview.best(storage, name, home, screen))
+        click.echo(overview.best(storage, name, home, console))
     if shown == "status":
-        found = overview.status(storage, name, home, screen)
+        found = overview.status(storage, name, home, console)
         _report(found, as_json=as_json)
 
 
@@ -165,9 +165,9 @@ def _work(
 ) -> None:
     """Search, and print what came of it."""
     from bench.cli.signals import SignalStop, terminated_as_interrupted
-    from bench.console import Screen
+    from bench.console import Console
     from bench.training.distributed import from_environment
-    from bench.tuning.run_search import Asked, search
+    from bench.tuning.run_search import SearchOptions, search
     from bench.tuning.summary import summarize
 
     if options["devices"] > 1 and options["workers"] > 1:
@@ -181,7 +181,7 @@ def _work(
     if launched(options["devices"], options["device"]):
         return
     ours = ("name", "storage", "trials", "refit", "workers", "child", "device", "home", "data")
-    asked = Asked(
+    asked = SearchOptions(
         settings=None if model is None else _settings(model=model, **options),
         resume=resume,
         minutes=timeout,
@@ -191,7 +191,7 @@ def _work(
     )
     # Ranks that do not lead are ended by their launcher's SIGTERM at once.
     with terminated_as_interrupted() if from_environment().leads else nullcontext():
-        found = search(asked, Screen(quiet=as_json))
+        found = search(asked, Console(quiet=as_json))
     if found is not None and not options["child"]:
         _report(summarize(found), as_json=as_json)
 
@@ -209,9 +209,9 @@ def _report(found: Summary, *, as_json: bool) -> None:
     print_json(found.as_json()) if as_json else study_table(found)
 
 
-def _settings(**options: Any) -> Typed:
+def _settings(**options: Any) -> SearchSpec:
     """Collect what a study keeps."""
-    from bench.tuning.open_study import Typed
+    from bench.tuning.open_study import SearchSpec
 
     same = ("model", "task", "recipe", "preset", "overrides", "data", "test_data", "max_steps")
     asked = {name: options[name] for name in (*same, "simulate", "simulate_rows")}
@@ -222,4 +222,4 @@ def _settings(**options: Any) -> Typed:
         "pruned": not options["no_pruning"],
         **{option: options[option] for option in further},
     }
-    return Typed(request=make_request(**asked), spaces=options["spaces"], rest=rest)
+    return SearchSpec(request=make_request(**asked), spaces=options["spaces"], rest=rest)

@@ -33,13 +33,13 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
     if len(devices) > 1:
         plans = [_planned_apart(count) for count in devices]
     else:
-        from bench.console import Screen
+        from bench.console import Console
         from bench.runner.profiling import plan as planned
 
         request = make_request(**asked)
         if launched(devices[0], request.device):
             return
-        plans = [planned(request, Screen(quiet=as_json))]
+        plans = [planned(request, Console(quiet=as_json))]
     if not plans[0]:  # a rank that does not lead
         return
     if as_json:
@@ -66,10 +66,10 @@ def _planned_apart(count: int) -> dict[str, Any]:
 @as_json
 def profile(*, out: Path, as_json: bool, **asked: Any) -> None:
     """Trace a few updates; print the ten most expensive operations."""
-    from bench.console import Screen
+    from bench.console import Console
     from bench.runner.profiling import profile as profiled
 
-    rows = profiled(make_request(**asked), Screen(quiet=as_json), out)
+    rows = profiled(make_request(**asked), Console(quiet=as_json), out)
     if as_json:
         print_json(rows)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.table import Table
 
 from bench.metrics import STANDARD
@@ -16,7 +16,7 @@ from bench.registry import get_task
 if TYPE_CHECKING:
     from bench.describe.facts import Description
     from bench.leaderboards.board import Leaderboard
-    from bench.leaderboards.compare import Versus
+    from bench.leaderboards.compare import RunComparison
     from bench.metrics import Metric
     from bench.results.manifest import Manifest
     from bench.scoring.scorer import Scores
@@ -37,7 +37,7 @@ def print_table(
         table.add_row(*row)
     # Without a terminal nothing may be cut: a file or a pager has no width.
     width = None if sys.stdout.isatty() else 160
-    Console(width=width, highlight=False, markup=False).print(table)
+    RichConsole(width=width, highlight=False, markup=False).print(table)
 
 
 def figures_table(manifest: Manifest) -> None:
@@ -238,7 +238,7 @@ def leaderboard_table(board: Leaderboard) -> None:
             print(f"  {note}")
 
 
-def versus_table(versus: Versus) -> None:
+def comparison_table(versus: RunComparison) -> None:
     """Print two runs compared: figures, the verdict, and where they disagree most."""
     for name, entry in (("A", versus.a), ("B", versus.b)):
         print(f"{name}: {entry.name}, {entry.id}")

@@ -48,7 +48,7 @@ def run(
     """
     from bench import api
     from bench.cli.signals import SignalStop
-    from bench.console import Screen
+    from bench.console import Console
 
     if resume is None:
         request = make_request(**options)
@@ -61,7 +61,7 @@ def run(
         request,
         devices=devices,
         track=not no_tracking,
-        console=Screen.mute() if silent else Screen(quiet=as_json),
+        console=Console.mute() if silent else Console(quiet=as_json),
         stop=SignalStop(),
     )
     if done is None:  # a rank that does not lead
@@ -117,21 +117,21 @@ def score(
 ) -> None:
     """Score predictions of the test rows, a run's or those of another program."""
     from bench.cli import tables
-    from bench.console import Screen
+    from bench.console import Console
     from bench.runner import rescore
 
-    folder, screen, files = test_data or data, Screen(), _subset_files(subset_files, snvs)
+    folder, console, files = test_data or data, Console(), _subset_files(subset_files, snvs)
     if log != (name is not None):
         raise BenchError("--log and --name NAME go together: an external result has a name.")
     if log and rows is not None:
         raise BenchError("--log records the rows that rank: leave out --rows.")
     if reference is not None and (predictions, task, name) == (None, None, None):
         scored = rescore.score_run(
-            reference, folder=folder, rows=rows, subset_files=files, home=home, screen=screen
+            reference, folder=folder, rows=rows, subset_files=files, home=home, console=console
         )
     elif predictions is not None and task is not None and reference is None:
         scored = rescore.score_file(
-            predictions, task, folder=folder, rows=rows, subset_files=files, screen=screen
+            predictions, task, folder=folder, rows=rows, subset_files=files, console=console
         )
     else:
         raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
@@ -184,13 +184,13 @@ def predict(
     home: Path | None,
 ) -> None:
     """Predict sequences with the model of a run, in the unit it was trained on."""
-    from bench.console import Screen
+    from bench.console import Console
     from bench.results import run_folder
     from bench.runner.predictor import predict_file
 
     run = run_folder.find_run(reference, runs_dir(home))
     predict_file(
-        run, sequences, out or sys.stdout.buffer, Screen(), as_json=form == "json", device=device
+        run, sequences, out or sys.stdout.buffer, Console(), as_json=form == "json", device=device
     )
 
 

@@ -150,7 +150,7 @@ def describe(dataset: Dataset, task: Task) -> Description:
     """
     card, test = task.card, dataset.test
     splits = {name: split for name in SPLITS if len(split := getattr(dataset, name))}
-    lacking = {part: task.lacking(test, part) for part in task.row_sets}
+    lacking = {part: task.missing_file(test, part) for part in task.row_sets}
     return Description(
         name=dataset.name,
         simulated=dataset.name.endswith("-simulated"),
@@ -171,7 +171,9 @@ def describe(dataset: Dataset, task: Task) -> Description:
         ],
         within=WITHIN,
         units={
-            part: _units(task.units(test, part)) for part, file in lacking.items() if file is None
+            part: _units(task.scoring_groups(test, part))
+            for part, file in lacking.items()
+            if file is None
         },
         lacking={part: file for part, file in lacking.items() if file is not None},
         missing=dict(test.missing),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.atomic import write_json
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import SPLITS
 from bench.data.sequences import decode
 from bench.errors import BenchError, argument
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
-def build(options: BuildOptions, out: Path, screen: Screen = SILENT) -> Mapping[str, Any]:
+def build(options: BuildOptions, out: Path, console: Console = SILENT) -> Mapping[str, Any]:
     """Build a data set in a new folder, which appears whole or not at all.
 
     Args:
         options: What of, and how.
         out: The folder; holds ``windows.parquet`` and ``manifest.json`` afterwards.
-        screen: Is told of what falls short.
+        console: Is told of what falls short.
 
     Returns:
         What ``manifest.json`` holds. One seed and the same files give the same bytes.
@@ -65,7 +65,7 @@ def build(options: BuildOptions, out: Path, screen: Screen = SILENT) -> Mapping[
         manifest["inputs"] = {name: future.result() for name, future in hashes.items()}
         manifest["file"] = identify(folder / WINDOWS)
         write_json(folder / MANIFEST, manifest)
-    _tell(manifest, screen)
+    _tell(manifest, console)
     return manifest
 
 
@@ -152,21 +152,21 @@ def _leak(table: pl.DataFrame, line: Line) -> float:
     return float(overlapping(test[:, 0], test[:, 1], merged(spans["train"])).mean())
 
 
-def _tell(manifest: Mapping[str, Any], screen: Screen) -> None:
+def _tell(manifest: Mapping[str, Any], console: Console) -> None:
     windows, peaks = manifest["windows"], manifest["peaks"]
     if windows["written"] < windows["asked for"]:
         reasons = ", ".join(f"{n:,} {what}" for what, n in manifest["dropped"].items() if n)
-        screen.warn(
+        console.warn(
             f"{windows['written']:,} windows, not {windows['asked for']:,}: there are no more "
             f"(dropped: {reasons or 'none'})"
         )
     if peaks["used"] < peaks["read"]:
-        screen.warn(
+        console.warn(
             f"{peaks['read'] - peaks['used']:,} of {peaks['read']:,} peaks left out: "
             "their chromosomes are not in both signal and genome"
         )
     (share,) = manifest["leak"].values()
     splits = ", ".join(f"{s['windows']:,} {name}" for name, s in manifest["splits"].items())
-    screen.say(f"{windows['written']:,} windows: {splits}")
+    console.say(f"{windows['written']:,} windows: {splits}")
     if share:
-        screen.warn(f"{share:.1%} of test windows overlap a training window: this split leaks")
+        console.warn(f"{share:.1%} of test windows overlap a training window: this split leaks")

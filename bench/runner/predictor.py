@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from bench.config import override
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import Split
 from bench.data.sequence_stream import chunks, open_sequences, open_whole, records
 from bench.data.sequences import LETTERS, encode_lines
@@ -128,7 +128,7 @@ def predict_file(
     run: Path,
     sequences: str,
     out: Path | IO[bytes],
-    screen: Screen = SILENT,
+    console: Console = SILENT,
     *,
     as_json: bool,
     device: str,
@@ -139,7 +139,7 @@ def predict_file(
         run: Folder of the run whose model predicts.
         sequences: A file, or "-" for standard input.
         out: A file, which appears once it is complete; or an open one.
-        screen: Where to tell.
+        console: Where to tell.
         as_json: See :func:`write_predictions`.
         device: As for ``bench run``.
 
@@ -153,13 +153,13 @@ def predict_file(
             for row, reason in write_predictions(predictor, source, file, as_json=as_json):
                 told += 1
                 if told <= _TOLD:
-                    screen.warn(f"row {row:,}: {reason}")
+                    console.warn(f"row {row:,}: {reason}")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BenchError(
             f"{argument('sequences')} {sequences}: cut short or damaged: {error}"
         ) from None
     if told > _TOLD:
-        screen.warn(f"{told - _TOLD:,} more rows got no value")
+        console.warn(f"{told - _TOLD:,} more rows got no value")
 
 
 def write_predictions(

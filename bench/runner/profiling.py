@@ -14,7 +14,7 @@ import torch
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiled
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.results.options import Request
 from bench.runner.request import resolve
@@ -32,7 +32,7 @@ _PROFILED = 5
 _TOP = 10
 
 
-def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
+def plan(request: Request, console: Console = SILENT) -> dict[str, Any]:
     """Time updates and a validation, and reckon up the whole run.
 
     Returns:
@@ -41,7 +41,7 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
     Raises:
         BenchError: The model is fitted in one go, or the request is wrong.
     """
-    with _ready(request, screen) as (job, update):
+    with _ready(request, console) as (job, update):
         assert job.plan is not None
         device, ranks = job.loader.device, job.ranks
         begun, updates, seconds = time.perf_counter(), 0, 0.0
@@ -79,12 +79,12 @@ def plan(request: Request, screen: Screen = SILENT) -> dict[str, Any]:
         }
 
 
-def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]:
+def profile(request: Request, console: Console, out: Path) -> list[dict[str, Any]]:
     """Trace some updates; write the trace for a browser's viewer.
 
     Args:
         request: What to run.
-        screen: Where to tell of it.
+        console: Where to tell of it.
         out: A new file, Chrome's JSON.
 
     Returns:
@@ -99,7 +99,7 @@ def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]
         raise BenchError(
             f"{argument('out')} {out} cannot be written. Name a file in a folder of yours."
         )
-    with _ready(request, screen) as (job, update):
+    with _ready(request, console) as (job, update):
         cuda = job.loader.device.type == "cuda"
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
         with profiled(activities=activities) as trace:
@@ -129,12 +129,12 @@ def profile(request: Request, screen: Screen, out: Path) -> list[dict[str, Any]]
 
 
 @contextmanager
-def _ready(request: Request, screen: Screen) -> Iterator[tuple[Job, Callable[[], object]]]:
+def _ready(request: Request, console: Console) -> Iterator[tuple[Job, Callable[[], object]]]:
     """Load everything and make the first updates; yield the job and what makes the next one."""
     prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
-        job = Job.load(request, prepared, ranks, device, screen if ranks.leads else SILENT)
+        job = Job.load(request, prepared, ranks, device, console if ranks.leads else SILENT)
         if job.plan is None:
             raise BenchError(f"{request.model} is fitted in one go, in seconds: nothing to plan.")
         micro_batches = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device)

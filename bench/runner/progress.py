@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bench.console import Screen
+from bench.console import Console
 from bench.results.manifest import Manifest
 from bench.results.run_folder import RunFolder
 from bench.training.schedule import Plan
@@ -16,7 +16,7 @@ from bench.training.schedule import Plan
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from bench.tracking.uploader import Follower
+    from bench.tracking.uploader import Uploader
 
 Watch = Callable[[int, Mapping[str, float]], None]
 """Called after every validation with the updates made and the figures."""
@@ -24,12 +24,12 @@ Watch = Callable[[int, Mapping[str, float]], None]
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal to redraw
 
 
-def announce(screen: Screen, path: Path, manifest: Manifest) -> None:
+def announce(console: Console, path: Path, manifest: Manifest) -> None:
     """Say what runs, on what, and where it is recorded."""
     model, data, plan, recipe = manifest.model, manifest.data, manifest.plan, manifest.recipe
     if data.name.endswith("-simulated"):
-        screen.say("SIMULATED data: figures say nothing about the real assay.")
-    screen.say(
+        console.say("SIMULATED data: figures say nothing about the real assay.")
+    console.say(
         f"{model.name}: {model.parameters:,} parameters on {data.name}: "
         f"{data.rows['train']:,} training, {data.rows['validation']:,} validation, "
         f"{data.rows['test']:,} test rows"
@@ -37,32 +37,32 @@ def announce(screen: Screen, path: Path, manifest: Manifest) -> None:
     for name, count in data.rows.items():
         if count and name.startswith(("dropped", "cropped")):
             verb, _, split = name.partition("_")
-            screen.say(f"  {count:,} {split} rows {verb}: longer than the model's input")
+            console.say(f"  {count:,} {split} rows {verb}: longer than the model's input")
     for name, note in data.notes.items():
         if note and name.startswith(("repeated", "rows without")):
-            screen.say(f"  {name}: {note:,}")
+            console.say(f"  {name}: {note:,}")
         elif note and name.startswith("share of test"):
-            screen.say(f"  {name}: {note:.1%}")
+            console.say(f"  {name}: {note:.1%}")
     missing = data.notes.get("missing files", [])
     if missing:
         more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
-        screen.say(f"  missing: {', '.join(missing[:2])}{more}; figures that need them will lack")
+        console.say(f"  missing: {', '.join(missing[:2])}{more}; figures that need them will lack")
     if plan is not None:
-        screen.say(
+        console.say(
             f"  {recipe.name} recipe: {plan.steps:,} updates of "
             f"{recipe.settings['batch_size']} on {manifest.device.kind}"
         )
         if plan.warmup_steps >= plan.steps:
-            screen.say(f"  warm-up ({plan.warmup_steps:,} updates) lasts the whole run")
-    screen.say(f"  {path}")
+            console.say(f"  warm-up ({plan.warmup_steps:,} updates) lasts the whole run")
+    console.say(f"  {path}")
 
 
-class Report:
+class ProgressReporter:
     """A run's progress; a context manager, so that the screen is left tidy.
 
     Args:
         run: Figures of every validation go to its metrics.jsonl.
-        screen: Where people watch.
+        console: Where people watch.
         plan: For a bar and the time left; None for a model fitted at once.
         follower: Told whenever the folder has something new.
         watch: Called after every validation; it may raise to end the run.
@@ -71,22 +71,22 @@ class Report:
     def __init__(
         self,
         run: RunFolder,
-        screen: Screen,
+        console: Console,
         plan: Plan | None,
-        follower: Follower | None = None,
+        follower: Uploader | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self._run, self._screen, self._plan, self._follower = run, screen, plan, follower
+        self._run, self._console, self._plan, self._follower = run, console, plan, follower
         self._watch = watch
         self._history: dict[int, dict[str, float]] = {}
         self._started = self._spoken = time.perf_counter()
         self._bar: Progress | None = None
 
-    def __enter__(self) -> Report:
-        if self._screen.terminal and self._plan is not None:
+    def __enter__(self) -> ProgressReporter:
+        if self._console.terminal and self._plan is not None:
             from rich.progress import BarColumn, TimeRemainingColumn
 
-            self._bar = self._screen.bar(
+            self._bar = self._console.bar(
                 BarColumn(),
                 "{task.completed:,}/{task.total:,}",
                 "{task.description}",
@@ -120,7 +120,7 @@ class Report:
         elif time.perf_counter() - self._spoken > _PLAIN_SECONDS:
             assert self._plan is not None
             left = (time.perf_counter() - self._started) / step * (self._plan.steps - step)
-            self._screen.say(f"  {step:,}/{self._plan.steps:,}: {text}, {_clock(left)} left")
+            self._console.say(f"  {step:,}/{self._plan.steps:,}: {text}, {_clock(left)} left")
             self._spoken = time.perf_counter()
 
     def epoch(self, step: int, figures: dict[str, float]) -> None:
@@ -134,7 +134,7 @@ class Report:
         if self._bar is not None:
             self._bar.console.print(text, highlight=False)
         else:
-            self._screen.say(text)
+            self._console.say(text)
             self._spoken = time.perf_counter()
         if self._watch is not None:
             self._watch(step, figures)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import override
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
@@ -70,7 +70,7 @@ def named_recipe(
     raise BenchError(f"no recipe is called '{name}'. There are: standard, paper.")
 
 
-def data_folder(request: Request, task: type[Task], screen: Screen = SILENT) -> Path:
+def data_folder(request: Request, task: type[Task], console: Console = SILENT) -> Path:
     """Return the folder of the rows a request names, made or fetched first where it asks for that.
 
     Raises:
@@ -78,7 +78,7 @@ def data_folder(request: Request, task: type[Task], screen: Screen = SILENT) -> 
     """
     if request.simulate_rows is None:
         if request.download and request.data is None:
-            return locate.fetch(task, request.task, screen)
+            return locate.fetch(task, request.task, console)
         return locate.find(task, request.task, request.data)
     if request.data is not None:
         both = f"{argument('simulate_rows')} and {argument('data')}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
 from bench.paths import runs_dir
@@ -59,7 +59,7 @@ def score_run(
     rows: str | None,
     subset_files: Mapping[str, Path],
     home: Path | None,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
 ) -> Scored:
     """Score the predictions a run has stored.
 
@@ -69,7 +69,7 @@ def score_run(
         rows: Part of the test rows; None for the part that ranks.
         subset_files: Files in place of the test set's own, by subset.
         home: Folder of all runs.
-        screen: Where to tell of what reading the test rows takes.
+        console: Where to tell of what reading the test rows takes.
 
     Raises:
         BenchError: The run or its test rows cannot be found, or they are others than then.
@@ -84,7 +84,7 @@ def score_run(
         options=manifest.data.options,
         data=folder,
         recorded=manifest.data.test_folder,
-        screen=screen,
+        console=console,
     )
     if opened.test.fingerprint != manifest.scored.test:
         raise BenchError(
@@ -101,14 +101,14 @@ def score_file(
     folder: Path | None,
     rows: str | None,
     subset_files: Mapping[str, Path],
-    screen: Screen = SILENT,
+    console: Console = SILENT,
 ) -> Scored:
     """Score predictions that another program made; see :func:`score_run`.
 
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
     """
-    opened = open_test(task_name, data=folder, screen=screen)
+    opened = open_test(task_name, data=folder, console=console)
     return score_values(opened, predictions, rows, subset_files)
 
 

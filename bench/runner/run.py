@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import save_model
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import DivergedError, PrunedError, StoppedError
 from bench.paths import runs_dir, runs_dir_of_study
 from bench.results import run_folder
 from bench.results.manifest import Manifest
 from bench.results.options import Request
 from bench.runner.identity import identity
-from bench.runner.progress import Report, Watch, announce
+from bench.runner.progress import ProgressReporter, Watch, announce
 from bench.runner.request import resolve
 from bench.runner.resume import earlier_run, resume_line
 from bench.runner.setup import Job
 from bench.scoring.scorer import score
-from bench.tracking.uploader import Follower
+from bench.tracking.uploader import Uploader
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import choose_device, out_of_memory
 from bench.training.distributed import from_environment, joined
@@ -30,7 +30,7 @@ from bench.training.signals import NEVER, Stop
 
 def execute(
     request: Request,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
     *,
     tracked: bool,
     watch: Watch | None = None,
@@ -40,7 +40,7 @@ def execute(
 
     Args:
         request: What to run.
-        screen: Where to tell of it.
+        console: Where to tell of it.
         tracked: Also send the run to MLflow.
         watch: Told every validation's figures; what it raises ends the run as failed.
         stop: Request to end the training early, with its state saved.
@@ -56,11 +56,11 @@ def execute(
     prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
-        heard = screen if ranks.leads else SILENT
+        heard = console if ranks.leads else SILENT
         job = Job.load(request, prepared, ranks, device, heard, stop)
         with out_of_memory(job.rows_at_once, device):
             if ranks.leads:
-                return _lead(job, screen, tracked=tracked, watch=watch)
+                return _lead(job, console, tracked=tracked, watch=watch)
             begins, state = ranks.broadcast((False, None))
             if begins:
                 job.fit(_Unheard(), state, None)
@@ -68,7 +68,7 @@ def execute(
             return None
 
 
-def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> Manifest:
+def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> Manifest:
     """Do rank 0's part: find out what is to be done, and record what comes of it."""
     described, home, test = job.describe(), runs_dir(job.request.runs_dir), job.dataset.test
     wanted = identity(
@@ -81,7 +81,7 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> Ma
     if earlier is not None and earlier.finished:
         job.ranks.broadcast((False, None))
         manifest = run_folder.read_manifest(earlier.path)
-        screen.say(f"finished before, {manifest.finished}: {earlier.path} (force trains it again)")
+        console.say(f"finished before, {manifest.finished}: {earlier.path} (force trains it again)")
         return manifest
     if earlier is None:
         title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
@@ -94,15 +94,15 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> Ma
         state, damaged = checkpoints.load()
         history = run.rewind(state["step"] if state else 0)
         run.restart(described.changed(identity=wanted, request=asked))
-        announce(screen, run.path, run.manifest)
+        announce(console, run.path, run.manifest)
         for line in damaged:
-            screen.warn(line)
+            console.warn(line)
         if earlier is not None:
-            screen.say(f"  begun before; goes on after update {state['step'] if state else 0:,}")
+            console.say(f"  begun before; goes on after update {state['step'] if state else 0:,}")
         job.ranks.broadcast((True, state))
-        follower = Follower(run.path, _store(job.request)) if tracked else None
+        follower = Uploader(run.path, _store(job.request)) if tracked else None
         try:
-            with Report(run, screen, job.plan, follower, watch) as report:
+            with ProgressReporter(run, console, job.plan, follower, watch) as report:
                 report.recall(history)
                 _record(job, run, report, state, checkpoints)
         except StoppedError as error:
@@ -110,7 +110,7 @@ def _lead(job: Job, screen: Screen, *, tracked: bool, watch: Watch | None) -> Ma
             raise error.wrapped(after=f" It goes on by: {again}") from None
         finally:
             if follower is not None:
-                screen.warn(follower.close())
+                console.warn(follower.close())
     return run.manifest
 
 
@@ -123,7 +123,7 @@ def _store(request: Request) -> Path:
 def _record(
     job: Job,
     run: run_folder.RunFolder,
-    report: Report,
+    report: ProgressReporter,
     state: State | None,
     checkpoints: Checkpoints,
 ) -> None:

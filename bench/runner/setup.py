@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.config import as_dict
-from bench.console import Screen
+from bench.console import Console
 from bench.data.dataset import Dataset
 from bench.errors import BenchError, argument
 from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
@@ -77,7 +77,7 @@ class Job:
         prepared: ResolvedRequest,
         ranks: Ranks,
         device: torch.device,
-        screen: Screen,
+        console: Console,
         stop: Stop = NEVER,
     ) -> Job:
         """Read the data and make the model.
@@ -85,10 +85,10 @@ class Job:
         Raises:
             BenchError: There is no such data, or it does not suit the model or the devices.
         """
-        screen.say(f"reading the {request.task} data")
+        console.say(f"reading the {request.task} data")
         with ranks.leader_first():
-            folder = data_folder(request, type(prepared.task), screen)
-            dataset = locate.load(prepared.task, request.task, folder, request.test_data, screen)
+            folder = data_folder(request, type(prepared.task), console)
+            dataset = locate.load(prepared.task, request.task, folder, request.test_data, console)
         dataset = dataset.thinned(request.fraction)
         model_class, config = prepared.model_class, prepared.config
         loader = Loader(

@@ -141,4 +141,4 @@ class Comparability:
 
 def available_parts(task: Task, test: TestSet) -> list[str]:
     """Return the parts of the test rows that can be scored; the one that ranks comes first."""
-    return [part for part in task.row_sets if task.lacking(test, part) is None]
+    return [part for part in task.row_sets if task.missing_file(test, part) is None]

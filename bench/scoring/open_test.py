@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import override
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
 from bench.registry import get_task
@@ -60,7 +60,7 @@ def open_test(
     options: Mapping[str, Any] | None = None,
     data: Path | None = None,
     recorded: str | None = None,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
 ) -> OpenTest:
     """Open the test rows of a task.
 
@@ -69,7 +69,7 @@ def open_test(
         options: Options of the task that are not at their defaults.
         data: Folder of the test rows; if None the recorded one, else as for ``bench run``.
         recorded: Folder where a run had them, which may be gone.
-        screen: Console that tells what reading the test rows takes.
+        console: Console that tells what reading the test rows takes.
 
     Raises:
         BenchError: There is no such task, or its test rows cannot be found or read.
@@ -79,4 +79,4 @@ def open_test(
     if data is None and recorded and Path(recorded).is_dir():
         data = Path(recorded)
     folder = find(task_class, task_name, data)
-    return OpenTest(task_name, task, load_test(task, task_name, folder, screen), folder)
+    return OpenTest(task_name, task, load_test(task, task_name, folder, console), folder)

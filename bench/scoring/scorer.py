@@ -132,15 +132,18 @@ def score(
     available = available_parts(task, test)
     if rows is None and ranked not in available:
         rows = available[0]
-        problems.append(
-            f"{task.lacking(test, ranked)} is missing: scored on {rows} rows, not {ranked} ones"
-        )
+        file = task.missing_file(test, ranked)
+        problems.append(f"{file} is missing: scored on {rows} rows, not {ranked} ones")
     rows = rows or ranked
     if rows not in available:
-        lacking = task.lacking(test, rows) if rows in task.row_sets else None
+        lacking = task.missing_file(test, rows) if rows in task.row_sets else None
         reason = f"{lacking} is missing; " if lacking else ""
         raise BenchError(f"{argument('rows')} {rows!r}: {reason}there are: {', '.join(available)}.")
-    units, truth, guess = task.units(test, rows), test.target, predictions.astype(np.float64)
+    units, truth, guess = (
+        task.scoring_groups(test, rows),
+        test.target,
+        predictions.astype(np.float64),
+    )
     metrics = task.all_metrics()
     subsets = {
         name: _subset_scores(metrics, guess, truth, units[name]) if name in units else None

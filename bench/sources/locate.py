@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.atomic import whole_folder
 from bench.config import as_dict
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import Dataset, TestSet
 from bench.errors import BenchError, argument
 from bench.paths import cache_dir, data_dirs
@@ -47,7 +47,7 @@ def find(task: type[Task], task_name: str, given: Path | None) -> Path:
 def fetch(
     task: type[Task],
     task_name: str,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
     *,
     mirror: str | None = None,
     source: Path | None = None,
@@ -65,7 +65,7 @@ def fetch(
             f"task '{task_name}' names no files to fetch. Give a folder by {argument('data')}."
         )
     folder = cache_dir() / task_name
-    download.fetch_all(task.files, folder, screen, mirror=mirror, source=source)
+    download.fetch_all(task.files, folder, console, mirror=mirror, source=source)
     return folder
 
 
@@ -102,13 +102,13 @@ def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) ->
     return facts
 
 
-def load_test(task: Task, task_name: str, directory: Path, screen: Screen = SILENT) -> TestSet:
+def load_test(task: Task, task_name: str, directory: Path, console: Console = SILENT) -> TestSet:
     """Read only what scoring needs, from raw files or from what ``bench data encode`` wrote.
 
     Raises:
         BenchError: Files are missing or wrong.
     """
-    task.console = screen
+    task.console = console
     if Dataset.is_saved(directory):
         return _open_saved(task, task_name, directory).test
     return task.read_test(directory)
@@ -132,14 +132,14 @@ def load(
     task_name: str,
     directory: Path,
     test_directory: Path | None,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
 ) -> Dataset:
     """Read a task's data from raw files, or open what ``bench data encode`` wrote.
 
     Raises:
         BenchError: Files are missing or wrong, or were encoded with other options.
     """
-    task.console = screen
+    task.console = console
     if not Dataset.is_saved(directory):
         if task.home not in (None, directory):
             raise BenchError(

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.paths import tracking_database
 
@@ -65,7 +65,7 @@ def _check_store(uri: str, home: Path) -> None:
         raise BenchError(f"no runs are recorded in {home} yet. Try `bench demo`.")
 
 
-def serve(home: Path, *, port: int, screen: Screen = SILENT) -> None:
+def serve(home: Path, *, port: int, console: Console = SILENT) -> None:
     """Run MLflow's pages on the default store until they are stopped.
 
     Raises:
@@ -77,7 +77,7 @@ def serve(home: Path, *, port: int, screen: Screen = SILENT) -> None:
     _check_store(uri, home)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    screen.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C ends them)")
+    console.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C ends them)")
     status = subprocess.run(command, check=False).returncode
     if status > 0:
         raise BenchError(

@@ -45,7 +45,7 @@ def sync(run: Path, home: Path) -> bool:
         return _Sender(client, uri, run, home).send()
 
 
-class Follower:
+class Uploader:
     """Keeps MLflow up to date with a running run, from a thread of its own.
 
     Args:

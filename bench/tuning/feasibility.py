@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.model import FittedModel, count_parameters
@@ -66,15 +66,15 @@ class Probe:
         return Facts(count_parameters(model), -(-plan.steps // plan.steps_per_epoch))
 
 
-def read(request: Request, screen: Screen = SILENT) -> Dataset:
+def read(request: Request, console: Console = SILENT) -> Dataset:
     """Read the data of a trial.
 
     Raises:
         BenchError: The data is missing or wrong, or a name or a setting of the request.
     """
     prepared = resolve(request)
-    folder = data_folder(request, type(prepared.task), screen.only_warnings())
-    dataset = locate.load(prepared.task, request.task, folder, request.test_data, screen)
+    folder = data_folder(request, type(prepared.task), console.only_warnings())
+    dataset = locate.load(prepared.task, request.task, folder, request.test_data, console)
     return dataset.thinned(request.fraction)
 
 

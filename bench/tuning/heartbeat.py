@@ -22,7 +22,7 @@ LOOKS = 4
 _BEAT = "beat"
 
 
-class Beat:
+class Heartbeat:
     """A thread that beats for this worker's trial and watches over the others'.
 
     Args:
@@ -37,7 +37,7 @@ class Beat:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
-    def __enter__(self) -> Beat:
+    def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 

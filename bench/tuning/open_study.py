@@ -9,7 +9,7 @@ from typing import Any
 
 from optuna.study import Study
 
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError, argument
 from bench.paths import studies_dir
 from bench.registry import MODELS, TASKS, get_task, load_plugin_file
@@ -23,7 +23,7 @@ from bench.tuning.storage import open_storage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Typed:
+class SearchSpec:
     """A search as it is typed.
 
     Attributes:
@@ -38,7 +38,7 @@ class Typed:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenStudy:
     """A study that is worked on.
 
     Attributes:
@@ -55,15 +55,15 @@ class Opened:
 
 
 def begin(
-    typed: Typed,
+    typed: SearchSpec,
     storage: str | None,
     name: str | None,
     home: Path,
     *,
     device: str,
     exists: bool,
-    screen: Screen,
-) -> Opened:
+    console: Console,
+) -> OpenStudy:
     """Check a search and make its study, or join it.
 
     Args:
@@ -73,26 +73,26 @@ def begin(
         home: Folder of all runs.
         device: As for a run.
         exists: Only join.
-        screen: Where to tell.
+        console: Where to tell.
 
     Raises:
         BenchError: A space or another value is wrong, or the study of this name is another.
     """
     search = _search(typed)
     request = search.trial({}, seed=search.seeds[0])
-    dataset = read(request, screen)
+    dataset = read(request, console)
     probe = Probe(dataset)
     check(search, probe)
     identity = search.identity(dataset.fingerprint, resolve(request).task.card.version)
     name = name or definition.name_of(identity, dataset.name)
     place = storage or str(studies_dir(home) / f"{name}.log")
     if exists:
-        study.find(storage, name, home, screen=screen)
-    opened = open_storage(place, create=True, wait=False, screen=screen)
+        study.find(storage, name, home, console=console)
+    opened = open_storage(place, create=True, wait=False, console=console)
     made = study.make(opened, name, definition.to_json(search), identity)
     request = dataclasses.replace(search.request, runs_dir=studies_dir(home) / name, device=device)
     search = dataclasses.replace(search, request=request)
-    return Opened(made, place, search, probe)
+    return OpenStudy(made, place, search, probe)
 
 
 def resume(
@@ -103,8 +103,8 @@ def resume(
     device: str,
     data: Path | None,
     wait: bool,
-    screen: Screen,
-) -> Opened:
+    console: Console,
+) -> OpenStudy:
     """Open a study for more work; it knows its settings.
 
     Args:
@@ -114,13 +114,13 @@ def resume(
         device: As for a run.
         data: Where the data lies on this machine, if the study says another place.
         wait: The storage was there a moment ago.
-        screen: Where to tell.
+        console: Where to tell.
 
     Raises:
         BenchError: There is none, its data has changed, its plugins or its sampler's package are
             not here, or an earlier version drew a fraction for it.
     """
-    found, place = study.find(storage, name, home, wait=wait, screen=screen)
+    found, place = study.find(storage, name, home, wait=wait, console=console)
     search = stored(found, home, device=device, data=data)
     check_sampler(search.sampler)
     if search.fraction is not None and "fraction" not in study.stored_search(found)["request"]:
@@ -128,14 +128,14 @@ def resume(
             f"study {found.study_name} was begun by an earlier version, whose "
             f"{argument('fraction')} drew other rows. Begin a new one."
         )
-    dataset = read(search.trial({}, seed=search.seeds[0]), screen)
+    dataset = read(search.trial({}, seed=search.seeds[0]), console)
     known = study.stored_identity(found)["data"]
     if dataset.fingerprint != known:
         raise BenchError(
             f"study {found.study_name} is of data {known}; here it is {dataset.fingerprint}. "
             f"Name its folder by {argument('data')}."
         )
-    return Opened(found, place, search, Probe(dataset))
+    return OpenStudy(found, place, search, Probe(dataset))
 
 
 def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None = None) -> Search:
@@ -155,7 +155,7 @@ def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None 
     return definition.from_json(kept, **here)
 
 
-def _search(typed: Typed) -> Search:
+def _search(typed: SearchSpec) -> Search:
     """Lay the user's spaces over the declared ones; a grid has to have an end."""
     model_class = MODELS.get(typed.request.model)
     get_task(typed.request.task)

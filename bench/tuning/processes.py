@@ -9,17 +9,17 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError
-from bench.tuning.open_study import Opened
+from bench.tuning.open_study import OpenStudy
 from bench.tuning.slots import Slots
 from bench.tuning.worker import Budget
 
 if TYPE_CHECKING:
-    from bench.tuning.run_search import Asked
+    from bench.tuning.run_search import SearchOptions
 
 
-def work(asked: Asked, opened: Opened, budget: Budget, screen: Screen) -> None:
+def work(asked: SearchOptions, opened: OpenStudy, budget: Budget, console: Console) -> None:
     """Start workers and wait for them; one that dies leaves its trial to the others.
 
     Raises:
@@ -38,7 +38,7 @@ def work(asked: Asked, opened: Opened, budget: Budget, screen: Screen) -> None:
         for number, worker in enumerate(workers):
             status = worker.wait()
             if status:
-                screen.warn(f"worker {number} ended with status {status}")
+                console.warn(f"worker {number} ended with status {status}")
     except KeyboardInterrupt:
         for worker in workers:
             worker.send_signal(signal.SIGINT)
@@ -50,7 +50,7 @@ def work(asked: Asked, opened: Opened, budget: Budget, screen: Screen) -> None:
         raise BenchError("no worker is left and the study is not complete.", hint={"resume": True})
 
 
-def _command(asked: Asked, opened: Opened, budget: Budget, number: int) -> list[str]:
+def _command(asked: SearchOptions, opened: OpenStudy, budget: Budget, number: int) -> list[str]:
     command = [sys.executable, "-m", "bench", "search", "--resume", "--child"]
     command += ["--study", opened.study.study_name, "--storage", opened.place]
     command += ["--home", str(asked.home), "--device", _device(asked.device, number)]

@@ -13,21 +13,21 @@ from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError, DivergedError, first_line
 from bench.results.manifest import Manifest
 from bench.runner.run import execute
 from bench.training.signals import Stop
 from bench.tuning import slots, summary
-from bench.tuning.heartbeat import Beat
-from bench.tuning.open_study import Opened
+from bench.tuning.heartbeat import Heartbeat
+from bench.tuning.open_study import OpenStudy
 from bench.tuning.shared_trials import share
 from bench.tuning.trial import Job
 from bench.tuning.worker import Budget, take
 
 
 def refit(
-    opened: Opened, count: int, home: Path, screen: Screen, *, tracked: bool, stop: Stop
+    opened: OpenStudy, count: int, home: Path, console: Console, *, tracked: bool, stop: Stop
 ) -> None:
     """Run the ``count`` best trials as ordinary runs; several workers share them.
 
@@ -41,18 +41,18 @@ def refit(
     if not best:
         raise BenchError("no trial has a score: there is nothing to refit.")
     queue = _queue(opened.study, [trial.number for trial in best])
-    search, go = opened.search, partial(execute, screen=screen, tracked=tracked, stop=stop)
-    with Beat(queue, search.beat) as beat:
+    search, go = opened.search, partial(execute, console=console, tracked=tracked, stop=stop)
+    with Heartbeat(queue, search.beat) as beat:
         while (turn := take(queue, Budget(len(best), None))) is not None:
             rank = slots.slot_of(queue._storage.get_trial(turn))
             trial = best[rank]
             tuned = {**_cost(opened.study), "trial": trial.number}
             request = search.refit(trial.params, tuned=tuned)
             request = dataclasses.replace(request, runs_dir=home, force=not _was_begun(queue, rank))
-            screen.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} in full")
+            console.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} in full")
             with beat.of(turn):
                 share(Job((request,), search.plugins))
-                _run(queue, turn, partial(go, request), screen)
+                _run(queue, turn, partial(go, request), console)
 
 
 def _queue(study: Study, numbers: list[int]) -> Study:
@@ -80,7 +80,7 @@ def _cost(study: Study) -> dict[str, Any]:
     return {"study": found.name, "trials": found.finished, "device_hours": found.device_hours}
 
 
-def _run(queue: Study, turn: int, go: Callable[[], Manifest | None], screen: Screen) -> None:
+def _run(queue: Study, turn: int, go: Callable[[], Manifest | None], console: Console) -> None:
     """Run one of the best and note its run; an interrupted one is given back."""
     storage = queue._storage
     try:
@@ -91,10 +91,10 @@ def _run(queue: Study, turn: int, go: Callable[[], Manifest | None], screen: Scr
         assert score is not None, f"{manifest.id} is finished without a validation correlation"
         storage.set_trial_state_values(turn, TrialState.COMPLETE, [score])
     except UpdateFinishedTrialError:
-        screen.say("this refit was given to another worker meanwhile")
+        console.say("this refit was given to another worker meanwhile")
     except DivergedError as error:
         slots.tell_infeasible(queue, turn, {"diverged": 1.0}, str(error))
-        screen.warn(str(error))
+        console.warn(str(error))
     except (BenchError, KeyboardInterrupt) as error:
         slots.end(queue, turn, slots.RETURNED, first_line(error))
         raise

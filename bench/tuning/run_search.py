@@ -8,13 +8,13 @@ from pathlib import Path
 
 from optuna.study import Study
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.training.device import choose_device
 from bench.training.distributed import from_environment, joined
 from bench.training.signals import NEVER, Stop
 from bench.tuning import open_study, processes, samplers, study, study_log
-from bench.tuning.open_study import Opened
+from bench.tuning.open_study import OpenStudy
 from bench.tuning.refit import refit
 from bench.tuning.shared_trials import follow, share
 from bench.tuning.storage import shown
@@ -24,7 +24,7 @@ _TRIALS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class SearchOptions:
     """How a study is to be worked on.
 
     Attributes:
@@ -43,7 +43,7 @@ class Asked:
         stop: Request to end a training early.
     """
 
-    settings: open_study.Typed | None
+    settings: open_study.SearchSpec | None
     name: str | None
     storage: str | None
     resume: bool
@@ -59,7 +59,7 @@ class Asked:
     stop: Stop = NEVER
 
 
-def search(asked: Asked, screen: Screen = SILENT) -> Study | None:
+def search(asked: SearchOptions, console: Console = SILENT) -> Study | None:
     """Work on a study until it is complete, in this process or in several of its own.
 
     Returns:
@@ -73,38 +73,38 @@ def search(asked: Asked, screen: Screen = SILENT) -> Study | None:
     device = choose_device(asked.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
         if ranks.leads:
-            return _lead(asked, screen)
+            return _lead(asked, console)
         follow(asked.stop)
     return None
 
 
-def _lead(asked: Asked, screen: Screen) -> Study:
+def _lead(asked: SearchOptions, console: Console) -> Study:
     deadline = None if asked.minutes is None else time.monotonic() + asked.minutes * 60
-    opened = _open(asked, screen)
+    opened = _open(asked, console)
     found = opened.study
     budget = Budget(_trials(asked, opened), deadline)
     if asked.child:
-        _work(asked, opened, budget, screen)
+        _work(asked, opened, budget, console)
         return found
     found.set_user_attr(study.WANTED, budget.trials)
     found.set_user_attr(study.STOPPED, "")
-    screen.say(f"study {found.study_name} in {shown(opened.place)}")
+    console.say(f"study {found.study_name} in {shown(opened.place)}")
     if asked.tracked:
-        screen.warn(study_log.begin(found, opened.probe.name, asked.home))
+        console.warn(study_log.begin(found, opened.probe.name, asked.home))
     try:
         if asked.workers > 1:
-            processes.work(asked, opened, budget, screen)
+            processes.work(asked, opened, budget, console)
         else:
-            _work(asked, opened, budget, screen)
+            _work(asked, opened, budget, console)
     finally:
         if asked.tracked:
-            screen.warn(study_log.end(found, asked.home))
+            console.warn(study_log.end(found, asked.home))
     if stopped := found.user_attrs[study.STOPPED]:
         raise BenchError(f"the study is stopped: {stopped}. Mend it, then {argument('resume')}.")
     return found
 
 
-def _open(asked: Asked, screen: Screen) -> Opened:
+def _open(asked: SearchOptions, console: Console) -> OpenStudy:
     if asked.settings is None:
         return open_study.resume(
             asked.storage,
@@ -113,7 +113,7 @@ def _open(asked: Asked, screen: Screen) -> Opened:
             device=asked.device,
             data=asked.data,
             wait=asked.child,
-            screen=screen,
+            console=console,
         )
     return open_study.begin(
         asked.settings,
@@ -122,11 +122,11 @@ def _open(asked: Asked, screen: Screen) -> Opened:
         asked.home,
         device=asked.device,
         exists=asked.resume,
-        screen=screen,
+        console=console,
     )
 
 
-def _trials(asked: Asked, opened: Opened) -> int | None:
+def _trials(asked: SearchOptions, opened: OpenStudy) -> int | None:
     """Say how many trials there are to be: as asked, as last time, all of a grid, or 100."""
     before: int | None = opened.study.user_attrs.get(study.WANTED)
     wanted = asked.trials or before
@@ -138,9 +138,9 @@ def _trials(asked: Asked, opened: Opened) -> int | None:
     return wanted
 
 
-def _work(asked: Asked, opened: Opened, budget: Budget, screen: Screen) -> None:
+def _work(asked: SearchOptions, opened: OpenStudy, budget: Budget, console: Console) -> None:
     found, what = opened.study, opened.search
-    work(found, what, opened.probe, budget, screen, tracked=asked.tracked, stop=asked.stop)
+    work(found, what, opened.probe, budget, console, tracked=asked.tracked, stop=asked.stop)
     if asked.refit is not None and not budget.is_over and not found.user_attrs[study.STOPPED]:
-        refit(opened, asked.refit, asked.home, screen, tracked=asked.tracked, stop=asked.stop)
+        refit(opened, asked.refit, asked.home, console, tracked=asked.tracked, stop=asked.stop)
     share(None)

@@ -26,7 +26,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.extras import needed
 
@@ -40,14 +40,14 @@ _PAUSE = 1.0  # seconds between two tries
 _TRIES = 5
 
 
-def open_storage(place: str, *, create: bool, wait: bool, screen: Screen = SILENT) -> BaseStorage:
+def open_storage(place: str, *, create: bool, wait: bool, console: Console = SILENT) -> BaseStorage:
     """Open a journal file, by its path, or a database, by its URL.
 
     Args:
         place: What ``--storage`` says.
         create: Make a journal that is not there yet.
         wait: It was there a moment ago: if it is away, it will be back.
-        screen: Where to tell when the storage is away, also later.
+        console: Where to tell when the storage is away, also later.
 
     Raises:
         BenchError: It cannot be opened.
@@ -57,8 +57,8 @@ def open_storage(place: str, *, create: bool, wait: bool, screen: Screen = SILEN
         return _database(place) if "://" in place else _journal(Path(place), create=create)
 
     try:
-        storage = _patiently(opened, place, screen) if wait else opened()
-        return cast("BaseStorage", Patient(storage, place, screen))
+        storage = _patiently(opened, place, console) if wait else opened()
+        return cast("BaseStorage", Patient(storage, place, console))
     except ImportError as error:
         raise BenchError(
             f"{argument('storage')} {shown(place)}: {_first(error)}. "
@@ -105,7 +105,7 @@ def _database(url: str) -> BaseStorage:
     )
 
 
-def _patiently(call: Callable[[], T], place: str, screen: Screen) -> T:
+def _patiently(call: Callable[[], T], place: str, console: Console) -> T:
     """Call until the storage is there."""
     away_since = None
     while True:
@@ -116,13 +116,13 @@ def _patiently(call: Callable[[], T], place: str, screen: Screen) -> T:
                 raise
             if away_since is None:
                 away_since = time.monotonic()
-                screen.warn(f"{shown(place)} is away ({_first(error)}); waiting")
+                console.warn(f"{shown(place)} is away ({_first(error)}); waiting")
             if time.monotonic() - away_since > _PATIENCE:
                 raise BenchError(f"{shown(place)} stayed away: {_first(error)}") from None
             time.sleep(_PAUSE)
         else:
             if away_since is not None:
-                screen.warn(f"{shown(place)} is back after {time.monotonic() - away_since:.0f} s")
+                console.warn(f"{shown(place)} is back after {time.monotonic() - away_since:.0f} s")
             return value
 
 
@@ -132,11 +132,11 @@ class Patient:
     Args:
         storage: The storage.
         place: What it is called in messages.
-        screen: Where to tell that it is away.
+        console: Where to tell that it is away.
     """
 
-    def __init__(self, storage: BaseStorage, place: str, screen: Screen) -> None:
-        self._storage, self._place, self._screen = storage, place, screen
+    def __init__(self, storage: BaseStorage, place: str, console: Console) -> None:
+        self._storage, self._place, self._console = storage, place, console
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._storage, name)
@@ -144,7 +144,7 @@ class Patient:
             return found
 
         def call(*arguments: Any, **options: Any) -> Any:
-            return _patiently(lambda: found(*arguments, **options), self._place, self._screen)
+            return _patiently(lambda: found(*arguments, **options), self._place, self._console)
 
         return call
 

@@ -10,7 +10,7 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import Study
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.paths import studies_dir
 from bench.tuning.storage import open_storage, shown
@@ -63,7 +63,7 @@ def find(
     home: Path,
     *,
     wait: bool = False,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
 ) -> tuple[Study, str]:
     """Find a study that exists, and where it is kept.
 
@@ -72,7 +72,7 @@ def find(
         name: The study's; None for the only one there.
         home: Folder of all runs.
         wait: It was there a moment ago.
-        screen: Where to tell that the storage is away.
+        console: Where to tell that the storage is away.
 
     Raises:
         BenchError: There is none, or there are several and no name.
@@ -81,7 +81,7 @@ def find(
         names = sorted(path.stem for path in studies_dir(home).glob("*.log"))
         name = _only(names, name, str(studies_dir(home)))
         place = str(studies_dir(home) / f"{name}.log")
-    storage = open_storage(place, create=False, wait=wait, screen=screen)
+    storage = open_storage(place, create=False, wait=wait, console=console)
     names = [s.study_name for s in storage.get_all_studies() if _IDENTITY in s.user_attrs]
     name = _only(sorted(names), name, shown(place))  # without one: the queue of a study's refits
     return optuna.load_study(storage=storage, study_name=name), place

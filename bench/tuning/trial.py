@@ -13,7 +13,7 @@ import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial
 
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, DivergedError, OutOfMemoryError, PrunedError, argument
 from bench.results.options import Request
 from bench.runner.run import execute
@@ -94,7 +94,7 @@ def job(search: Search, probe: Probe, params: Params, study: Mapping[str, object
 def run(
     task: Job,
     trial: Trial | None,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
     *,
     tracked: bool,
     stop: Stop = NEVER,
@@ -104,7 +104,7 @@ def run(
     Args:
         task: The runs.
         trial: Where validations are told; None on ranks that do not lead.
-        screen: Where to warn.
+        console: Where to warn.
         tracked: Also send the runs to MLflow.
         stop: Request to end the training early.
 
@@ -130,7 +130,7 @@ def run(
             with _memory_limit(device, task.memory):
                 manifest = execute(
                     request,
-                    screen.only_warnings(),
+                    console.only_warnings(),
                     tracked=tracked,
                     watch=curve.watch,
                     stop=stop,

@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from bench.config import spell
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError, PrunedError, argument, first_line
 from bench.search_space import Choice
 from bench.training.distributed import from_environment
@@ -22,7 +22,7 @@ from bench.training.signals import Stop
 from bench.tuning import slots
 from bench.tuning.definition import Params, Search
 from bench.tuning.feasibility import Probe
-from bench.tuning.heartbeat import Beat
+from bench.tuning.heartbeat import Heartbeat
 from bench.tuning.samplers import grid_point, sampler
 from bench.tuning.shared_trials import share
 from bench.tuning.study import STOPPED
@@ -57,7 +57,7 @@ def work(
     search: Search,
     probe: Probe,
     budget: Budget,
-    screen: Screen,
+    console: Console,
     *,
     tracked: bool,
     stop: Stop,
@@ -68,8 +68,8 @@ def work(
         BenchError: Trials cannot be run here, or a bug stopped the study.
         KeyboardInterrupt: Ctrl-C; the running trial is given back.
     """
-    worker = Worker(study, search, probe, screen, tracked=tracked, stop=stop)
-    with Beat(study, search.beat) as beat:
+    worker = Worker(study, search, probe, console, tracked=tracked, stop=stop)
+    with Heartbeat(study, search.beat) as beat:
         while (trial := worker.next(budget)) is not None:
             with beat.of(trial._trial_id):
                 worker.attempt(trial)
@@ -82,7 +82,7 @@ class Worker:
         study: The study.
         search: What it searches.
         probe: For the data.
-        screen: Where to tell how trials end.
+        console: Where to tell how trials end.
         tracked: Whether runs go to MLflow.
         stop: Request to end a training early.
     """
@@ -92,14 +92,14 @@ class Worker:
         study: Study,
         search: Search,
         probe: Probe,
-        screen: Screen,
+        console: Console,
         *,
         tracked: bool,
         stop: Stop,
     ) -> None:
         self._study, self._search, self._probe = study, search, probe
-        self._screen = screen
-        self._run = partial(run, screen=screen, tracked=tracked, stop=stop)
+        self._console = console
+        self._run = partial(run, console=console, tracked=tracked, stop=stop)
         self._misfortunes = 0
 
     def next(self, budget: Budget) -> Trial | None:
@@ -151,7 +151,7 @@ class Worker:
         except InfeasibleError as error:
             self._tell_infeasible(trial, error)
         except (LostError, UpdateFinishedTrialError):
-            self._screen.say(f"trial {trial.number}: given to another worker meanwhile")
+            self._console.say(f"trial {trial.number}: given to another worker meanwhile")
         except (BenchError, KeyboardInterrupt) as error:  # nothing is wrong with the trial
             slots.end(study, trial_id, slots.RETURNED, first_line(error))
             raise
@@ -160,7 +160,7 @@ class Worker:
             self._misfortunes += 1
             if self._misfortunes > _FORGIVEN:
                 raise
-            self._screen.warn(f"trial {trial.number} is given back: {first_line(error)}")
+            self._console.warn(f"trial {trial.number} is given back: {first_line(error)}")
         except Exception as error:  # a bug in the model or the task, which no other trial escapes
             self._stop(trial, error)
 
@@ -183,7 +183,7 @@ class Worker:
     def _stop(self, trial: Trial, error: Exception) -> NoReturn:
         """Stop the study for a bug."""
         reason = f"trial {trial.number} raised {type(error).__name__}: {first_line(error)}"
-        self._screen.show(error)
+        self._console.show(error)
         slots.end(self._study, trial._trial_id, slots.FAULTY, reason)
         self._study.set_user_attr(STOPPED, reason)
         raise BenchError(
@@ -193,7 +193,7 @@ class Worker:
     def _say(self, trial: Trial, outcome: str) -> None:
         params = self._study._storage.get_trial(trial._trial_id).params
         values = "  ".join(f"{name}={spell(value)}" for name, value in sorted(params.items()))
-        self._screen.say(f"trial {trial.number}: {outcome}  {values}")
+        self._console.say(f"trial {trial.number}: {outcome}  {values}")
 
 
 def take(study: Study, budget: Budget) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.published.published import Beside, held_against, meanings
+from bench.leaderboards.published.published import PublishedComparison, held_against, meanings
 
 Cell = Callable[[Row], str]
 
@@ -27,18 +27,18 @@ def columns(board: Leaderboard) -> dict[str, Cell]:
     form = board.score.form
     second = None if board.second is None else board.task_class.score_info(board.second)
     shown: dict[str, Cell] = {
-        "rank": lambda row: _range(row.standing.rank_low, row.standing.rank_high, "d"),
-        "tier": lambda row: str(row.standing.tier),
+        "rank": lambda row: _range(row.ranked.rank_low, row.ranked.rank_high, "d"),
+        "tier": lambda row: str(row.ranked.tier),
         "model": lambda row: row.group.label + ("" if row.newest.verified else " (unverified)"),
         "recipe": lambda row: row.newest.tags.get("track", "-"),
-        board.score.label: lambda row: _number(row.standing.value, form),
-        "95%": lambda row: f"{row.standing.low:{form}}-{row.standing.high:{form}}",
+        board.score.label: lambda row: _number(row.ranked.value, form),
+        "95%": lambda row: f"{row.ranked.low:{form}}-{row.ranked.high:{form}}",
     }
     if second is not None:
         shown[second.label] = lambda row: _number(row.mean(f"test/{second.name}"), second.form)
     return {
         **shown,
-        "seeds": lambda row: str(row.standing.seeds),
+        "seeds": lambda row: str(row.ranked.seeds),
         "parameters": lambda row: _number(row.mean("cost/parameters"), ",.0f"),
         "sequences/s": lambda row: _number(row.mean("cost/sequences_per_second"), ",.0f"),
         "device-h": lambda row: _number(row.mean("cost/device_hours"), ".3g"),
@@ -52,7 +52,9 @@ PUBLISHED = ("published beside measured", "figure", "measured", "published", "di
 """Headings of a table of published figures; the reason and the source follow."""
 
 
-def published_table(lines: Sequence[Beside]) -> tuple[list[str], list[list[str]], list[str]]:
+def published_table(
+    lines: Sequence[PublishedComparison],
+) -> tuple[list[str], list[list[str]], list[str]]:
     """Return headings, rows, and what is to be said below: the codes' meanings and the sources."""
     sources = list(dict.fromkeys(line.source for line in lines))
     rows = [
@@ -86,9 +88,9 @@ def board_notes(board: Leaderboard) -> list[str]:
         lines.append("Ranks are those that the tests do not exclude; within a tier none differ.")
         lines += board.board.notes
         lines += [f"not ranked: {run}: {why}" for run, why in board.board.excluded.items()]
-        alone = [row for row in board.rows if row.standing.note]
+        alone = [row for row in board.rows if row.ranked.note]
         if alone:
-            lines.append(f"{len(alone)} of {len(board.rows)} have {alone[0].standing.note}.")
+            lines.append(f"{len(alone)} of {len(board.rows)} have {alone[0].ranked.note}.")
     for status, count in sorted(board.selection.left_out.items()):
         lines.append(f"{count} {status} {'run is' if count == 1 else 'runs are'} left out.")
     return lines
@@ -143,7 +145,7 @@ def board_json(board: Leaderboard) -> dict[str, Any]:
 
 def flat(row: Row, board: Leaderboard) -> dict[str, Any]:
     """Return one model's row as plain values."""
-    place, newest = row.standing, row.newest
+    place, newest = row.ranked, row.newest
     figures: Mapping[str, float] = {
         name.removeprefix("test/"): row.mean(name)
         for name in newest.figures

@@ -70,7 +70,7 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class PublishedComparison:
     """A published figure beside a measured one.
 
     Attributes:
@@ -126,7 +126,7 @@ def published_of(model: str) -> tuple[Reference, ...]:
     return tuple(r for r in _all() if r.model == model and r.variant != "ablation")
 
 
-def held_against(board: Leaderboard) -> tuple[Beside, ...]:
+def held_against(board: Leaderboard) -> tuple[PublishedComparison, ...]:
     """Hold what was published against the models of a board.
 
     Returns:
@@ -145,7 +145,9 @@ def held_against(board: Leaderboard) -> tuple[Beside, ...]:
         if best is not None:
             lines.append(_held(reference, best, label))
         elif reference.variant == "winner":
-            lines.append(Beside(reference, label, math.nan, (*reference.reason, "no-run")))
+            lines.append(
+                PublishedComparison(reference, label, math.nan, (*reference.reason, "no-run"))
+            )
     return tuple(lines)
 
 
@@ -160,7 +162,7 @@ def _matches(reference: Reference, row: Row) -> bool:
     )
 
 
-def _held(reference: Reference, row: Row, label: str) -> Beside:
+def _held(reference: Reference, row: Row, label: str) -> PublishedComparison:
     measured = _measured(reference.figure, row)
     codes = [
         *reference.reason,
@@ -168,7 +170,7 @@ def _held(reference: Reference, row: Row, label: str) -> Beside:
         *(code for entry in row.group.entries for code in _apart(reference, entry)),
         *(["other-metric"] if math.isnan(measured) else []),
     ]
-    return Beside(reference, label, measured, tuple(dict.fromkeys(codes)))
+    return PublishedComparison(reference, label, measured, tuple(dict.fromkeys(codes)))
 
 
 def _apart(reference: Reference, entry: Entry) -> list[str]:

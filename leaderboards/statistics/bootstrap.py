@@ -24,7 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.leaderboards.statistics.sufficient_statistics import MOMENTS, Design, Sketch
+from bench.leaderboards.statistics.sufficient_statistics import (
+    MOMENTS,
+    ResamplingPlan,
+    SufficientStatistics,
+)
 from bench.metrics import Metric, Moments
 
 Floats = NDArray[np.floating]
@@ -44,7 +48,7 @@ WEIGHTS = np.repeat(np.arange(len(_TIMES)), _TIMES).astype(np.float32)
 
 
 @dataclass(frozen=True)
-class Draws:
+class BootstrapSamples:
     """Figures of every run, as they are and in every resample.
 
     Attributes:
@@ -63,14 +67,14 @@ class Draws:
 
 
 def resample(
-    design: Design,
-    sketches: Mapping[str, Sketch],
+    design: ResamplingPlan,
+    sketches: Mapping[str, SufficientStatistics],
     *,
     figures: tuple[str, ...],
     combine: Combine = dict,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Draws:
+) -> BootstrapSamples:
     """Take figures of all runs in resamples of the test rows.
 
     Args:
@@ -104,7 +108,7 @@ def resample(
             samples[name][rows] = drawn[name]
     problems = {run: sketch.problem for run, sketch in sketches.items() if sketch.problem}
     kept = {name: points[name] for name in figures}
-    return Draws(runs, kept, samples, problems, tuple(few_clusters(design)))
+    return BootstrapSamples(runs, kept, samples, problems, tuple(few_clusters(design)))
 
 
 def _weights(resamples: int, groups: int, seed: int) -> Iterator[tuple[slice, Floats]]:
@@ -117,7 +121,9 @@ def _weights(resamples: int, groups: int, seed: int) -> Iterator[tuple[slice, Fl
         yield slice(start, stop), WEIGHTS[words.view(np.uint8)[:size]].reshape(-1, groups)
 
 
-def _stack(design: Design, sketches: Mapping[str, Sketch]) -> dict[str, NDArray[np.float32]]:
+def _stack(
+    design: ResamplingPlan, sketches: Mapping[str, SufficientStatistics]
+) -> dict[str, NDArray[np.float32]]:
     """Lay the runs' sums side by side: by subset ``(G, columns * runs)``, column by column."""
     stacked = {
         name: np.stack([sketch.sums[name] for sketch in sketches.values()], axis=2)
@@ -129,14 +135,16 @@ def _stack(design: Design, sketches: Mapping[str, Sketch]) -> dict[str, NDArray[
     }
 
 
-def _scales(design: Design, sketches: Mapping[str, Sketch]) -> dict[str, tuple[Floats, Floats]]:
+def _scales(
+    design: ResamplingPlan, sketches: Mapping[str, SufficientStatistics]
+) -> dict[str, tuple[Floats, Floats]]:
     """Return means and standard deviations of the runs' predictions ``(runs,)`` by subset."""
     scales = {name: [s.scales[name] for s in sketches.values()] for name in design.subsets}
     return {name: (np.array(of)[:, 0], np.array(of)[:, 1]) for name, of in scales.items()}
 
 
 def _resampled(
-    design: Design,
+    design: ResamplingPlan,
     sums: Mapping[str, NDArray[np.float32]],
     scales: Mapping[str, tuple[Floats, Floats]],
     points: Figures,
@@ -170,7 +178,7 @@ def _moved(metric: Metric, value: Floats, shift: Floats) -> Floats:
     return np.where(room > _PERFECT, moved, value + shift)
 
 
-def few_clusters(design: Design) -> Iterator[str]:
+def few_clusters(design: ResamplingPlan) -> Iterator[str]:
     """Say, one line each, what a reader of intervals should know of the rows."""
     for name in design.subsets:
         effective = design.clusters.effective(name)

@@ -55,7 +55,7 @@ def find_clusters(
 
     Args:
         rows: Test rows, N.
-        units: By subset, rows ``(M,)`` or pairs ``(M, 2)``: :meth:`bench.task.Task.units`.
+        units: By subset, rows ``(M,)`` or pairs ``(M, 2)``: :meth:`bench.task.Task.scoring_groups`.
         links: ``(K, 2)`` rows that belong together besides those of a pair.
 
     Raises:

@@ -31,7 +31,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.leaderboards.statistics.bootstrap import Draws
+from bench.leaderboards.statistics.bootstrap import BootstrapSamples
 from bench.leaderboards.statistics.error_quantiles import Error
 from bench.task import ScoreInfo
 
@@ -128,7 +128,7 @@ class Comparisons:
         return np.asarray((self.adjusted <= 1 - self.level + 1e-12) & ahead)
 
 
-def gather(draws: Draws, score: ScoreInfo, models: Mapping[str, str]) -> Models:
+def gather(draws: BootstrapSamples, score: ScoreInfo, models: Mapping[str, str]) -> Models:
     """Average the runs of each model.
 
     Args:

@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 
 from bench.atomic import whole_file
 from bench.errors import BenchError
-from bench.leaderboards.statistics.bootstrap import Combine, Draws, few_clusters, resample
-from bench.leaderboards.statistics.statistics_cache import cached_sketch
-from bench.leaderboards.statistics.sufficient_statistics import Design, Sketch
+from bench.leaderboards.statistics.bootstrap import (
+    BootstrapSamples,
+    Combine,
+    few_clusters,
+    resample,
+)
+from bench.leaderboards.statistics.statistics_cache import cached_statistics
+from bench.leaderboards.statistics.sufficient_statistics import ResamplingPlan, SufficientStatistics
 
 Drawn = tuple[float, str, NDArray[np.floating[Any]]]
 """A run's figure, why it has none, and the figure in resamples."""
@@ -27,16 +32,16 @@ VERSION = 1
 """Of what a resample is; a change makes stored ones useless."""
 
 
-def cached_draws(
+def cached_samples(
     cache: Path,
-    design: Design,
+    design: ResamplingPlan,
     predictions: Iterable[tuple[str, NDArray[np.floating[Any]]]],
     *,
     figure: str,
     scored: str,
     combine: Combine,
     resamples: int,
-) -> Draws:
+) -> BootstrapSamples:
     """Return one figure of every run in resamples, from files where there are some.
 
     A run's resamples differ by rounding with the runs beside which they were made.
@@ -57,12 +62,12 @@ def cached_draws(
     key = f"{VERSION} {design.fingerprint} {scored} {figure} {resamples}"
     files: dict[str, Path] = {}
     known: dict[str, Drawn] = {}
-    missing: dict[str, Sketch] = {}
+    missing: dict[str, SufficientStatistics] = {}
     for run, values in predictions:
         files[run] = cache / "draws" / _name(key, values)
         found = _read(files[run], resamples)
         if found is None:
-            missing[run] = cached_sketch(cache / "sketches", design, values)
+            missing[run] = cached_statistics(cache / "sketches", design, values)
         else:
             known[run] = found
     if missing:
@@ -70,7 +75,7 @@ def cached_draws(
         for run, drawn in _by_run(made, figure).items():
             _write(files[run], *drawn)
             known[run] = drawn
-    return Draws(
+    return BootstrapSamples(
         tuple(files),
         {figure: np.array([known[run][0] for run in files])},
         {figure: np.stack([known[run][2] for run in files]).T},
@@ -79,7 +84,7 @@ def cached_draws(
     )
 
 
-def _by_run(draws: Draws, figure: str) -> dict[str, Drawn]:
+def _by_run(draws: BootstrapSamples, figure: str) -> dict[str, Drawn]:
     points, samples = draws.points[figure].tolist(), draws.samples[figure].T
     return {
         run: (point, draws.problems.get(run, ""), drawn)

@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 
 from bench.atomic import whole_file
 from bench.errors import BenchError
-from bench.leaderboards.statistics.sufficient_statistics import Design, Sketch, make_sketch
+from bench.leaderboards.statistics.sufficient_statistics import (
+    ResamplingPlan,
+    SufficientStatistics,
+    make_statistics,
+)
 
 
-def cached_sketch(folder: Path, design: Design, predictions: NDArray[np.floating]) -> Sketch:
+def cached_statistics(
+    folder: Path, design: ResamplingPlan, predictions: NDArray[np.floating]
+) -> SufficientStatistics:
     """Return a run's sketch, from its file if there is one, else made and filed.
 
     Files are named after the content of predictions and design, so none goes stale; one that is
@@ -35,7 +41,7 @@ def cached_sketch(folder: Path, design: Design, predictions: NDArray[np.floating
     path = folder / f"{digest.hexdigest()}.npz"
     found = _read(path, design)
     if found is None:
-        found = make_sketch(design, values)
+        found = make_statistics(design, values)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _write(path, design, found)
@@ -47,7 +53,7 @@ def cached_sketch(folder: Path, design: Design, predictions: NDArray[np.floating
     return found
 
 
-def _read(path: Path, design: Design) -> Sketch | None:
+def _read(path: Path, design: ResamplingPlan) -> SufficientStatistics | None:
     shapes = [(len(subset.groups), design.columns) for subset in design.subsets.values()]
     try:
         content = io.BytesIO(path.read_bytes())  # a path would stay open where it is damaged
@@ -58,7 +64,7 @@ def _read(path: Path, design: Design) -> Sketch | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     assert [array.shape for array in sums] == shapes, (path, shapes)
-    return Sketch(
+    return SufficientStatistics(
         dict(zip(design.subsets, sums, strict=True)),
         {name: (mean, std) for name, (mean, std) in zip(design.subsets, scales, strict=True)},
         dict(zip(design.names, points, strict=True)),
@@ -66,7 +72,7 @@ def _read(path: Path, design: Design) -> Sketch | None:
     )
 
 
-def _write(path: Path, design: Design, sketch: Sketch) -> None:
+def _write(path: Path, design: ResamplingPlan, sketch: SufficientStatistics) -> None:
     arrays = {f"{place}": sketch.sums[name] for place, name in enumerate(design.subsets)}
     arrays["scales"] = np.array([sketch.scales[name] for name in design.subsets])
     arrays["points"] = np.array([sketch.points[name] for name in design.names])

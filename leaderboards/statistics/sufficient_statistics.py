@@ -69,7 +69,7 @@ class Subset:
 
 
 @dataclass(frozen=True)
-class Sketch:
+class SufficientStatistics:
     """One run's predictions, as far as resampling needs them.
 
     Attributes:
@@ -86,7 +86,7 @@ class Sketch:
 
 
 @dataclass(frozen=True)
-class Design:
+class ResamplingPlan:
     """What all runs of one leaderboard have in common, but for the test rows' sequences."""
 
     truth: Vector
@@ -131,17 +131,17 @@ class Design:
         return digest.hexdigest()
 
 
-def make_design(
+def make_resampling_plan(
     truth: Vector,
     units: Mapping[str, Integers],
     links: Iterable[Integers] = (),
     metrics: tuple[Metric, ...] = STANDARD,
-) -> Design:
+) -> ResamplingPlan:
     """Find clusters, deal them into groups and sum the truth over them.
 
     Args:
         truth: ``(N,)`` finite targets.
-        units: By subset, rows ``(M,)`` or pairs ``(M, 2)``: :meth:`bench.task.Task.units`.
+        units: By subset, rows ``(M,)`` or pairs ``(M, 2)``: :meth:`bench.task.Task.scoring_groups`.
         links: ``(K, 2)`` rows that belong together besides those of a pair, such as
             :func:`~bench.leaderboards.statistics.clusters.link_equal` of the sequences' hashes.
         metrics: Metrics that runs are resampled by.
@@ -159,10 +159,12 @@ def make_design(
         bare = Subset(of, groups, place, Ordered(values), standard, np.empty(0), scale)
         sums = bare.sum(np.ones(len(of)), standard, standard**2)
         subsets[name] = replace(bare, sums=sums)
-    return Design(truth, subsets, clusters, metrics)
+    return ResamplingPlan(truth, subsets, clusters, metrics)
 
 
-def make_sketch(design: Design, predictions: NDArray[np.floating]) -> Sketch:
+def make_statistics(
+    design: ResamplingPlan, predictions: NDArray[np.floating]
+) -> SufficientStatistics:
     """Sum one run's predictions over groups, and take its figures.
 
     Args:
@@ -198,11 +200,11 @@ def make_sketch(design: Design, predictions: NDArray[np.floating]) -> Sketch:
             sums[name] = np.full((len(subset.groups), design.columns), np.nan, dtype=np.float32)
             scales[name] = np.nan, np.nan
         points |= {f"{name}/{metric}": value for metric, value in found.items()}
-    return Sketch(sums, scales, points, "; ".join(problems))
+    return SufficientStatistics(sums, scales, points, "; ".join(problems))
 
 
 def _sums(
-    design: Design, subset: Subset, x: Vector
+    design: ResamplingPlan, subset: Subset, x: Vector
 ) -> tuple[NDArray[np.float32], tuple[float, float], dict[str, float]]:
     """Sum the columns of one subset, and return them with the scale of x and all metrics."""
     standard, scale = _standard(x)

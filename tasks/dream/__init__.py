@@ -104,13 +104,13 @@ class Dream(Task):
             raise BenchError(f"dream has no subset '{name}'. It has: {', '.join(scoring.FILES)}.")
         return scoring.read_subset(name, path, rows)
 
-    def lacking(self, test: TestSet, rows: str) -> str | None:
+    def missing_file(self, test: TestSet, rows: str) -> str | None:
         """Private and public rows need every public list."""
         if rows == "all":
             return None
         return next((test.missing[name] for name in scoring.PUBLIC if name in test.missing), None)
 
-    def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
+    def scoring_groups(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
         """Rows and pairs of each subset; see :func:`bench.tasks.dream.scoring.units`."""
         return scoring.units(test, rows)
 

@@ -21,7 +21,11 @@ from scipy import stats
 from bench.leaderboards.ranking import rank
 from bench.leaderboards.statistics.bootstrap import resample
 from bench.leaderboards.statistics.clusters import link_equal
-from bench.leaderboards.statistics.sufficient_statistics import Design, make_design, make_sketch
+from bench.leaderboards.statistics.sufficient_statistics import (
+    ResamplingPlan,
+    make_resampling_plan,
+    make_statistics,
+)
 from bench.registry import TASKS
 from bench.scoring.scorer import values_of
 from bench.sources.locate import load_test, with_subset
@@ -39,9 +43,9 @@ def main() -> None:
     test = load_test(task, "dream", folder)
     if len(given) > 1:
         test = with_subset(task, test, "SNVs", Path(given[1]))
-    units = task.units(test, "all")
+    units = task.scoring_groups(test, "all")
     started = time.perf_counter()
-    design = make_design(test.target, units, [link_equal(test.sequences.hashes())])
+    design = make_resampling_plan(test.target, units, [link_equal(test.sequences.hashes())])
     clock = _lap("clusters, groups, truth", started)
     rng = np.random.default_rng(0)
     noise = np.linspace(0.3, 0.6, runs)
@@ -49,7 +53,7 @@ def main() -> None:
         (test.target + scale * rng.normal(size=len(test))).astype(np.float32) for scale in noise
     ]
     clock = time.perf_counter()
-    sketches = {f"run {i}": make_sketch(design, guess) for i, guess in enumerate(guesses)}
+    sketches = {f"run {i}": make_statistics(design, guess) for i, guess in enumerate(guesses)}
     clock = _lap(f"{runs:,} sketches", clock)
     names = [f"{name}/{metric}" for name in units for metric in ("pearson", "spearman")]
     scores = tuple(task.overall(dict.fromkeys(names, 0.0)))
@@ -57,7 +61,7 @@ def main() -> None:
     draws = resample(design, sketches, figures=figures, combine=task.overall, resamples=resamples)
     clock = _lap(f"{resamples:,} resamples of {len(figures)} figures", clock)
     board = rank(draws, "all/pearson", {run: run for run in draws.runs})
-    _lap(f"ranks by one figure, {len(board.standings):,} models", clock)
+    _lap(f"ranks by one figure, {len(board.ranked_models):,} models", clock)
     ours = (time.perf_counter() - started) / runs / resamples
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{'peak memory':40} {peak:8.2f} GiB")
@@ -71,7 +75,7 @@ def _lap(what: str, since: float) -> float:
     return now
 
 
-def _the_plain_way(design: Design, guess: np.ndarray) -> float:
+def _the_plain_way(design: ResamplingPlan, guess: np.ndarray) -> float:
     """Resample rows and correlate them, subset by subset; return the seconds a resample."""
     rng = np.random.default_rng(0)
     started = time.perf_counter()

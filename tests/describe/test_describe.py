@@ -57,11 +57,11 @@ class Toy(Task):
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
         raise NotImplementedError
 
-    def lacking(self, test: TestSet, rows: str) -> str | None:
+    def missing_file(self, test: TestSet, rows: str) -> str | None:
         return "public.json" if rows == "private" and "public" in test.missing else None
 
-    def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
-        every = super().units(test, rows)
+    def scoring_groups(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
+        every = super().scoring_groups(test, rows)
         return every if rows == "all" else {"all": every["all"][1:]}
 
 

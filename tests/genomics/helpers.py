@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError
 from bench.genomics import BuildOptions, build, read_windows
 from bench.genomics.bigwig import write_signal
@@ -51,7 +51,7 @@ class World:
 
     def build(self, name: str = "out", **changes: Any) -> tuple[dict[str, Any], pl.DataFrame]:
         out = self.folder / name
-        manifest = dict(build(self.options(**changes), out, Screen(quiet=True)))
+        manifest = dict(build(self.options(**changes), out, Console(quiet=True)))
         return manifest, read_windows(out)
 
 

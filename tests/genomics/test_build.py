@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bench.console import Screen
+from bench.console import Console
 from bench.data.sequences import decode
 from bench.errors import BenchError
 from bench.genomics import BuildOptions, build, read_windows, take_split
@@ -67,7 +67,7 @@ def test_peaks_on_chromosomes_that_lack_are_counted(
     made.letters["chrF"] = "A" * 50
     made.peaks += [("chrE", 5, 6), ("chrF", 5, 6), ("chrF", 7, 8)]
     made.write()
-    manifest = build(made.options(), tmp_path / "out", Screen(quiet=True))
+    manifest = build(made.options(), tmp_path / "out", Console(quiet=True))
     counts = list(manifest["peaks"].values())
     assert counts == [len(made.peaks), len(made.peaks) - 3, 2, 1]
     assert "3 of 59 peaks left out" in capsys.readouterr().err
@@ -136,7 +136,7 @@ def test_what_is_wrong_is_told_in_one_line_and_leaves_nothing(
     breaks(made)
     (tmp_path / "out").mkdir()
     with pytest.raises(BenchError, match=said) as error:
-        build(made.options(**options), tmp_path / "out" / "data", Screen(quiet=True))
+        build(made.options(**options), tmp_path / "out" / "data", Console(quiet=True))
     assert "\n" not in str(error.value)
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -200,7 +200,7 @@ def test_measured_chromatin_is_cut_into_windows(tmp_path: Path, real_data: Path)
         genome=folder / "chr22.fa.gz",
         windows=20_000,
     )
-    manifest = build(options, tmp_path / "out", Screen(quiet=True))
+    manifest = build(options, tmp_path / "out", Console(quiet=True))
     table = read_windows(tmp_path / "out")
     # 5.3 of 50.8 million letters are known, so most windows drawn are lost.
     assert manifest["dropped"]["N in the window"] > 100_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.console import Screen
+from bench.console import Console
 from bench.genomics import build, read_windows
 from tests.genomics.helpers import distance, rows_of, world
 
@@ -110,7 +110,7 @@ def test_all_places_are_used_up_and_every_loss_has_a_reason(
     made.write()
     (tmp_path / "black.bed").write_text("chr2\t100\t400\nchrUn\t5\t9\n")
     options = made.options(windows=100_000, blacklist=tmp_path / "black.bed")
-    manifest = build(options, tmp_path / "out", Screen(quiet=True))
+    manifest = build(options, tmp_path / "out", Console(quiet=True))
     expected: Counter[str] = Counter()
     both = 0
     places: set[tuple[str, int]] = set()

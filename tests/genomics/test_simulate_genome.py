@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from sklearn.linear_model import Ridge
 
-from bench.console import Screen
+from bench.console import Console
 from bench.data.sequences import decode
 from bench.genomics import BuildOptions, build
 from bench.genomics.bigwig import open_signal
@@ -56,7 +56,7 @@ def test_a_made_up_genome_is_built_from_like_a_measured_one(tmp_path: Path) -> N
     simulate_genome(tmp_path, rows=2_000, seed=0)
     files = {name: tmp_path / file for name, file in SIMULATED.items()}
     options = BuildOptions(windows=2_000, **files)  # type: ignore[arg-type]
-    manifest = build(options, tmp_path / "out", Screen(quiet=True))
+    manifest = build(options, tmp_path / "out", Console(quiet=True))
     assert manifest["simulated"]
     assert manifest["windows"]["written"] == 2_000
     assert manifest["splits"]["test"]["what"] == "chr8, chr9"

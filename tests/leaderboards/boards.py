@@ -12,7 +12,7 @@ from bench.leaderboards.board import Leaderboard, Row
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.ranking import rank
 from bench.leaderboards.selection import Group, Selection
-from bench.leaderboards.statistics.bootstrap import Draws
+from bench.leaderboards.statistics.bootstrap import BootstrapSamples
 from bench.registry import get_task
 
 FIGURE = "all/pearson"
@@ -48,17 +48,17 @@ def board(groups: Sequence[Group], apart: Sequence[tuple[Entry, str]] = ()) -> L
     noise = 0.01 * np.random.default_rng(0).normal(size=(2000, len(entries)))
     samples = (points + noise).astype(np.float32)
     runs = tuple(entry.id for entry in entries)
-    draws = Draws(runs, {FIGURE: points}, {FIGURE: samples}, {}, ())
+    draws = BootstrapSamples(runs, {FIGURE: points}, {FIGURE: samples}, {}, ())
     models = {entry.id: group.label for group in groups for entry in group.entries}
     ranked = rank(draws, FIGURE, models) if groups else None
     named = {group.label: group for group in groups}
-    standings = ranked.standings if ranked else ()
+    ranked_models = ranked.ranked_models if ranked else ()
     return Leaderboard(
         task="dream",
         data="made up",
         task_class=get_task("dream"),
         test=cast(Any, None),  # ranked already
-        rows=tuple(Row(place, named[place.model]) for place in standings),
+        rows=tuple(Row(place, named[place.model]) for place in ranked_models),
         board=ranked,
         selection=Selection(tuple(groups), tuple(apart), {"failed": 2}, "f00d"),
         primary=FIGURE,

@@ -11,10 +11,13 @@ import pytest
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.leaderboards.compare import Difference, Versus, check_comparable, differ
+from bench.leaderboards.compare import Difference, RunComparison, check_comparable, differ
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.statistics.bootstrap import resample
-from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
+from bench.leaderboards.statistics.sufficient_statistics import (
+    make_resampling_plan,
+    make_statistics,
+)
 from bench.results.manifest import Manifest
 from bench.results.run_folder import RunFolder
 from tests.runner.test_run import assay, bench, elsewhere, fails
@@ -168,8 +171,8 @@ def test_among_equal_runs_any_difference_at_all_is_found_in_one_of_twenty_cases(
     units = {"all": np.arange(300), "first": np.arange(150), "last": np.arange(150, 300)}
     for case in range(cases):
         truth = rng.normal(size=300)
-        design = make_design(truth, units)
-        runs = {name: make_sketch(design, truth + rng.normal(size=300)) for name in "AB"}
+        design = make_resampling_plan(truth, units)
+        runs = {name: make_statistics(design, truth + rng.normal(size=300)) for name in "AB"}
         figures = tuple(f"{name}/{metric}" for name in units for metric in ("pearson", "spearman"))
         draws = resample(design, runs, figures=figures, resamples=500, seed=case)
         wrong += any(d.better for d in differ(draws)[0])
@@ -255,7 +258,7 @@ def test_the_verdict_names_every_subset_that_differs() -> None:
         *(of("all/pearson", -0.01, 0.03), of("high/pearson", 0.01, 0.03)),
         *(of("low/pearson", -0.03, -0.01), of("score", 0.004, 0.02)),
     )
-    versus = Versus(entry(), entry(), "dream", "score", differences, "all", (), ())
+    versus = RunComparison(entry(), entry(), "dream", "score", differences, "all", (), ())
     assert versus.verdict == (
         "A is better on score by 0.0120 (0.0040 to 0.0200); of 3 others, A is better on "
         "high/pearson; B is better on low/pearson; nothing is known of other seeds."

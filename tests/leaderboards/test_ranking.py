@@ -10,7 +10,7 @@ from scipy import stats
 
 from bench.errors import BenchError
 from bench.leaderboards.ranking import Board, rank
-from bench.leaderboards.statistics.bootstrap import Draws
+from bench.leaderboards.statistics.bootstrap import BootstrapSamples
 
 RESAMPLES = 4000
 
@@ -22,12 +22,14 @@ def normal(*shape: int, seed: int = 0) -> NDArray[np.float64]:
     return q * np.sqrt(shape[0])
 
 
-def draws(values: Any, noise: Any, names: Any = None, **more: Any) -> Draws:
+def draws(values: Any, noise: Any, names: Any = None, **more: Any) -> BootstrapSamples:
     """Resample values by noise ``(R, runs)``."""
     points = np.asarray(values, dtype=np.float64)
     runs = tuple(names or (f"run {i}" for i in range(len(points))))
     samples = (points + noise).astype(np.float32)
-    return Draws(runs, {"r": points}, {"r": samples}, more.get("problems", {}), ("a note",))
+    return BootstrapSamples(
+        runs, {"r": points}, {"r": samples}, more.get("problems", {}), ("a note",)
+    )
 
 
 def board(values: Any, noise: Any, models: str = "", **more: Any) -> Board:
@@ -41,8 +43,8 @@ def test_one_seed_a_model_is_a_z_test() -> None:
     noise = 0.01 * normal(RESAMPLES, 3)
     noise[:, 1] = 0.8 * noise[:, 0] + 0.6 * noise[:, 1]  # errors that go together
     found = board(values, noise)
-    assert [s.model for s in found.standings] == ["run 1", "run 0", "run 2"]
-    best, second, _ = found.standings
+    assert [s.model for s in found.ranked_models] == ["run 1", "run 0", "run 2"]
+    best, second, _ = found.ranked_models
     assert best.value == 0.72
     assert best.error == pytest.approx(0.01, rel=1e-3)
     assert best.low == pytest.approx(0.72 - 0.0196, abs=1.5e-3)
@@ -61,13 +63,13 @@ def test_several_seeds_on_steady_rows_are_t_tests() -> None:
     values = np.array([0.70, 0.71, 0.75, 0.60, 0.62, 0.61, 0.60])
     found = board(values, 1e-6 * normal(RESAMPLES, 7), "aaabbbb")
     one, other = values[:3], values[3:]
-    for standing, runs in zip(found.standings, (one, other), strict=True):
+    for ranked, runs in zip(found.ranked_models, (one, other), strict=True):
         low, high = stats.t.interval(0.95, len(runs) - 1, runs.mean(), stats.sem(runs))
-        assert standing.seeds == len(runs)
-        assert standing.value == pytest.approx(runs.mean())
-        assert standing.error == pytest.approx(stats.sem(runs), rel=1e-3)
-        assert standing.high - standing.low == pytest.approx(high - low, rel=0.05)
-        assert standing.note == ""
+        assert ranked.seeds == len(runs)
+        assert ranked.value == pytest.approx(runs.mean())
+        assert ranked.error == pytest.approx(stats.sem(runs), rel=1e-3)
+        assert ranked.high - ranked.low == pytest.approx(high - low, rel=0.05)
+        assert ranked.note == ""
     welch = stats.ttest_ind(one, other, equal_var=False)
     low, high = welch.confidence_interval(0.95)
     assert found.comparisons.p[0, 1] == pytest.approx(welch.pvalue, rel=0.1)
@@ -78,9 +80,9 @@ def test_rows_shared_by_seeds_do_not_average_out() -> None:
     """Three runs: what rows do to all stays, what they do to one is a part of the runs' spread."""
     own, values = 0.02 * normal(RESAMPLES, 4), np.array([0.5, 0.5, 0.5])
     shared, single = own[:, :1], own[:, 1:]
-    (alike,) = board(values, np.repeat(shared, 3, axis=1), "aaa").standings
+    (alike,) = board(values, np.repeat(shared, 3, axis=1), "aaa").ranked_models
     assert alike.error == pytest.approx(0.02, rel=1e-3)
-    (both,) = board([0.48, 0.5, 0.52], shared + single, "aaa").standings
+    (both,) = board([0.48, 0.5, 0.52], shared + single, "aaa").ranked_models
     assert both.error == pytest.approx(np.sqrt(0.02**2 + 0.02**2 / 3), rel=1e-3)
 
 
@@ -97,9 +99,9 @@ def test_ranks_and_tiers_are_those_worked_out_by_hand() -> None:
     values = [9.0, 8.9, 7.0, 6.9, 4.0]  # with errors of 0.05 but one, that overlaps with three
     noise = normal(RESAMPLES, 5) * [0.05, 0.05, 0.05, 1.2, 0.05]
     found = board(values, noise)
-    assert [s.tier for s in found.standings] == [1, 1, 2, 1, 3]
-    assert [s.rank for s in found.standings] == [1, 2, 3, 4, 5]
-    assert [(s.rank_low, s.rank_high) for s in found.standings] == [
+    assert [s.tier for s in found.ranked_models] == [1, 1, 2, 1, 3]
+    assert [s.rank for s in found.ranked_models] == [1, 2, 3, 4, 5]
+    assert [(s.rank_low, s.rank_high) for s in found.ranked_models] == [
         (1, 3),  # better than the third and fifth
         (1, 3),
         (3, 4),
@@ -114,7 +116,7 @@ def test_ranks_and_tiers_are_those_worked_out_by_hand() -> None:
 
 def test_equal_values_share_a_rank() -> None:
     found = board([0.5, 0.6, 0.5, 0.1], 0.001 * normal(RESAMPLES, 4))
-    assert [(s.model, s.rank) for s in found.standings] == [
+    assert [(s.model, s.rank) for s in found.ranked_models] == [
         ("run 1", 1),
         ("run 0", 2),
         ("run 2", 2),
@@ -151,7 +153,7 @@ def test_the_order_of_runs_does_not_matter() -> None:
     for order in ([5, 4, 3, 2, 1, 0], [2, 0, 4, 1, 5, 3]):
         turned = draws(values[order], noise[:, order], [names[i] for i in order])
         other = rank(turned, "r", models)
-        for one, same in zip(whole.standings, other.standings, strict=True):
+        for one, same in zip(whole.ranked_models, other.ranked_models, strict=True):
             assert one.model == same.model
             assert (one.low, one.high) == pytest.approx((same.low, same.high), abs=1e-9)
         np.testing.assert_allclose(whole.comparisons.adjusted, other.comparisons.adjusted)
@@ -160,9 +162,9 @@ def test_the_order_of_runs_does_not_matter() -> None:
 def test_another_model_leaves_errors_alone() -> None:
     values, noise = np.linspace(0.5, 0.6, 4), 0.02 * normal(RESAMPLES, 4)
     whole, part = board(values, noise, "aabc"), board(values[:3], noise[:, :3], "aab")
-    of = {standing.model: standing for standing in whole.standings}
-    for standing in part.standings:
-        assert (standing.low, standing.high) == (of[standing.model].low, of[standing.model].high)
+    of = {ranked.model: ranked for ranked in whole.ranked_models}
+    for ranked in part.ranked_models:
+        assert (ranked.low, ranked.high) == (of[ranked.model].low, of[ranked.model].high)
 
 
 def test_what_has_no_figure_is_left_out_with_a_reason() -> None:
@@ -171,7 +173,7 @@ def test_what_has_no_figure_is_left_out_with_a_reason() -> None:
     noise[:7, 3] = np.nan
     values = [0.5, np.nan, 0.5, 0.4, np.nan]
     found = board(values, noise, problems={"run 1": "all: predictions are constant"})
-    assert [s.model for s in found.standings] == ["run 0", "run 3"]
+    assert [s.model for s in found.ranked_models] == ["run 0", "run 3"]
     assert found.excluded == {
         "run 1": "no r: all: predictions are constant",
         "run 2": "no r in 10% of resamples: it hangs on few rows",
@@ -183,7 +185,7 @@ def test_what_has_no_figure_is_left_out_with_a_reason() -> None:
 
 def test_a_board_may_have_one_model() -> None:
     found = board([0.5], 0.01 * normal(RESAMPLES, 1))
-    (only,) = found.standings
+    (only,) = found.ranked_models
     assert (only.rank, only.rank_low, only.rank_high, only.tier) == (1, 1, 1, 1)
     assert np.isnan(found.comparisons.resolvable)
 
@@ -199,12 +201,12 @@ def test_runs_that_predict_alike_are_tied_and_a_perfect_one_is_not() -> None:
     noise = np.repeat(0.01 * normal(RESAMPLES, 1), 3, axis=1)
     noise[:, 2] = 0
     found = board([0.5, 0.5, 1.0], noise)
-    assert [(s.model, s.tier) for s in found.standings] == [
+    assert [(s.model, s.tier) for s in found.ranked_models] == [
         ("run 2", 1),
         ("run 0", 2),
         ("run 1", 2),
     ]
     assert found.comparisons.p[1, 2] == 1
-    assert found.standings[0].low == pytest.approx(1) == found.standings[0].high
-    for a, b in itertools.pairwise(found.standings[1:]):
+    assert found.ranked_models[0].low == pytest.approx(1) == found.ranked_models[0].high
+    for a, b in itertools.pairwise(found.ranked_models[1:]):
         assert (a.low, a.high) == (b.low, b.high)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError, DivergedError
 from bench.results.manifest import CostRecord, Manifest, ModelRecord, RecipeRecord
 from bench.results.options import Request
@@ -66,7 +66,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
 
 def run(home: Path, **asked: Any) -> Manifest:
     request = Request(task="dream", simulate_rows=1000, device="cpu", runs_dir=home, **asked)
-    manifest = execute(request, Screen(quiet=True), tracked=False)
+    manifest = execute(request, Console(quiet=True), tracked=False)
     assert manifest is not None
     return manifest
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bench.cards import RemoteFile
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError
 from bench.sources.download import Checked, State, fetch_all, limits, state, verify
 from tests.fault_server import Answer, FaultServer
@@ -76,7 +76,7 @@ def records(folder: Path) -> Any:
 def fails(file: RemoteFile, folder: Path, **options: Any) -> str:
     """Fetch a file that cannot be had; return the one line a user sees."""
     with pytest.raises(BenchError) as raised:
-        fetch_all([file], folder, Screen(), **options)
+        fetch_all([file], folder, Console(), **options)
     message = str(raised.value)
     assert len(message.splitlines()) == 1
     assert not re.search(r"urllib3|HTTPConnection|Max retries|Error\(|object at", message)
@@ -88,7 +88,7 @@ def test_a_file_comes_whole_is_recorded_and_is_not_asked_for_again(
 ) -> None:
     headers = {"ETag": 'W/"weak"', "Last-Modified": DATE}
     file = remote(server, replace(GOOD, headers=headers))
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert (folder / "data.txt").read_bytes() == BODY
     assert on_disk(folder) == DONE
     (record,) = records(folder).values()
@@ -104,7 +104,7 @@ def test_a_file_comes_whole_is_recorded_and_is_not_asked_for_again(
     told = "data.txt: 0.3 MB, no hash is published; recorded in downloads.json"
     assert told in capsys.readouterr().err
     (folder / ".lock").unlink()
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert len(server.asked) == 1
     assert server.asked[0].encoding == "identity"
     assert on_disk(folder) == DONE[1:]  # nothing to do needs no right to write
@@ -195,7 +195,7 @@ def test_a_fault_that_passes_leaves_no_trace(
     server: FaultServer,
     folder: Path,
 ) -> None:
-    fetch_all([remote(server, *answers, **published)], folder, Screen())
+    fetch_all([remote(server, *answers, **published)], folder, Console())
     assert (folder / "data.txt").read_bytes() == body
     assert on_disk(folder) == DONE
     assert server.ranges() == ranges
@@ -347,7 +347,7 @@ def test_the_next_start_asks_only_for_the_rest(server: FaultServer, folder: Path
     file = remote(server, TAGGED_CUT, *[Answer(status=500)] * 5, TAGGED)
     fails(file, folder)
     assert state([file], folder) == [State("data.txt", "part", 100_000)]
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert (folder / "data.txt").read_bytes() == BODY
     assert (server.asked[-1].range, server.asked[-1].if_range) == (REST, '"one"')
     assert on_disk(folder) == DONE
@@ -365,7 +365,7 @@ def test_a_mirror_goes_on_with_what_came_from_elsewhere(
     file = remote(server, TAGGED_CUT, Answer(status=404), **published)
     server.answers["/copy/data.txt"] = [replace(TAGGED, headers={"ETag": '"theirs"'})]
     fails(file, folder)
-    fetch_all([file], folder, Screen(), mirror=f"{server.url}/copy/")
+    fetch_all([file], folder, Console(), mirror=f"{server.url}/copy/")
     assert (folder / "data.txt").read_bytes() == BODY
     asked = [server.asked[0], server.asked[-1]]
     assert [a.path for a in asked] == ["/data.txt", "/copy/data.txt"]
@@ -398,7 +398,7 @@ def test_a_part_of_full_length_is_checked_and_one_that_is_longer_begun_again(
     (folder / "data.txt.part").write_bytes(part)
     note = {"url": file.url, "etag": '"one"', "last_modified": None}
     (folder / "data.txt.part.json").write_text(json.dumps(note))
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert (folder / "data.txt").read_bytes() == BODY
     assert server.ranges() == ranges
     assert on_disk(folder) == DONE
@@ -414,7 +414,7 @@ def test_the_server_says_how_long_to_wait_within_reason(
         Answer(status=code, headers={"Retry-After": value})
         for code, value in [(429, "7"), (503, "86400"), (503, "Wed, 01 Jan 2200 00:00:00 GMT")]
     ]
-    fetch_all([remote(server, *answers, Answer(status=503), GOOD)], folder, Screen())
+    fetch_all([remote(server, *answers, Answer(status=503), GOOD)], folder, Console())
     waits = [wait for wait in waits if wait]  # the server's own are none
     assert waits[:3] == [7, 120, 120]
     assert 0 < waits[3] < 0.1
@@ -427,7 +427,7 @@ def test_waits_grow_until_something_comes(
     monkeypatch.setattr(time, "sleep", waits.append)
     monkeypatch.setattr(limits, "BACKOFF_SECONDS", 1.0)
     lost = Answer(status=503)
-    fetch_all([remote(server, lost, lost, lost, TAGGED_CUT, lost, TAGGED)], folder, Screen())
+    fetch_all([remote(server, lost, lost, lost, TAGGED_CUT, lost, TAGGED)], folder, Console())
     waits = [wait for wait in waits if wait]
     assert len(set(waits)) == len(waits) == 5
     for wait, middle in zip(waits, [1, 2, 4, 1, 1], strict=True):
@@ -436,7 +436,7 @@ def test_waits_grow_until_something_comes(
 
 def test_a_later_download_must_give_what_the_first_gave(server: FaultServer, folder: Path) -> None:
     file = remote(server, GOOD, Answer(body=OTHER))
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     before = records(folder)
     (folder / "data.txt").unlink()
     message = fails(file, folder)
@@ -449,9 +449,9 @@ def test_a_hash_published_later_replaces_the_recorded_one(
     server: FaultServer, folder: Path
 ) -> None:
     file = remote(server, GOOD, Answer(body=OTHER))
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     (folder / "data.txt").unlink()
-    fetch_all([replace(file, sha256=OTHER_SHA)], folder, Screen())
+    fetch_all([replace(file, sha256=OTHER_SHA)], folder, Console())
     assert (folder / "data.txt").read_bytes() == OTHER
     assert records(folder)["data.txt"]["kind"] == "published"
     assert records(folder)["data.txt"]["sha256"] == OTHER_SHA
@@ -462,7 +462,7 @@ def test_what_is_published_later_is_held_against_a_recorded_file(
     published: dict[str, Any], server: FaultServer, folder: Path
 ) -> None:
     file = remote(server, GOOD)
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     message = fails(replace(file, **published), folder)
     assert message.startswith(f"{folder}/data.txt is there, but its {next(iter(published))} is")
     assert (folder / "data.txt").read_bytes() == BODY
@@ -473,7 +473,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
 ) -> None:
     synced = []
     monkeypatch.setattr(os, "fsync", lambda f: synced.append((os.fstat(f).st_ino, on_disk(folder))))
-    fetch_all([remote(server, TAGGED)], folder, Screen())
+    fetch_all([remote(server, TAGGED)], folder, Console())
     assert ((folder / "data.txt").stat().st_ino, PARTLY) in synced
 
 
@@ -485,7 +485,7 @@ def test_a_file_that_was_put_there_is_recorded_and_not_downloaded(
     (folder / "data.txt").write_bytes(BODY)
     file = remote(server, sha256=sha256)
     assert state([file], folder) == [State("data.txt", "unchecked", 300_000)]
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert server.asked == []
     assert records(folder)["data.txt"]["sha256"] == SHA
     assert records(folder)["data.txt"]["url"] is None
@@ -517,7 +517,7 @@ def test_verify_finds_what_changed_on_the_disk(server: FaultServer, folder: Path
     server.answers = {f"/{name}": [GOOD] for name in "abcd"}
     files = [RemoteFile(name=f"{name}.txt", url=f"{server.url}/{name}") for name in "abcd"]
     files[0] = replace(files[0], sha256=SHA, size=300_000)
-    fetch_all(files[:3], folder, Screen())
+    fetch_all(files[:3], folder, Console())
     assert [(c.against, c.ok) for c in verify(files, folder)] == [
         ("published", True),
         ("recorded", True),
@@ -570,7 +570,7 @@ def test_a_redirect_is_followed_and_its_tag_is_the_part_s(
 ) -> None:
     file = remote(server, Answer(status=302, headers={"Location": "/else/where"}))
     server.answers["/else/where"] = [TAGGED_CUT, TAGGED]
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert (folder / "data.txt").read_bytes() == BODY
     assert server.ranges() == [None, None, REST, REST]
     assert records(folder)["data.txt"]["url"] == file.url
@@ -582,7 +582,7 @@ def test_a_proxy_is_used(
     monkeypatch.setenv("http_proxy", server.url)
     server.answers["http://data.invalid/data.txt"] = [GOOD]
     file = RemoteFile(name="data.txt", url="http://data.invalid/data.txt")
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert (folder / "data.txt").read_bytes() == BODY
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert "the proxy cannot be reached, 5 times" in fails(file, folder.with_name("b"))
@@ -591,7 +591,7 @@ def test_a_proxy_is_used(
 def test_a_mirror_has_files_under_their_names(server: FaultServer, folder: Path) -> None:
     server.answers["/copy/ids/yeast%20%231.csv"] = [GOOD]
     file = RemoteFile(name="ids/yeast #1.csv", url=f"{server.url}/gone")
-    fetch_all([file], folder, Screen(), mirror=f"{server.url}/copy")
+    fetch_all([file], folder, Console(), mirror=f"{server.url}/copy")
     assert on_disk(folder) == [".lock", "downloads.json", "ids/yeast #1.csv"]
     assert [asked.path for asked in server.asked] == ["/copy/ids/yeast%20%231.csv"]
 
@@ -616,7 +616,7 @@ def test_files_from_a_folder_are_copied_by_name_or_base_name(
         RemoteFile(name="ids/a.csv", url=server.url, sha256=SHA),
         RemoteFile(name="ids/b.csv", url=server.url),
     ]
-    fetch_all(files, folder, Screen(), source=source)
+    fetch_all(files, folder, Console(), source=source)
     assert on_disk(folder) == [".lock", "downloads.json", "ids/a.csv", "ids/b.csv"]
     assert all((folder / file.name).read_bytes() == BODY for file in files)
     assert records(folder)["ids/b.csv"]["url"] == f"file://{source}/b.csv"
@@ -633,7 +633,7 @@ def test_files_missing_from_a_folder_are_named_and_none_is_copied(
         (source / path).write_bytes(BODY)
     files = [RemoteFile(name=name, url=server.url) for name in ("a.csv", "x/b.csv", "y/b.csv")]
     with pytest.raises(BenchError, match=r"^source \S+/usb lacks x/b.csv, y/b.csv\. Without it"):
-        fetch_all(files, folder, Screen(), source=source)
+        fetch_all(files, folder, Console(), source=source)
     assert on_disk(folder) == [".lock"]
     assert server.asked == []
 
@@ -662,10 +662,10 @@ def test_a_copy_that_is_stopped_is_not_taken_for_a_download(
     monkeypatch.setattr(shutil, "copyfile", stopped)
     (tmp_path / "data.txt").write_bytes(OTHER)
     with pytest.raises(KeyboardInterrupt):
-        fetch_all([file], folder, Screen(), source=tmp_path)
+        fetch_all([file], folder, Console(), source=tmp_path)
     assert on_disk(folder) == [".lock", "data.txt.part"]
     server.answers["/data.txt"] = [TAGGED]
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert (folder / "data.txt").read_bytes() == BODY
 
 
@@ -712,7 +712,7 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
 ) -> None:
     monkeypatch.setattr(limits, "PLAIN_SECONDS", 0.04)
     body = BODY * 4
-    fetch_all([remote(server, Answer(body=body, slow=0.02))], folder, Screen())
+    fetch_all([remote(server, Answer(body=body, slow=0.02))], folder, Console())
     *lines, last = capsys.readouterr().err.splitlines()
     assert 3 <= len(lines) <= 12
     shape = r"  data.txt: [01]/1 MB, (\d+\.\d) MB/s, 0:00:0\d left"
@@ -725,8 +725,8 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
 CHILD = (
     "import sys; from pathlib import Path\n"
     "from bench.cards import RemoteFile; from bench.sources.download import fetch_all\n"
-    "from bench.console import Screen\n"
-    "fetch_all([RemoteFile(name='data.txt', url=sys.argv[1])], Path(sys.argv[2]), Screen())"
+    "from bench.console import Console\n"
+    "fetch_all([RemoteFile(name='data.txt', url=sys.argv[1])], Path(sys.argv[2]), Console())"
 )
 SLOW = replace(TAGGED, body=BODY * 4, slow=0.05)  # a second
 
@@ -766,7 +766,7 @@ def test_a_process_that_is_stopped_leaves_a_part_that_the_next_goes_on_from(
     assert on_disk(folder) == PARTLY
     have = (folder / "data.txt.part").stat().st_size
     assert 130_000 < have < 1_200_000
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     assert server.ranges() == [None, f"bytes={have}-"]
     assert (folder / "data.txt").read_bytes() == BODY * 4
     assert on_disk(folder) == DONE
@@ -778,7 +778,7 @@ def test_a_second_process_waits_says_so_and_finds_everything_there(
     file = remote(server, SLOW)
     process = child(file, folder)
     wait_for(half_way(folder))
-    fetch_all([file], folder, Screen())
+    fetch_all([file], folder, Console())
     told = capsys.readouterr().err
     assert told == f"Another process fetches into {folder}; waiting for it.\n"
     _, err = process.communicate()

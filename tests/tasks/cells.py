@@ -56,7 +56,7 @@ class Cells(Task):
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
         raise NotImplementedError
 
-    def units(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
+    def scoring_groups(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
         cell = test.columns["cell"]
         lines = {str(name): np.flatnonzero(cell == name) for name in np.unique(cell)}
         return {"all": np.arange(len(test)), **lines}

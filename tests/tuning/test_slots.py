@@ -9,7 +9,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from bench.tuning import slots
-from bench.tuning.heartbeat import LOOKS, Beat
+from bench.tuning.heartbeat import LOOKS, Heartbeat
 from bench.tuning.storage import open_storage
 
 
@@ -153,7 +153,7 @@ def test_a_silent_worker_is_given_up_after_so_many_looks_and_a_live_one_never(
     silent, alive = slots.claim(study, 2), slots.claim(study, 2)
     assert silent is not None
     assert alive is not None
-    watcher = Beat(study, 60)
+    watcher = Heartbeat(study, 60)
     for look in range(LOOKS):
         study._storage.set_trial_system_attr(alive, "beat", look)
         watcher.look()

@@ -8,14 +8,14 @@ from pathlib import Path
 import optuna
 import pytest
 
-from bench.console import Screen
+from bench.console import Console
 from bench.errors import BenchError
 from bench.tuning.storage import open_storage, shown
 
 
 def study_in(path: Path) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(str(path), create=True, wait=False, screen=Screen())
+    storage = open_storage(str(path), create=True, wait=False, console=Console())
     return optuna.create_study(storage=storage, study_name="s", load_if_exists=True)
 
 

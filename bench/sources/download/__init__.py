@@ -18,7 +18,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from bench.cards import RemoteFile
-from bench.console import SILENT, Screen
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.sources.download import limits
 from bench.sources.download.meter import Meter
@@ -70,7 +70,7 @@ class Checked:
 def fetch_all(
     files: Sequence[RemoteFile],
     folder: Path,
-    screen: Screen = SILENT,
+    console: Console = SILENT,
     *,
     mirror: str | None = None,
     source: Path | None = None,
@@ -83,7 +83,7 @@ def fetch_all(
     Args:
         files: What belongs into the folder.
         folder: Made where it is missing.
-        screen: Where people watch.
+        console: Where people watch.
         mirror: A URL; files come from ``<mirror>/<name>`` instead.
         source: A folder with files downloaded before; they are copied and nothing is downloaded.
 
@@ -95,13 +95,13 @@ def fetch_all(
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, screen):
+        with _locked(folder, console):
             records = Records(folder)  # another process may have written them just now
             missing = [file for file in files if not _is_there(file, records)]
             if source is not None:
-                _copy(missing, files, source, records, screen)
+                _copy(missing, files, source, records, console)
             elif missing:
-                _download(missing, mirror, records, screen)
+                _download(missing, mirror, records, console)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise BenchError(
@@ -135,7 +135,7 @@ def state(files: Sequence[RemoteFile], folder: Path) -> list[State]:
 
 
 @contextmanager
-def _locked(folder: Path, screen: Screen) -> Iterator[None]:
+def _locked(folder: Path, console: Console) -> Iterator[None]:
     """Hold the folder; a process that was killed holds nothing."""
     from filelock import FileLock, Timeout
 
@@ -143,7 +143,7 @@ def _locked(folder: Path, screen: Screen) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        screen.say(f"Another process fetches into {folder}; waiting for it.")
+        console.say(f"Another process fetches into {folder}; waiting for it.")
         lock.acquire()
     try:
         yield
@@ -168,7 +168,7 @@ def _copy(
     files: Sequence[RemoteFile],
     source: Path,
     records: Records,
-    screen: Screen,
+    console: Console,
 ) -> None:
     found = [(file, _locate(file, files, source)) for file in missing]
     if lacking := [file.name for file, path in found if not path.is_file()]:
@@ -184,7 +184,7 @@ def _copy(
             raise BenchError(
                 f"{path} is not the file: {wrong}. Without {argument('source')} it is fetched."
             )
-        screen.say(_done(file, records))
+        console.say(_done(file, records))
 
 
 def _locate(file: RemoteFile, files: Sequence[RemoteFile], source: Path) -> Path:
@@ -195,7 +195,7 @@ def _locate(file: RemoteFile, files: Sequence[RemoteFile], source: Path) -> Path
 
 
 def _download(
-    missing: Sequence[RemoteFile], mirror: str | None, records: Records, screen: Screen
+    missing: Sequence[RemoteFile], mirror: str | None, records: Records, console: Console
 ) -> None:
     import requests
 
@@ -203,9 +203,9 @@ def _download(
         session.max_redirects = limits.REDIRECTS
         for file in missing:
             url = file.url if mirror is None else f"{mirror.rstrip('/')}/{quote(file.name)}"
-            with Meter(file.name, screen) as meter:
+            with Meter(file.name, console) as meter:
                 Download(Part(file, records), url, session, meter).run()
-            screen.say(_done(file, records))
+            console.say(_done(file, records))
 
 
 def _done(file: RemoteFile, records: Records) -> str:

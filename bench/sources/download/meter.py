@@ -11,7 +11,7 @@ from bench.sources.download import limits
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from bench.console import Screen
+    from bench.console import Console
 
 
 class Meter:
@@ -19,21 +19,21 @@ class Meter:
 
     Args:
         name: The file's.
-        screen: Where people watch.
+        console: Where people watch.
     """
 
-    def __init__(self, name: str, screen: Screen) -> None:
-        self._name, self._screen = name, screen
+    def __init__(self, name: str, console: Console) -> None:
+        self._name, self._console = name, console
         self._bar: Progress | None = None
         self._start = 0
         self._total: int | None = None
         self._began = self._spoken = time.monotonic()
 
     def __enter__(self) -> Meter:
-        if self._screen.terminal:
+        if self._console.terminal:
             from rich import progress
 
-            self._bar = self._screen.bar(
+            self._bar = self._console.bar(
                 "{task.description}",
                 progress.BarColumn(),
                 progress.DownloadColumn(),
@@ -54,7 +54,7 @@ class Meter:
         if self._bar is not None:
             self._bar.console.print(line, highlight=False, markup=False)
         else:
-            self._screen.say(line)
+            self._console.say(line)
 
     def begin(self, start: int, total: int | None) -> None:
         """Take note of where a request begins, which is not its speed."""

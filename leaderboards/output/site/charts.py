@@ -16,7 +16,7 @@ from typing import Any
 from bench.leaderboards.board import Leaderboard, Row
 from bench.leaderboards.output.site.curves import MODELS as CURVES
 from bench.leaderboards.output.site.curves import Curve
-from bench.leaderboards.published.published import Beside
+from bench.leaderboards.published.published import PublishedComparison
 from bench.metrics import SELECTION
 
 Plot = dict[str, Any]
@@ -48,7 +48,7 @@ def pareto(board: Leaderboard, cost: str) -> Plot:
     best = front(points, higher_is_better=board.score.higher_is_better)
     line = {
         "x": [x for x, _ in best],
-        "y": [row.standing.value for _, row in best],
+        "y": [row.ranked.value for _, row in best],
         "mode": "lines",
         "line": {"shape": "hv", "color": _GREY, "width": 1.5, "dash": "dot"},
         "name": "best for its cost",
@@ -76,7 +76,7 @@ def front(
     sign = 1 if higher_is_better else -1
     best: list[tuple[float, Row]] = []
     for x, row in sorted(points, key=lambda point: point[0]):
-        if not best or sign * row.standing.value > sign * best[-1][1].standing.value:
+        if not best or sign * row.ranked.value > sign * best[-1][1].ranked.value:
             best.append((x, row))
     return best
 
@@ -85,8 +85,8 @@ def value_range(rows: Sequence[Row]) -> tuple[float, float]:
     """Return the ends of an axis of values: wide enough for all of them and the usual interval."""
     if not rows:
         return 0.0, 1.0
-    values = [row.standing.value for row in rows]
-    room = 2 * median(row.standing.high - row.standing.low for row in rows) or 0.01
+    values = [row.ranked.value for row in rows]
+    room = 2 * median(row.ranked.high - row.ranked.low for row in rows) or 0.01
     return min(values) - room, max(values) + room
 
 
@@ -125,7 +125,7 @@ def curves(board: Leaderboard, found: Mapping[str, Curve]) -> Plot:
     }
 
 
-def published_scatter(lines: Sequence[Beside]) -> Plot:
+def published_scatter(lines: Sequence[PublishedComparison]) -> Plot:
     """Plot what was measured against what was published, where both are known."""
     shown = [line for line in lines if math.isfinite(line.measured)]
     ends = [value for line in shown for value in (line.reference.value, line.measured)]
@@ -164,7 +164,7 @@ def short(text: str) -> str:
 
 def placed(row: Row) -> str:
     """Return a model's rank and the beginning of its name, escaped."""
-    return short(f"{row.standing.rank}. {row.group.label}")
+    return short(f"{row.ranked.rank}. {row.group.label}")
 
 
 def _log_axis(title: str, values: Sequence[float]) -> Plot:
@@ -182,15 +182,15 @@ def _log_axis(title: str, values: Sequence[float]) -> Plot:
 
 
 def _cloud(points: Sequence[tuple[float, Row]], name: str, place: int) -> Plot:
-    values = [row.standing.value for _, row in points]
+    values = [row.ranked.value for _, row in points]
     return {
         "x": [x for x, _ in points],
         "y": values,
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": [row.standing.high - row.standing.value for _, row in points],
-            "arrayminus": [row.standing.value - row.standing.low for _, row in points],
+            "array": [row.ranked.high - row.ranked.value for _, row in points],
+            "arrayminus": [row.ranked.value - row.ranked.low for _, row in points],
             "thickness": 1,
             "width": 0,
         },
@@ -207,7 +207,7 @@ def _cloud(points: Sequence[tuple[float, Row]], name: str, place: int) -> Plot:
     }
 
 
-def _held(lines: Sequence[Beside], name: str, symbol: str) -> Plot:
+def _held(lines: Sequence[PublishedComparison], name: str, symbol: str) -> Plot:
     hover = [
         f"{escape(line.label)}<br>{escape(line.reference.figure)}<br>{' '.join(line.reason)}"
         for line in lines

@@ -12,7 +12,7 @@ from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output import formats
 from bench.leaderboards.output.site import charts, curves, grids
 from bench.leaderboards.output.site.run_card import Card
-from bench.leaderboards.published.published import Beside, held_against
+from bench.leaderboards.published.published import PublishedComparison, held_against
 from bench.metrics import SELECTION
 from bench.version import __version__
 
@@ -113,15 +113,15 @@ def _lines(board: Leaderboard, cards: Sequence[Card]) -> list[RankedLine]:
 
     lines = []
     for row in board.rows:
-        values, standing = formats.flat(row, board), row.standing
+        values, ranked = formats.flat(row, board), row.ranked
         texts = {name: cell(row) for name, cell in shown.items()}
         keys = {name: _key(values, sorted_by.get(name), text) for name, text in texts.items()}
         lines.append(
             RankedLine(
                 cells={name: Cell(text, keys[name]) for name, text in texts.items()},
-                low=place(standing.low),
-                dot=place(standing.value),
-                high=place(standing.high),
+                low=place(ranked.low),
+                dot=place(ranked.value),
+                high=place(ranked.high),
                 runs=[
                     (f"seed {entry.seed}" if entry.seed else "run", files[entry.id])
                     for entry in row.group.entries
@@ -140,7 +140,7 @@ def _key(values: Mapping[str, Any], name: str | None, text: str) -> str:
 
 
 def _plots(
-    board: Leaderboard, found: Mapping[str, curves.Curve], published: Sequence[Beside]
+    board: Leaderboard, found: Mapping[str, curves.Curve], published: Sequence[PublishedComparison]
 ) -> dict[str, charts.Plot]:
     """Make every plot that there is something for, by name."""
     if not board.rows:

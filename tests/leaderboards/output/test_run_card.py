@@ -77,7 +77,7 @@ def test_cards_hold_places_reasons_and_facts(tmp_path: Path) -> None:
     found = list(cards(board([ranked], [(entry("b", "toy", left), "other rows scored")])))
     assert [card.entry.id for card in found] == ["a", "b"]
     assert found[0].row is not None
-    assert (found[0].row.standing.rank, found[1].row) == (1, None)
+    assert (found[0].row.ranked.rank, found[1].row) == (1, None)
     assert [card.apart for card in found] == ["", "other rows scored"]
     assert found[0].subsets == {"all": (0.5, 0.49), "high": (0.5 / 3, None)}
     assert found[0].figures == {}

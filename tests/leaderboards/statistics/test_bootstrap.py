@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.errors import BenchError
-from bench.leaderboards.statistics.bootstrap import WEIGHTS, Draws, resample
+from bench.leaderboards.statistics.bootstrap import WEIGHTS, BootstrapSamples, resample
 from bench.leaderboards.statistics.clusters import link_equal
-from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
+from bench.leaderboards.statistics.sufficient_statistics import (
+    make_resampling_plan,
+    make_statistics,
+)
 from bench.metrics.moments import Moments, weighted_pearson
 
 Vector = NDArray[np.float64]
@@ -32,11 +35,13 @@ def noisy(rows: int, runs: int = 2, seed: int = 0) -> tuple[Vector, dict[str, Ve
     return truth, guesses
 
 
-def draw(truth: Vector, guesses: Mapping[str, Vector], units: Any = None, **options: Any) -> Draws:
+def draw(
+    truth: Vector, guesses: Mapping[str, Vector], units: Any = None, **options: Any
+) -> BootstrapSamples:
     links = options.pop("links", ())
     figures = options.pop("figures", BOTH)
-    design = make_design(truth, units or {"all": np.arange(len(truth))}, links)
-    sketches = {run: make_sketch(design, guess) for run, guess in guesses.items()}
+    design = make_resampling_plan(truth, units or {"all": np.arange(len(truth))}, links)
+    sketches = {run: make_statistics(design, guess) for run, guess in guesses.items()}
     return resample(design, sketches, figures=figures, **options)
 
 
@@ -76,10 +81,10 @@ def test_copies_of_one_row_have_no_correlation() -> None:
 
 def test_sums_are_of_values_with_mean_zero_and_variance_one() -> None:
     truth, guesses = noisy(300)
-    design = make_design(1e3 + 50 * truth**3, {"all": np.arange(300)})
+    design = make_resampling_plan(1e3 + 50 * truth**3, {"all": np.arange(300)})
     total = design.subsets["all"].sums.sum(axis=0)
     np.testing.assert_allclose(total, [300, 0, 300], atol=1e-9)
-    found = make_sketch(design, guesses["run 0"]).sums["all"].sum(axis=0)
+    found = make_statistics(design, guesses["run 0"]).sums["all"].sum(axis=0)
     r = stats.pearsonr(guesses["run 0"], design.truth).statistic
     np.testing.assert_allclose(found, [0, 300, 300 * r, 0], atol=1e-3)
 
@@ -266,6 +271,6 @@ def test_ranking_starts_without_torch_and_scipy() -> None:
 
 
 def test_predictions_of_other_rows_are_refused() -> None:
-    design = make_design(np.arange(5.0), {"all": np.arange(5)})
+    design = make_resampling_plan(np.arange(5.0), {"all": np.arange(5)})
     with pytest.raises(BenchError, match=r"shape \(4,\) for 5 test rows"):
-        make_sketch(design, np.arange(4.0))
+        make_statistics(design, np.arange(4.0))

@@ -112,7 +112,7 @@ def test_no_cluster_of_the_real_test_rows_is_giant(real_data: Path) -> None:
     derived = folder / "all_SNVs_seqs.derived.csv"
     if derived.is_file():
         test = with_subset(task, test, "SNVs", derived)
-    found = find_clusters(len(test), task.units(test, "private"))
+    found = find_clusters(len(test), task.scoring_groups(test, "private"))
     for name, of in found.of_unit.items():
         assert np.bincount(of).max() < 300, name
         assert len(np.unique(of)) > 300, name

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from bench.leaderboards.ranking import Board, rank
 from bench.leaderboards.statistics.bootstrap import resample
 from bench.leaderboards.statistics.clusters import link_equal
-from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
+from bench.leaderboards.statistics.sufficient_statistics import (
+    make_resampling_plan,
+    make_statistics,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +29,8 @@ def boards(
     truth: Vector, runs: dict[str, Vector], seed: int, links: Sequence[NDArray[np.int64]] = ()
 ) -> list[Board]:
     """Rank runs, of the models that the first letter of their names says, by both figures."""
-    design = make_design(truth, {"all": np.arange(len(truth))}, links)
-    sketches = {run: make_sketch(design, guess) for run, guess in runs.items()}
+    design = make_resampling_plan(truth, {"all": np.arange(len(truth))}, links)
+    sketches = {run: make_statistics(design, guess) for run, guess in runs.items()}
     draws = resample(design, sketches, figures=FIGURES, resamples=1000, seed=seed)
     return [rank(draws, figure, {run: run[0] for run in runs}) for figure in FIGURES]
 
@@ -65,7 +68,7 @@ def test_intervals_cover_the_truth(rows: int, r: float) -> None:
         truth = rng.normal(size=rows)
         found = boards(truth, {"a": correlated(rng, truth, r)}, seed)
         covered += [
-            board.standings[0].low <= known <= board.standings[0].high
+            board.ranked_models[0].low <= known <= board.ranked_models[0].high
             for board, known in zip(found, in_known(r), strict=True)
         ]
     assert np.all((covered / TIMES >= 0.93) & (covered / TIMES <= 0.97)), covered
@@ -82,7 +85,7 @@ def test_clusters_cover_where_rows_alone_do_not() -> None:
         for used, links in enumerate([[], [link_equal(of)]]):
             found = boards(truth, {"a": guess}, seed, links)
             covered[used] += [
-                board.standings[0].low <= r <= board.standings[0].high
+                board.ranked_models[0].low <= r <= board.ranked_models[0].high
                 for board, r in zip(found, known, strict=True)
             ]
     assert np.all(covered[0] / TIMES < 0.9), covered
@@ -95,7 +98,7 @@ def test_intervals_over_seeds_cover_the_truth(count: int, spread: float) -> None
     for seed in range(TIMES):
         truth = rng.normal(size=400)
         found = boards(truth, seeds(rng, truth, "a", count, 0.7, spread), seed)[0]
-        covered += found.standings[0].low <= 0.7 <= found.standings[0].high
+        covered += found.ranked_models[0].low <= 0.7 <= found.ranked_models[0].high
     assert 0.93 <= covered / TIMES <= 0.985, covered  # too wide where rows and seeds weigh alike
 
 
@@ -107,7 +110,7 @@ def test_eight_equal_models_are_one_tier(count: int, spread: float) -> None:
         found = boards(truth, seeds(rng, truth, "abcdefgh", count, 0.7, spread), seed)[0]
         single += float(np.mean(found.comparisons.p[np.triu_indices(8, 1)] <= 0.05))
         family += bool(found.comparisons.better.any())
-        whole += all((s.tier, s.rank_low, s.rank_high) == (1, 1, 8) for s in found.standings)
+        whole += all((s.tier, s.rank_low, s.rank_high) == (1, 1, 8) for s in found.ranked_models)
     assert single / TIMES <= 0.06
     assert family / TIMES <= 0.06
     assert whole == TIMES - family
@@ -123,7 +126,7 @@ def test_a_difference_as_large_as_said_is_found_as_often_as_said() -> None:
         truth = rng.normal(size=rows)
         runs = {m: correlated(rng, truth, 0.7 + gap * ((m == "a") - 0.5)) for m in "abcdefgh"}
         board = boards(truth, runs, seed)[0]
-        names = [standing.model for standing in board.standings]
+        names = [ranked.model for ranked in board.ranked_models]
         found += int(board.comparisons.better[names.index("a")].sum())
         pairs += 7
     assert 0.75 <= found / pairs <= 0.85, found / pairs

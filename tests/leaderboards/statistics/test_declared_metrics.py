@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.leaderboards.ranking import rank
-from bench.leaderboards.statistics.bootstrap import Draws, resample
+from bench.leaderboards.statistics.bootstrap import BootstrapSamples, resample
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.influence import group_influence
-from bench.leaderboards.statistics.statistics_cache import cached_sketch
-from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
+from bench.leaderboards.statistics.statistics_cache import cached_statistics
+from bench.leaderboards.statistics.sufficient_statistics import (
+    make_resampling_plan,
+    make_statistics,
+)
 from bench.metrics import MAE, MSE, PEARSON, R2, SPEARMAN, Metric
 from bench.task import ScoreInfo
 from tests.leaderboards.statistics.test_bootstrap import counts, noisy
@@ -46,9 +49,13 @@ PLAIN: dict[str, Function] = {
 }
 
 
-def draw(truth: Vector, guesses: dict[str, Vector], *metrics: Metric, **options: Any) -> Draws:
-    design = make_design(truth, {"all": np.arange(len(truth))}, options.pop("links", ()), metrics)
-    sketches = {run: make_sketch(design, guess) for run, guess in guesses.items()}
+def draw(
+    truth: Vector, guesses: dict[str, Vector], *metrics: Metric, **options: Any
+) -> BootstrapSamples:
+    design = make_resampling_plan(
+        truth, {"all": np.arange(len(truth))}, options.pop("links", ()), metrics
+    )
+    sketches = {run: make_statistics(design, guess) for run, guess in guesses.items()}
     return resample(design, sketches, figures=design.names, **options)
 
 
@@ -114,8 +121,8 @@ def test_a_function_is_evaluated_once_a_group_and_at_most_2048_times() -> None:
         higher_is_better=True,
     )
     rng = np.random.default_rng(0)
-    design = make_design(rng.normal(size=5000), {"all": np.arange(5000)}, (), (counted,))
-    make_sketch(design, rng.normal(size=5000))
+    design = make_resampling_plan(rng.normal(size=5000), {"all": np.arange(5000)}, (), (counted,))
+    make_statistics(design, rng.normal(size=5000))
     assert len(calls) == 1 + 2048
 
 
@@ -128,7 +135,7 @@ def test_intervals_cover_the_truth(metric: Metric) -> None:
     for seed in range(times):
         truth, error = rng.normal(size=(2, 150))
         found = draw(truth, {"a": truth + error}, metric, resamples=400, seed=seed)
-        (only,) = rank(found, info.name, {"a": "a"}, score=info).standings
+        (only,) = rank(found, info.name, {"a": "a"}, score=info).ranked_models
         covered += only.low <= known <= only.high
     assert 0.905 <= covered / times <= 0.975, covered / times
 
@@ -143,7 +150,7 @@ def test_small_errors_are_told_apart_as_large_ones_are() -> None:
         info = ScoreInfo("all/mse", "MSE", higher_is_better=False, correlation=False)
         boards.append(rank(found, "all/mse", {run: run for run in runs}, score=info))
     one, small = boards
-    for a, b in zip(one.standings, small.standings, strict=True):
+    for a, b in zip(one.ranked_models, small.ranked_models, strict=True):
         assert (a.model, a.rank, a.tier) == (b.model, b.rank, b.tier)
         assert b.low / a.low == pytest.approx(2.0**-60)
     np.testing.assert_allclose(small.comparisons.adjusted, one.comparisons.adjusted)
@@ -157,8 +164,8 @@ def test_another_function_under_the_same_name_is_another_sketch(tmp_path: Path) 
         space: dict[str, Any] = {}
         exec(compile(path.read_text(), str(path), "exec"), space)
         own = Metric(name="own", label="Own", function=space["f"], higher_is_better=True)
-        design = make_design(truth, {"all": np.arange(40)}, (), (own,))
-        cached_sketch(tmp_path / "kept", design, guesses["run 0"])
+        design = make_resampling_plan(truth, {"all": np.arange(40)}, (), (own,))
+        cached_statistics(tmp_path / "kept", design, guesses["run 0"])
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
 

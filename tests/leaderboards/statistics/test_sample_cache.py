@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 
 from bench.leaderboards.statistics import sample_cache
-from bench.leaderboards.statistics.bootstrap import Draws, resample
-from bench.leaderboards.statistics.sample_cache import cached_draws
-from bench.leaderboards.statistics.sufficient_statistics import make_design, make_sketch
+from bench.leaderboards.statistics.bootstrap import BootstrapSamples, resample
+from bench.leaderboards.statistics.sample_cache import cached_samples
+from bench.leaderboards.statistics.sufficient_statistics import (
+    make_resampling_plan,
+    make_statistics,
+)
 
 TRUTH = np.random.default_rng(0).normal(size=60)
-DESIGN = make_design(TRUTH, {"all": np.arange(60)})
+DESIGN = make_resampling_plan(TRUTH, {"all": np.arange(60)})
 GUESSES = {f"run {i}": TRUTH + np.random.default_rng(i).normal(size=60) for i in range(1, 5)} | {
     "lost": np.full(60, np.nan)
 }
 FIGURE = "all/pearson"
 
 
-def kept(folder: Path, *runs: str, figure: str = FIGURE, resamples: int = 100) -> Draws:
-    return cached_draws(
+def kept(folder: Path, *runs: str, figure: str = FIGURE, resamples: int = 100) -> BootstrapSamples:
+    return cached_samples(
         folder,
         DESIGN,
         [(run, GUESSES[run]) for run in runs],
@@ -30,8 +33,8 @@ def kept(folder: Path, *runs: str, figure: str = FIGURE, resamples: int = 100) -
     )
 
 
-def same(found: Draws, figure: str = FIGURE) -> None:
-    sketches = {run: make_sketch(DESIGN, GUESSES[run]) for run in found.runs}
+def same(found: BootstrapSamples, figure: str = FIGURE) -> None:
+    sketches = {run: make_statistics(DESIGN, GUESSES[run]) for run in found.runs}
     wanted = resample(DESIGN, sketches, figures=(figure,), resamples=len(found.samples[figure]))
     np.testing.assert_equal(found.points, wanted.points)
     np.testing.assert_allclose(found.samples[figure], wanted.samples[figure], atol=2e-6)

@@ -8,12 +8,12 @@ import pytest
 from bench.errors import BenchError
 from bench.leaderboards.statistics import statistics_cache
 from bench.leaderboards.statistics.clusters import link_equal
-from bench.leaderboards.statistics.statistics_cache import cached_sketch
+from bench.leaderboards.statistics.statistics_cache import cached_statistics
 from bench.leaderboards.statistics.sufficient_statistics import (
-    Design,
-    Sketch,
-    make_design,
-    make_sketch,
+    ResamplingPlan,
+    SufficientStatistics,
+    make_resampling_plan,
+    make_statistics,
 )
 
 TRUTH = np.random.default_rng(0).normal(size=60)
@@ -21,59 +21,59 @@ GUESS = (TRUTH + np.random.default_rng(1).normal(size=60)).astype(np.float32)
 UNITS = {"all": np.arange(60), "pairs/odd": np.arange(40).reshape(20, 2), "flat": np.arange(1)}
 
 
-def same(one: Sketch, other: Sketch) -> None:
+def same(one: SufficientStatistics, other: SufficientStatistics) -> None:
     np.testing.assert_equal(one.sums, other.sums)
     np.testing.assert_equal(one.points, other.points)
     assert one.problem == other.problem
 
 
 @pytest.fixture
-def design() -> Design:
-    return make_design(TRUTH, UNITS)
+def design() -> ResamplingPlan:
+    return make_resampling_plan(TRUTH, UNITS)
 
 
 def test_a_sketch_is_made_once(
-    tmp_path: Path, design: Design, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, design: ResamplingPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = cached_sketch(tmp_path / "new", design, GUESS)
-    same(made, make_sketch(design, GUESS))
+    made = cached_statistics(tmp_path / "new", design, GUESS)
+    same(made, make_statistics(design, GUESS))
     assert made.problem == "flat: fewer than two of them"
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".npz"]
     monkeypatch.delattr(statistics_cache, "make_sketch")
-    same(cached_sketch(tmp_path / "new", make_design(TRUTH, UNITS), GUESS), made)
+    same(cached_statistics(tmp_path / "new", make_resampling_plan(TRUTH, UNITS), GUESS), made)
 
 
-def test_other_content_is_another_file(tmp_path: Path, design: Design) -> None:
+def test_other_content_is_another_file(tmp_path: Path, design: ResamplingPlan) -> None:
     changed = GUESS.copy()
     changed[7] += 1e-6
     truth = TRUTH.copy()
     truth[7] += 1e-12
     designs = [
         design,
-        make_design(truth, UNITS),
-        make_design(TRUTH, {**UNITS, "all": np.arange(1, 60)}),
-        make_design(TRUTH, UNITS, [link_equal(np.arange(60) // 2)[25:]]),
+        make_resampling_plan(truth, UNITS),
+        make_resampling_plan(TRUTH, {**UNITS, "all": np.arange(1, 60)}),
+        make_resampling_plan(TRUTH, UNITS, [link_equal(np.arange(60) // 2)[25:]]),
     ]
     for made in designs:
-        cached_sketch(tmp_path, made, GUESS)
-    cached_sketch(tmp_path, design, changed)
-    cached_sketch(tmp_path, design, GUESS.astype(np.float64))
+        cached_statistics(tmp_path, made, GUESS)
+    cached_statistics(tmp_path, design, changed)
+    cached_statistics(tmp_path, design, GUESS.astype(np.float64))
     assert len(list(tmp_path.iterdir())) == len(designs) + 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and no more", None])
 def test_a_damaged_file_is_written_anew(
-    tmp_path: Path, design: Design, damage: bytes | None
+    tmp_path: Path, design: ResamplingPlan, damage: bytes | None
 ) -> None:
-    made = cached_sketch(tmp_path, design, GUESS)
+    made = cached_statistics(tmp_path, design, GUESS)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[:-200] if damage is None else damage)
-    same(cached_sketch(tmp_path, design, GUESS), made)
+    same(cached_statistics(tmp_path, design, GUESS), made)
     assert path.read_bytes() == whole
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, design: Design) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, design: ResamplingPlan) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BenchError, match=r"cannot write sketches to .*/file: .*BENCH_CACHE"):
-        cached_sketch(tmp_path / "file", design, GUESS)
+        cached_statistics(tmp_path / "file", design, GUESS)

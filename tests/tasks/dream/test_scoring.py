@@ -114,7 +114,7 @@ def measured(real_data: Path) -> TestSet:
 
 
 def test_the_measured_private_rows_are_as_many_as_the_organisers(real_data: Path) -> None:
-    units = dict(dream().units(measured(real_data), "private"))
+    units = dict(dream().scoring_groups(measured(real_data), "private"))
     del units["SNVs"]  # derived here: the official list is another
     assert {name: len(rows) for name, rows in units.items()} == {
         "all": 62_058,
@@ -130,7 +130,7 @@ def test_the_measured_private_rows_are_as_many_as_the_organisers(real_data: Path
 
 def test_the_measured_public_rows_are_those_of_the_lists(real_data: Path) -> None:
     test = measured(real_data)
-    public, everything = dream().units(test, "public"), dream().units(test, "all")
+    public, everything = dream().scoring_groups(test, "public"), dream().scoring_groups(test, "all")
     ground = json.loads((real_data / "dream" / "public_leaderboard_ids/ground.json").read_text())
     assert public["all"].tolist() == sorted(int(key) for key in ground)
     assert {name: len(rows) for name, rows in public.items()} == {
@@ -177,14 +177,14 @@ def test_a_row_is_public_when_any_list_names_it_but_a_pair_only_as_a_pair() -> N
             }
         )
     )
-    private = dream().units(test, "private")
+    private = dream().scoring_groups(test, "private")
     assert private["all"].tolist() == [3, 4, 5, 6, 7]
     assert private["yeast"].tolist() == [3]
     # A pair with public members stays, and so does the same pair the other way round.
     assert private["SNVs"].tolist() == [[0, 1], [2, 1], [3, 4]]
     # Pairs of any public list leave every subset.
     assert private["motif_tiling"].tolist() == [[5, 6]]
-    assert dream().units(test, "public")["all"].tolist() == [0, 1, 2]
+    assert dream().scoring_groups(test, "public")["all"].tolist() == [0, 1, 2]
 
 
 def test_pairs_are_correlated_by_their_differences() -> None:
