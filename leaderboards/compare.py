@@ -202,7 +202,7 @@ def compare_runs(
 
 def check_comparable(a: Entry, b: Entry) -> None:
     """Raise a :class:`BenchError` if two runs cannot be compared; name what differs."""
-    if a.id == b.id:
+    if (a.id, a.run) == (b.id, b.run):
         raise BenchError(f"{a.id} is both runs. Name two.")
     for entry in (a, b):
         if entry.status != "finished" or not entry.comparability.scored:

@@ -26,6 +26,7 @@ from bench.results.run_folder import MANIFEST, PREDICTIONS, read_manifest, read_
 from bench.scoring.comparability import Comparability
 from bench.tracking import logged
 from bench.tracking.mlflow_store import connected, has_store
+from bench.tracking.uploader import logged_number
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -96,7 +97,7 @@ def read_entries(home: Path, experiment: str) -> list[Entry]:
         BenchError: The store cannot be read, or there is no run on this data set.
     """
     found = _all_entries(home, experiment)
-    if found:
+    if found or experiment in _experiments(home):
         return found
     known = sorted({entry.tags["data"] for entry in _all_entries(home, None)})
     there = f"there are: {', '.join(known)}" if known else "there are none at all"
@@ -132,7 +133,7 @@ def _all_entries(home: Path, experiment: str | None) -> list[Entry]:
 
 def _entry_of_folder(path: Path, manifest: Manifest) -> Entry:
     return Entry(
-        run="",
+        run=logged_number(path),
         id=manifest.id,
         name=logged.title(manifest),
         status=manifest.status,
@@ -142,6 +143,14 @@ def _entry_of_folder(path: Path, manifest: Manifest) -> Entry:
         figures=logged.outcome(manifest) if manifest.status == "finished" else {},
         artifacts=path.absolute().as_uri(),
     )
+
+
+def _experiments(home: Path) -> list[str]:
+    """List the names that MLflow files results under; none where there is no store."""
+    if not has_store(home):
+        return []
+    with connected(home, reading=True) as (client, _):
+        return [found.name for found in client.search_experiments() if found.name != "Default"]
 
 
 def _logged_entries(home: Path, experiment: str | None) -> Iterator[Entry]:

@@ -113,7 +113,9 @@ def print_json(value: Any) -> None:
 
 def quiet_launcher(devices: int) -> None:
     """Silence the launcher of several processes: the error that it raises tells what failed."""
-    if devices > 1:
+    from bench.training.distributed import from_environment
+
+    if devices > 1 and from_environment().size == 1:
         logging.disable()
 
 

@@ -45,6 +45,16 @@ def sync(run: Path, home: Path) -> bool:
         return _Sender(client, uri, run, home).send()
 
 
+def logged_number(run: Path) -> str:
+    """Return MLflow's number of a run that was sent; empty for one that was not."""
+    try:
+        known = json.loads((run / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    number = known.get("run_id") if isinstance(known, dict) else None
+    return number if isinstance(number, str) else ""
+
+
 class Uploader:
     """Keeps MLflow up to date with a running run, from a thread of its own.
 

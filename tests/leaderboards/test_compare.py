@@ -227,7 +227,10 @@ def test_a_run_is_called_by_many_names_and_a_wrong_one_is_told(
     one, two = found["a"], found["b"]
     for name in (one["id"], one["run"], one["name"], f"runs/{one['id']}"):
         assert compared(capsys, name, two["run"])["a"] == one
-    assert "three: no such run in MLflow" in fails(capsys, "compare", "three", "two")
+    told = fails(capsys, "compare", "three", "two")
+    assert "three: no such run, neither as a folder nor in MLflow" in told
+        capsys, "compare", "three", "two"
+    )
     assert "o: 2 runs are called so: " in fails(capsys, "compare", "o", "two")
     assert "is both runs" in fails(capsys, "compare", "one", one["run"])
 
