@@ -11,8 +11,9 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Self, Union, get_args, get_origin, get_type_hints
 
 from bench.errors import BenchError
@@ -90,23 +91,32 @@ class Record:
         Raises:
             BenchError: A field has another type; the field is named.
         """
-        kinds = _kinds(cls)
-        given: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
+        kinds, record = _kinds(cls), object.__new__(cls)
+        values = record.__dict__  # straight in: a frozen dataclass takes twice the time to be made
+        extra = values["extra"] = {}
+        values["written"] = tuple(found)
         for name, value in found.items():
-            if name in kinds:
-                given[name] = _read(kinds[name], value, where + name)
-            else:
+            kind = kinds.get(name)
+            if kind is None:
                 extra[name] = value
-        record = cls(**given, extra=extra)
-        record.__dict__["written"] = tuple(found)
+            elif type(value) in kind.at_once:
+                values[name] = value
+            else:
+                values[name] = _read(kind, value, where + name)
+        for name, kind in kinds.items():
+            if name not in values:
+                values[name] = kind.default()
         return record
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values, the written fields in their order."""
-        known = _kinds(type(self))
+        known, values, extra = _kinds(type(self)), self.__dict__, self.extra
         return {
-            name: _plain(getattr(self, name)) if name in known else self.extra[name]
+            name: extra[name]
+            if name not in known
+            else value
+            if type(value := values[name]) in known[name].at_once
+            else _plain(value)
             for name in self.written
         }
 
@@ -155,13 +165,17 @@ class _Kind:
 
     Attributes:
         types: JSON types, as Python has them.
+        at_once: Those of them whose values are taken as they are.
         record: Class of a nested record.
         listed: Whether a JSON list becomes a tuple.
+        default: Function that makes the value of an absent field.
     """
 
     types: Kinds
+    at_once: frozenset[type]
     record: type[Record] | None
     listed: bool
+    default: Callable[[], Any]
 
 
 _KINDS: dict[type[Record], Mapping[str, _Kind]] = {}
@@ -171,17 +185,25 @@ def _kinds(kind: type[Record]) -> Mapping[str, _Kind]:
     """Return what every declared field of a record takes, by its annotation."""
     if kind not in _KINDS:
         hints = get_type_hints(kind)
-        declared = (about.name for about in dataclasses.fields(kind) if about.metadata)
-        _KINDS[kind] = {name: _kind(hints[name]) for name in declared}
+        declared = [about for about in dataclasses.fields(kind) if about.metadata]
+        _KINDS[kind] = {about.name: _kind(hints[about.name], about) for about in declared}
     return _KINDS[kind]
 
 
-def _kind(hint: Any) -> _Kind:
+def _kind(hint: Any, declared: dataclasses.Field[Any]) -> _Kind:
     arms = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     plain: list[type] = [get_origin(arm) or arm for arm in arms]
     found = [kind for arm in plain for kind in _IN_JSON.get(arm, (arm,))]
     record = next((arm for arm in plain if issubclass(arm, Record)), None)
-    return _Kind(tuple(found), record, tuple in plain)
+    at_once = frozenset(found) - {tuple, list, record}
+    default: Any = declared.default_factory
+    if default is dataclasses.MISSING:
+        default = partial(_same, declared.default)
+    return _Kind(tuple(found), at_once, record, tuple in plain, default)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 _IN_JSON: Mapping[type, Kinds] = {
