@@ -87,5 +87,5 @@ def test_without_pybigtools_one_is_told_what_to_install(
 ) -> None:
     path = signal_file(tmp_path)
     monkeypatch.setitem(sys.modules, "pybigtools", None)
-    with pytest.raises(BenchError, match="pip install pybigtools"):
+    with pytest.raises(BenchError, match=r"pip install 'dream-bench\[genomics\]'"):
         open_signal(path)
