@@ -229,8 +229,6 @@ def test_a_run_is_called_by_many_names_and_a_wrong_one_is_told(
         assert compared(capsys, name, two["run"])["a"] == one
     told = fails(capsys, "compare", "three", "two")
     assert "three: no such run, neither as a folder nor in MLflow" in told
-        capsys, "compare", "three", "two"
-    )
     assert "o: 2 runs are called so: " in fails(capsys, "compare", "o", "two")
     assert "is both runs" in fails(capsys, "compare", "one", one["run"])
 
