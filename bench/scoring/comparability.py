@@ -30,7 +30,7 @@ _FACTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Mismatch:
     """A fact in which two results differ.
 
     Attributes:
@@ -127,13 +127,13 @@ class Comparability:
         """Whether there is a score at all."""
         return self.test != UNKNOWN
 
-    def differences(self, other: Comparability) -> tuple[Difference, ...]:
+    def differences(self, other: Comparability) -> tuple[Mismatch, ...]:
         """Return the facts that both have and in which they differ."""
         compared = [name for name in _FACTS if name != "training"]
         compared += ["training"] if self.trained_here and other.trained_here else []
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in compared]
         return tuple(
-            Difference(_FACTS[name][1], ours, theirs)
+            Mismatch(_FACTS[name][1], ours, theirs)
             for name, ours, theirs in pairs
             if ours is not None and theirs is not None and ours != theirs
         )

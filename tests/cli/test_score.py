@@ -125,7 +125,12 @@ def test_a_subset_that_comes_later_completes_the_score(
     partial = report(capsys, "score", "--run", str(run))
     assert partial["spearman_score"] is None
     assert partial["subsets"]["SNVs"] == {"n": None, "pearson": None, "spearman": None}
-    whole = report(capsys, "score", "--run", str(run), "--snvs", str(tmp_path / "mine.csv"))
+    mine = tmp_path / "mine.csv"
+    whole = report(capsys, "score", "--run", str(run), "--subset-file", f"SNVs={mine}")
+    bench("score", "--run", str(run), "--snvs", str(mine), "--json")  # as it was called before
+    output = capsys.readouterr()
+    assert json.loads(output.out) == whole
+    assert output.err == f"--snvs {mine} is called --subset-file SNVs={mine} now.\n"
     assert whole["pearson_score"] > 0
     shutil.copy(tmp_path / "mine.csv", snvs)
     assert report(capsys, "score", "--run", str(run)) == whole
@@ -179,6 +184,14 @@ def test_an_external_result_is_recorded_unverified(
         (("--task", "dream", "--predictions", "p.npy", "--name", "a"), "--log and --name NAME go"),
         (("--task", "dream", "--predictions", "p.npy", "--rows", "publik"), "private, public, all"),
         (("--task", "dream", "--predictions", "p.npy", "--snvs", "x"), "x: no such file."),
+        (
+            ("--task", "dream", "--predictions", "p.npy", "--subset-file", "high"),
+            "--subset-file high: give NAME=FILE",
+        ),
+        (
+            ("--task", "dream", "--predictions", "p.npy", "--subset-file", "x=p.npy"),
+            "dream has no subset 'x'",
+        ),
         (("--run", "x", "--name", "a"), "--log and --name NAME go together"),
         (("--task", "dream", "--predictions", "p.npy", "--log", "--name", "a\nb"), "printable"),
         (("--task", "dream", "--predictions", "p.npy", "--log", "--name", " "), "printable"),
