@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.house import Module, read
+from tests.tools.imports import Module, read
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -18,7 +18,7 @@ their own files and the shared helpers, whose names begin with an underscore.
 
 To add a room, write its name into the layer directly above everything that it imports; where it
 has to be between two layers, give it a layer of its own. To let plugins import it, name it in
-``PLUGINS``, too. What counts as an import is explained in :mod:`tests.tools.house`.
+``PLUGINS``, too. What counts as an import is explained in :mod:`tests.tools.imports`.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.house import Module, arrows, circles, read
+from tests.tools.imports import Module, arrows, circles, read
 
 ROOT = Path(__file__).parents[1]
 

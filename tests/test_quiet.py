@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.house import read
+from tests.tools.imports import read
 
 ROOT = Path(__file__).parents[1]
 LOUD = ("bench/cli/", "bench/console.py")
