@@ -128,7 +128,7 @@ def make_leaderboard(
     if figure is None and missing:
         raise BenchError(
             f"{opened.folder}: {' and '.join(missing.values())} missing, so there is no {primary}.",
-            hint={"figure": f"all/{STANDARD[0].name}"},
+            hint={"score": f"all/{STANDARD[0].name}"},
         )
     rows, board = _ranked(opened, selection, primary, resamples)
     second = _second(opened.task, primary)

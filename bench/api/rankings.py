@@ -71,7 +71,7 @@ def leaderboard(
     *,
     data: str | Path | None = None,
     simulated: bool = False,
-    figure: str | None = None,
+    score: str | None = None,
     protocol: str | None = None,
     models: Iterable[str] = (),
     group_by: Iterable[str] = (),
@@ -87,7 +87,7 @@ def leaderboard(
         task: Task, as for :func:`bench.run`.
         data: Folder of the test rows; as for :func:`bench.run` if None.
         simulated: Whether to rank the results on the simulated assay instead.
-        figure: Metric that ranks, such as "all/pearson"; the task's primary one if None.
+        score: Score that ranks, such as "all/pearson"; the task's primary one if None.
         protocol: Recipe that results were trained by: "standard", "paper" or "open"; any if None.
         models: Names of the models to rank; all if empty.
         group_by: Settings that keep results apart, such as "model.dim"; others are averaged over.
@@ -117,7 +117,7 @@ def leaderboard(
         options={name: spell(value) for name, value in (task_options or {}).items()},
         simulated=simulated,
         data=None if data is None else Path(data),
-        figure=figure,
+        figure=score,
         resamples=resamples,
         console=console,
     )

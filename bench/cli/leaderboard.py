@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 from bench.paths import runs_dir
 
 
-@click.command(cls=renames(track="--protocol"))
+@click.command(cls=renames(track="--protocol", figure="--score"))
 @click.option("--task", required=True, help="A name from `bench tasks`, or a table of your own.")
 @click.option("--simulated", is_flag=True, help="Results on the simulated assay.")
 @click.option(
@@ -55,7 +55,7 @@ from bench.paths import runs_dir
     help="An option of the task that changes the test rows.",
 )
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as for `bench run`]")
-@click.option("--figure", help="Rank by this, such as all/mse.  [the task's own]")
+@click.option("--score", help="Score to rank by, such as all/mse.  [the task's own]")
 @click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--html", type=Folder, metavar="DIR", help="Write a page with plots, too.")
 @click.option("--log", is_flag=True, help="Log all of it to MLflow, as a run `leaderboard`.")

@@ -152,7 +152,7 @@ def test_the_least_error_ranks_first_with_the_intervals_of_a_plain_bootstrap(
         (2, 2, 2, 2),
         (3, 3, 3, 3),
     ]
-    by_correlation = board(capsys, "--figure", "all/pearson")
+    by_correlation = board(capsys, "--score", "all/pearson")
     assert [row["model"] for row in by_correlation["rows"]] == ["biased", "close", "far"]
 
 
@@ -160,7 +160,7 @@ def test_the_least_error_ranks_first_with_the_intervals_of_a_plain_bootstrap(
 def test_any_score_of_the_task_ranks_in_its_direction(
     figure: str, runs: dict[str, NDArray[np.float64]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = board(capsys, "--figure", figure)
+    found = board(capsys, "--score", figure)
     error = {name: np.abs(runs[name] - runs["truth"]) for name in ("close", "far", "biased")}
     assert [row["model"] for row in found["rows"]] == ["close", "far", "biased"]
     for row in found["rows"]:
@@ -221,7 +221,7 @@ def test_tables_manifests_and_pages_have_the_tasks_metrics(
 def test_a_metric_that_the_task_lacks_is_told(
     runs: dict[str, NDArray[np.float64]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = fails(capsys, "leaderboard", *HERE, "--figure", "all/mae")
+    told = fails(capsys, "leaderboard", *HERE, "--score", "all/mae")
     assert "all/pearson, all/spearman, all/mse, all/median_error" in told
 
 
