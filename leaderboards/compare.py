@@ -12,7 +12,7 @@ Legend: R resamples, F figures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
@@ -294,9 +294,5 @@ def _described(entry: Entry) -> dict[str, Any]:
 
 
 def _unverified(a: Entry, b: Entry) -> list[str]:
-    named: Mapping[str, Entry] = {"A": a, "B": b}
-    return [
-        f"{name} is unverified: nobody here knows how it was trained"
-        for name, entry in named.items()
-        if not entry.verified
-    ]
+    names = [name for name, entry in (("A", a), ("B", b)) if not entry.verified]
+    return [f"{name} is unverified: nobody here knows how it was trained" for name in names]
