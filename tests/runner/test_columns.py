@@ -171,7 +171,7 @@ def test_whole_targets_are_flagged_and_unknown_ones_are_not() -> None:
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cells")
-    shutil.copy(TESTS / "tasks" / "cells.py", folder)
+    shutil.copy(TESTS / "guides" / "cells.py", folder)
     generator = np.random.default_rng(1)
     lines = []
     for number in range(400):
