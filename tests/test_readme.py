@@ -1,24 +1,17 @@
 """Commands and code in the documents are true: they are taken from there and run."""
 
-import re
-import shlex
+import ast
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from bench.cli import cli
-from bench.registry import MODELS
-
-ROOT = Path(__file__).parents[1]
-
-
-def commands(name: str) -> list[list[str]]:
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
-    text = "\n".join(blocks).replace("\\\n", " ")
-    lines = [line.removeprefix("$ ") for line in text.splitlines() if "bench " in line]
-    return [shlex.split(line)[1:] for line in lines]
+from bench.registry import MODELS, TASKS
+from tests.tools.documents import blocks, commands
 
 
 @pytest.mark.parametrize("arguments", commands("README.md"), ids=" ".join)
@@ -45,17 +38,49 @@ def test_the_encoding_example_of_the_readme_runs(
         assert done.exit_code == 0, done.output
 
 
-def test_the_example_model_of_the_guide_trains(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)[0]
-    (tmp_path / "tiny.py").write_text(code)
+@pytest.fixture
+def dream_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to a folder with simulated files in dream/ that pass for measured ones."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(MODELS, "_extra", {})
-    (arguments,) = commands("CONTRIBUTING.md")
-    arguments = ["run", *arguments] if arguments[0] != "run" else arguments
-    short = [*arguments, "--no-tracking", "--rows", "2000", "--set", "recipe.batch_size=64"]
-    done = CliRunner().invoke(cli, short, catch_exceptions=False)
+    monkeypatch.delenv("BENCH_HOME", raising=False)
+    words = ["data", "simulate", "dream", "--rows", "2000", "--out", "dream"]
+    done = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert "validation" in done.output
+    Path("dream/simulated.json").unlink()
+    monkeypatch.setattr(MODELS, "_at_hand", {})
+    monkeypatch.setattr(TASKS, "_at_hand", {})
+    proformer = MODELS.get("proformer")
+    smoke = replace(proformer.presets["smoke"], max_steps=4)  # a minute is too long here
+    monkeypatch.setattr(proformer, "presets", {**proformer.presets, "smoke": smoke})
+
+
+def test_the_python_of_the_readme_runs(
+    dream_folder: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every line is executed; the values of its expressions are checked as a reader sees them."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    values: dict[str, Any] = {}
+    for block in blocks("README.md", "python"):
+        for statement in ast.parse(block).body:
+            text = ast.unparse(statement)
+            if isinstance(statement, ast.Expr):
+                values[text] = eval(text, names)
+            else:
+                exec(compile(ast.Module([statement], []), "README.md", "exec"), names)
+    run, mine, other = (names[name] for name in ("run", "mine", "other"))
+    assert -1 <= values["run.metrics['test/pearson_score']"] <= 1
+    assert run.manifest.model.config["dim"] == 64
+    assert run.manifest.recipe.settings["lr"] == 3e-4
+    assert values["run.predictions"].shape == (8000,)
+    assert values["run.predict(['ACGT' * 20])"].shape == (1,)
+    assert len(values["run.history"]) > 0
+    assert len(values["bench.list_runs(task='dream')"]) == 1
+    assert not names["net"].training
+    assert len(mine.predictions) == 200
+    assert other.metrics["test/pearson_score"] == names["scores"].overall["pearson_score"]
+    assert values["board.table()"]["model"].to_list() == ["kmer-ridge", "proformer"]
+    assert Path("site/index.html").is_file()
+    assert values["bench.compare(run, other).verdict"].startswith("B is better on pearson_score by")
+    assert set(values["found.best"]) >= {"model.k", "model.alpha"}
+    assert len(values["found.trials()"]) == 3
+    assert capsys.readouterr().out == ""

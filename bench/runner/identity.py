@@ -11,7 +11,11 @@ import hashlib
 import inspect
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
 
 from bench.atomic import finite
 from bench.model import Model
@@ -53,8 +57,8 @@ def source_of(model: type[Model]) -> str:
     """Return the source text that a model is made of: an edited model is another one.
 
     It is the text of the model's file and of the files beside or below it that the file takes
-    names from. A class from a notebook has no file: the text of its own cells counts, or the
-    compiled code where even that is not at hand.
+    names from. A class from a notebook has no file: the text of its methods counts, and of what
+    they use of the notebook; or the compiled code where even that is not at hand.
     """
     try:
         file = Path(inspect.getfile(model)).resolve()
@@ -71,17 +75,57 @@ def source_of(model: type[Model]) -> str:
 
 
 def _source_of_functions(model: type[Model]) -> str:
-    """Return the text of the methods of a class and of its bases, up to the contract's."""
-    texts = []
-    for part in model.__mro__:
+    """Return the text of a class that has no file, and of what its methods take from its module.
+
+    These are other classes and functions of the module and plain values such as a width; where
+    one of them changes, the model does.
+    """
+    module, texts = sys.modules.get(model.__module__), dict[str, str]()
+    open_ends: list[Any] = [model, model.Config]
+    while open_ends:
+        for name, function in _functions(open_ends.pop()):
+            if name in texts:
+                continue
+            texts[name] = _text_of(function)
+            for used in {name for code in _codes(function.__code__) for name in code.co_names}:
+                found = getattr(module, used, None)
+                if getattr(found, "__module__", None) == model.__module__:
+                    open_ends.append(found)
+                elif isinstance(found, int | float | str | tuple):
+                    texts[used] = f"{used} = {found!r}"
+    return "\n".join(text for _, text in sorted(texts.items()))
+
+
+def _functions(value: Any) -> Iterator[tuple[str, FunctionType]]:
+    """List a function, or the functions of a class and of its bases up to the contract's."""
+    if inspect.isfunction(unwrapped := inspect.unwrap(value)):
+        yield unwrapped.__qualname__, unwrapped
+    for part in getattr(value, "__mro__", ()):
         if part.__module__.split(".")[0] in ("bench", "torch", "builtins", "typing"):
             continue
-        for name, value in sorted(vars(part).items()):
-            function = inspect.unwrap(getattr(value, "__func__", value))
+        for name, member in vars(part).items():
+            function = inspect.unwrap(getattr(member, "fget", getattr(member, "__func__", member)))
+            if is_dataclass(part) and name.startswith("__"):
+                continue  # these a decorator writes
             if inspect.isfunction(function):
-                try:
-                    texts.append(inspect.getsource(function))
-                except OSError:
-                    code = function.__code__
-                    texts.append(f"{name} {code.co_code.hex()} {code.co_names} {code.co_consts!r}")
-    return "\n".join(texts)
+                yield f"{part.__qualname__}.{name}", function
+
+
+def _text_of(function: FunctionType) -> str:
+    try:
+        return inspect.getsource(function)
+    except OSError:
+        codes = _codes(function.__code__)
+        return "\n".join(f"{c.co_code.hex()} {c.co_names} {_constants(c)}" for c in codes)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """List compiled code and that of the functions in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _constants(code: CodeType) -> list[object]:
+    return [value for value in code.co_consts if not isinstance(value, CodeType)]

@@ -17,7 +17,7 @@ from bench.console import Console
 from bench.data.dataset import Dataset
 from bench.errors import BenchError, argument
 from bench.model import FITTED_ROWS, FittedModel, Model, count_parameters
-from bench.registry import MODELS
+from bench.registry import MODELS, TASKS
 from bench.results.environment import describe_environment
 from bench.results.manifest import (
     CostRecord,
@@ -238,6 +238,6 @@ class Job:
 
     def _task_name(self) -> str:
         """Name the task so that it is found from anywhere: a table by its whole path."""
-        if self.prepared.task.home is None:
+        if not TASKS.is_file_name(self.request.task):
             return self.request.task
         return str(Path(self.request.task).absolute())
