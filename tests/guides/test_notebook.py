@@ -86,7 +86,7 @@ def run(shell: NotebookClient, code: str) -> str:
 
 
 def test_the_notebook_is_stored_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
@@ -96,9 +96,9 @@ def test_the_notebook_is_stored_without_outputs() -> None:
 def test_the_notebook_runs_and_shows_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
     done = client(tmp_path, notebook.cells, monkeypatch).execute()
-    shown = {
+    shown: dict[str, Any] = {
         cell.source.splitlines()[-1]: next((o.data for o in cell.outputs if "data" in o), {})
         for cell in done.cells
         if cell.cell_type == "code"
