@@ -224,7 +224,7 @@ def test_a_study_of_an_earlier_version_is_read_but_not_gone_on_with_on_other_row
     line = fails(capsys, "search", "--resume", "--trials", "2", "--no-tracking")
     assert line == (
         "study old was begun by an earlier version, whose --fraction chose other rows. "
-        "Begin a new one."
+        "Begin a new study."
     )
 
 
