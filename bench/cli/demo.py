@@ -46,5 +46,5 @@ def compare(*, rows: int, home: Path | None) -> None:
         f"Simulated promoters: compare these scores with each other, not with papers. {symbols}.\n"
         f"Next: `bench ui` compares the runs in a browser; `bench models proformer` shows every "
         f"setting;\n`bench run --model proformer --task dream --data FOLDER` trains on the real "
-        f"assay. Runs lie in {where}."
+        f"assay. The runs are in {where}."
     )

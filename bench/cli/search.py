@@ -24,7 +24,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
         return None
     seeds = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
     if len(seeds) != len(text.split(",")) or len(set(seeds)) < len(seeds):
-        raise BenchError(f"--seeds takes different whole numbers, such as 0,1,2; got '{text}'.")
+        raise BenchError(f"--seeds takes different whole numbers, as in 0,1,2; got '{text}'.")
     return seeds
 
 

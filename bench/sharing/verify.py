@@ -109,14 +109,14 @@ def _rescored(manifest: Manifest, opened: OpenTest, predictions: Any) -> Manifes
     claimed = {k: v for k, v in manifest.metrics.items() if k.startswith("test/")}
     metrics = finite(outcome.metrics)
     for name in sorted(claimed.keys() | metrics.keys()):
-        theirs, ours = claimed.get(name, ...), metrics.get(name, ...)
-        same = theirs is ours or (
-            isinstance(theirs, int | float)
-            and isinstance(ours, float)
-            and abs(theirs - ours) <= _TOLERATED
+        before, now = claimed.get(name, ...), metrics.get(name, ...)
+        same = before is now or (
+            isinstance(before, int | float)
+            and isinstance(now, float)
+            and abs(before - now) <= _TOLERATED
         )
         if not same:
-            shown = ["missing" if value is ... else value for value in (theirs, ours)]
+            shown = ["missing" if value is ... else value for value in (before, now)]
             raise BenchError(f"its {name} is {shown[0]}, but its predictions give {shown[1]}.")
     return outcome
 

@@ -35,7 +35,7 @@ class Heartbeat:
         self._trial: int | None = None
         self._seen: dict[int, tuple[int | None, int]] = {}
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
