@@ -370,7 +370,9 @@ def test_a_table_is_named_where_it_is_here(capsys: pytest.CaptureFixture[str]) -
         Path(folder, "my.tsv").write_text(text)
     bench("run", "--model", "kmer-ridge", "--task", "there/my.tsv", "--no-tracking")
     bench("export", "kmer-ridge", "--out", "results.zip")
-    assert "Say where it is here by --task" in fails(capsys, "import", "results.zip", "--home", "h")
+    assert "Give its path on this machine by --task" in fails(
+        capsys, "import", "results.zip", "--home", "h"
+    )
     bench("import", "results.zip", "--task", "here/my.tsv", "--home", "h")
     _, manifest = only_run(Path("h"))
     assert manifest["task"]["name"] == str(Path("here/my.tsv").absolute())
