@@ -1,8 +1,8 @@
 """The public functions of ``bench``; the command line calls these, too.
 
 They take names, paths, classes and arrays, return typed objects and raise
-:class:`bench.errors.BenchError` for what a user can mend. They print nothing: where progress is
-wanted, hand in a :class:`bench.console.Console`.
+:class:`bench.errors.BenchError` for errors that a user can correct. They print nothing; pass a
+:class:`bench.console.Console` to see progress.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Objects as a notebook shows them."""
+"""HTML tables by which notebooks show objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 
 def as_html(title: str, facts: Mapping[str, object]) -> str:
-    """Return a small table: a title, then a row a fact; numbers with four digits."""
+    """Return an HTML table: a title, then a row for each fact; numbers have four decimals."""
     rows = "".join(
         f"<tr><td style='text-align:left'>{escape(name)}</td><td>{escape(_text(value))}</td></tr>"
         for name, value in facts.items()

@@ -1,4 +1,4 @@
-"""Models and tasks by whatever a user has at hand: a name, a file, a class, rows in memory."""
+"""Names of models and tasks that are given as a name, a file, a class or rows in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def model_name(model: str | Path | type[Model]) -> str:
-    """Return the name of a model, registered first where it is a file or a class.
+    """Return the name of a model, which is registered first if it is a file or a class.
 
     Raises:
         BenchError: The file defines no plugin, or the class is no model.
@@ -24,7 +24,7 @@ def model_name(model: str | Path | type[Model]) -> str:
 
 
 def task_name(task: str | Path | type[Task] | Dataset) -> str:
-    """Return the name of a task, registered first where it is a file, a class or rows in memory.
+    """Return the name of a task; a file, a class or rows in memory are registered first.
 
     Raises:
         BenchError: The file defines no plugin, or the class is no task.
@@ -39,7 +39,7 @@ def task_name(task: str | Path | type[Task] | Dataset) -> str:
 
 
 def plugin_files(places: Iterable[Place]) -> list[str]:
-    """Return the files that plugins were loaded from, without those that need no loading."""
+    """Return the files of plugins that a new process must load."""
     origins = dict.fromkeys(place.origin for place in places)
     return [origin for origin in origins if Path(origin).is_file()]
 

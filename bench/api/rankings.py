@@ -1,4 +1,4 @@
-"""Results beside each other: a leaderboard, and two runs compared."""
+"""Leaderboards and run comparisons."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _RESAMPLES = 10_000
 
 @dataclass(frozen=True, repr=False)
 class Ranking:
-    """The models of a task in order, with what is known of the order.
+    """The leaderboard of a task: its results in order, with intervals and ranks.
 
     Attributes:
-        board: Everything that tables and pages show.
+        board: Data of all tables and pages.
     """
 
     board: Leaderboard
 
     def table(self) -> polars.DataFrame:
-        """Return a table: a row a model, best first, with interval, ranks, scores and cost."""
+        """Return a table with a row for each model, best first: interval, ranks, scores, cost."""
         import polars
 
         from bench.leaderboards.output.formats import flat
@@ -45,7 +45,7 @@ class Ranking:
         """Write the leaderboard as pages that need no server; return the first page.
 
         Raises:
-            BenchError: The folder cannot be written, or holds something else.
+            BenchError: The folder cannot be written, or holds other files.
         """
         from bench.leaderboards.output.site import write_site
 
@@ -53,7 +53,7 @@ class Ranking:
         return Path(directory) / "index.html"
 
     def markdown(self) -> str:
-        """Return the table as Markdown, with notes on how to read it below."""
+        """Return the table as Markdown, followed by notes that explain it."""
         from bench.leaderboards.output.formats import board_markdown
 
         return board_markdown(self.board)
@@ -81,24 +81,25 @@ def leaderboard(
     runs_dir: str | Path | None = None,
     console: Console = SILENT,
 ) -> Ranking:
-    """Return the results on a task in order, with what is known of the order.
+    """Return the leaderboard of a task.
 
     Args:
         task: Task, as for :func:`bench.run`.
-        data: Folder of the test rows; as for :func:`bench.run` if None.
+        data: Folder of the test rows; that of :func:`bench.run` if None.
         simulated: Whether to rank the results on the simulated assay instead.
         score: Score that ranks, such as "all/pearson"; the task's primary one if None.
         protocol: Recipe that results were trained by: "standard", "paper" or "open"; any if None.
         models: Names of the models to rank; all if empty.
-        group_by: Settings that keep results apart, such as "model.dim"; others are averaged over.
-        fingerprint: Fingerprint of the training rows; that of most results if None.
+        group_by: Settings that separate results, such as "model.dim"; results are averaged over the
+            others.
+        fingerprint: Fingerprint of the training rows; the most common one if None.
         task_options: Options of the task that change the test rows.
-        resamples: Number of resamples of the bootstrap.
+        resamples: Number of bootstrap samples.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
-        console: Console that tells what reading the test rows takes.
+        console: Console for progress.
 
     Raises:
-        BenchError: There are no results, or no test rows to resample.
+        BenchError: There are no results, or the test rows are not on this machine.
     """
     from bench.api.plugins import task_name
     from bench.config import spell
@@ -135,20 +136,21 @@ def compare(
     runs_dir: str | Path | None = None,
     console: Console = SILENT,
 ) -> RunComparison:
-    """Return the differences of two runs, how sure they are, and a verdict in words.
+    """Return the comparison of two runs: differences of metrics, intervals and a verdict.
 
     Args:
-        first: One run, or its folder or name.
-        second: The other.
-        task: Task, where it is a table that has moved.
-        data: Folder of the test rows; the one where the first run had them if None.
-        subset: Subset in which to look for the sequences that the runs disagree on.
-        resamples: Number of resamples of the bootstrap.
+        first: First run, or its folder or name.
+        second: Second run, or its folder or name.
+        task: Path of the task's table, if it has moved.
+        data: Folder of the test rows; the one that the first run records if None.
+        subset: Subset whose sequences with the largest disagreement are listed.
+        resamples: Number of bootstrap samples.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
-        console: Console that tells what reading the test rows takes.
+        console: Console for progress.
 
     Raises:
-        BenchError: A run cannot be found or compared; what differs is named.
+        BenchError: A run cannot be found, or the runs cannot be compared; the message names the
+            difference.
     """
     from bench.leaderboards.compare import compare_runs
 

@@ -1,4 +1,4 @@
-"""What a run came to, as an object."""
+"""Runs as objects, and functions that find them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _SHOWN = ("validation/pearson", "validation/spearman", "test/all/pearson", "test
 
 
 class Run:
-    """A run in its folder: what was decided, what came out, and the trained model.
+    """A run: its settings, its results and its trained model, read from its folder.
 
     Args:
         path: Folder of the run.
-        manifest: Its manifest.
+        manifest: Manifest of the run.
 
     Attributes:
         path: Folder of the run.
-        manifest: Everything that was decided and everything that came out.
+        manifest: All settings and results of the run.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
@@ -45,10 +45,10 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Open the folder of a run.
+        """Return the run in a folder.
 
         Raises:
-            BenchError: It is none.
+            BenchError: The folder is not that of a run.
         """
         return cls(path, run_folder.read_manifest(path))
 
@@ -79,7 +79,7 @@ class Run:
 
     @property
     def history(self) -> polars.DataFrame:
-        """Metrics of every validation: a row each, the column ``step`` first."""
+        """Table with a row for each validation: the column ``step``, then metrics."""
         import polars
 
         path = self.path / run_folder.METRICS
@@ -94,11 +94,11 @@ class Run:
         """Return the predictions of sequences ``(N,)``, in the target's unit.
 
         Args:
-            sequences: DNA as text, flanks included where the training rows had them.
+            sequences: DNA sequences as text, with flanks if the training rows have them.
             device: Device to predict on.
 
         Raises:
-            BenchError: The run has no model, or a sequence is none that the model takes.
+            BenchError: The run has no model, or the model cannot read a sequence.
         """
         from bench.runner.predictor import Predictor
         from bench.training.device import choose_device
@@ -114,7 +114,7 @@ class Run:
     def model(self) -> nn.Module:
         """Return the trained model: a plain torch module on the CPU, in evaluation mode.
 
-        It maps tokens ``(B, positions)`` to standardized predictions; see
+        The model maps tokens ``(B, positions)`` to standardized predictions; see
         :class:`bench.model.Model`.
 
         Raises:
@@ -137,11 +137,11 @@ class Run:
 
         Args:
             rows: Part of the test rows; the part that ranks if None.
-            data: Folder of the test rows; the one where the run had them if None.
-            subset_files: Files in place of the task's own, by the subset they hold.
+            data: Folder of the test rows; the one that the run records if None.
+            subset_files: Files to use in place of those of the task, by subset.
 
         Raises:
-            BenchError: There are no predictions, or the test rows are not at hand.
+            BenchError: There are no predictions, or the test rows are not on this machine.
         """
         from bench.runner.rescore import score_run
 
@@ -187,10 +187,10 @@ def load_run(
     Args:
         reference: Folder or name.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
-        model: Class of its model, where that was defined in a notebook or a program.
+        model: Class of the run's model, if it is defined in a notebook or a program.
 
     Raises:
-        BenchError: No run is called so, or several are.
+        BenchError: There is no such run, or the name fits several.
     """
     if model is not None:
         from bench.api.plugins import model_name
@@ -206,7 +206,7 @@ def list_runs(
     model: str | None = None,
     runs_dir: str | Path | None = None,
 ) -> polars.DataFrame:
-    """Return a table of the runs in a folder, oldest first: a row each, metrics as columns.
+    """Return a table with a row for each run in a folder, oldest first; metrics are columns.
 
     Args:
         task: Name that results are filed under, such as "dream" or "dream-simulated".

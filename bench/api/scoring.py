@@ -1,4 +1,4 @@
-"""Predictions, and what they come to."""
+"""Predictions of sequences, and scores of predictions."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 def predict(
     run: Run | str | Path, sequences: Iterable[str], *, device: str = "auto"
 ) -> NDArray[np.float32]:
-    """Return the predictions of sequences by a run's model ``(N,)``, in the target's unit.
+    """Return the predictions of a run's model for sequences ``(N,)``, in the target's unit.
 
     Args:
         run: Run, or its folder or name.
-        sequences: DNA as text, flanks included where the training rows had them.
+        sequences: DNA sequences as text, with flanks if the training rows have them.
         device: Device to predict on.
 
     Raises:
-        BenchError: The run has no model, or a sequence is none that the model takes.
+        BenchError: The run has no model, or the model cannot read a sequence.
     """
     found = run if isinstance(run, Run) else load_run(run)
     return found.predict(sequences, device=device)
@@ -45,16 +45,17 @@ def evaluate(
     task_options: Mapping[str, object] | None = None,
     subset_files: Mapping[str, str | Path] | None = None,
 ) -> Scores:
-    """Return the scores of predictions of a task's test rows.
+    """Return the scores of predictions of the test rows of a task.
 
     Args:
-        predictions: One value for every test row, in their order: numbers, a file of them in any
-            of the forms of :mod:`bench.scoring.prediction_files`, or a run.
-        task: Task, as for :func:`bench.run`; a run knows its own.
-        data: Folder of the test rows; for a run, the one where it had them if None.
+        predictions: One value for every test row, in the order of the rows: an array, a file in a
+            format of :mod:`bench.scoring.prediction_files`, or a run.
+        task: Task, as for :func:`bench.run`; not needed for a run.
+        data: Folder of the test rows; that of ``bench run``, or the one that a run records, if
+            None.
         rows: Part of the test rows, such as "private" or "public"; the part that ranks if None.
         task_options: Options of the task that change the test rows.
-        subset_files: Files in place of the task's own, by the subset they hold.
+        subset_files: Files to use in place of those of the task, by subset.
 
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.

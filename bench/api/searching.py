@@ -1,4 +1,4 @@
-"""A search for settings: a study of many runs."""
+"""The search for settings: a study of many trials."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """A study of trials, as it stands.
+    """The state of a study after a search.
 
     Attributes:
         study: Optuna's study.
-        summary: Counts of trials by state, the best one, and the cost.
+        summary: Numbers of trials by state, the best trial, and the cost.
     """
 
     study: Study
@@ -49,7 +49,7 @@ class SearchResult:
         return None if self.summary.best is None else self.summary.best.value
 
     def trials(self) -> polars.DataFrame:
-        """Return a table of all trials: a row each, their values as columns."""
+        """Return a table with a row for each trial; the values are columns."""
         import polars
 
         from bench.tuning.summary import table
@@ -98,46 +98,47 @@ def search(
     track: bool = False,
     console: Console | None = None,
 ) -> SearchResult:
-    """Search the settings of a model for the best validation Pearson; test rows are left alone.
+    """Search the settings of a model for the best validation Pearson; test rows are not used.
 
-    Further trials are added to a study of the same name; the command line does the same with
-    several processes.
+    If a study of this name exists, trials are added to it. The command line can run several
+    processes.
 
     Args:
         model: Name of a registered model, path of a plugin file, or a class.
         task: Task, as for :func:`bench.run`.
-        space: Values to vary, by "model.FIELD" or "recipe.FIELD": a
-            :class:`bench.Choice`, a :class:`bench.Range`, or one value that is fixed. They restrict
-            or replace what the model declares.
+        space: Values to search, by "model.FIELD" or "recipe.FIELD": a :class:`bench.Choice`, a
+            :class:`bench.Range`, or one fixed value. They replace the spaces that the model
+            declares for these fields.
         trials: Number of finished trials; 100 if neither this nor ``minutes`` is given.
         minutes: Time after which no trial is started.
         sampler: "tpe", "random", "grid", "cmaes" or "quasi-random".
         sampler_seed: Seed of the sampler.
-        pruned: Whether trials that are behind end early.
-        seeds: Seeds of a trial's runs; its value is their mean.
-        refit: Number of the best trials to run in full afterwards, test rows included.
+        pruned: Whether trials that are behind the others end early.
+        seeds: Seeds of a trial's runs; the score of a trial is the mean over them.
+        refit: Number of the best trials to run at full budget afterwards, with test scores.
         name: Name of the study; made of model, data and a hash if None.
-        storage: Journal file or database address; a journal among the runs if None.
+        storage: Path of a journal or URL of a database; a journal in ``runs_dir`` if None.
         recipe: "standard" or "paper".
         preset: Size and budget of a run.
         model_options: Settings of the model that do not vary.
         recipe_options: Settings of the recipe that do not vary.
         task_options: Options of the task.
         data: Folder of the data.
-        test_data: Folder of the test files, if another.
-        simulate_rows: Training rows of a simulated assay to use in place of real data.
-        fraction: Share of the training rows in a trial; refits use all.
-        epochs: Epochs of a trial; refits are not shortened.
+        test_data: Folder of the test files, if it is another one.
+        simulate_rows: Number of training rows of a simulated assay to use in place of real data.
+        fraction: Share of the training rows that a trial uses; refits use all.
+        epochs: Number of epochs of a trial; refits have the full number.
         max_steps: Largest number of steps of a run.
-        max_parameters: Largest number of parameters that is feasible.
-        max_memory: Largest memory that is feasible, in gigabytes.
+        max_parameters: Largest number of parameters of a feasible model.
+        max_memory: Largest memory of a feasible trial, in gigabytes.
         device: Device, as for :func:`bench.run`.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
-        track: Whether to send runs and study to MLflow as well.
-        console: Console to tell of progress; silent if None.
+        track: Whether to send the runs and the study to MLflow.
+        console: Console for progress; silent if None.
 
     Raises:
-        BenchError: A name, a space or another value is wrong, or the study of this name is another.
+        BenchError: A name, a space or another value is wrong, or the study of this name has another
+            identity.
     """
     from bench.api.training import settings_texts
     from bench.tuning.open_study import SearchSpec

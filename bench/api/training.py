@@ -1,4 +1,4 @@
-"""Training a model on a task: one run."""
+"""Training of a model on a task."""
 
 from __future__ import annotations
 
@@ -60,45 +60,51 @@ def run(
 ) -> Run:
     """Train a model on a task, score it on the test rows, and record the result.
 
-    A run that was interrupted goes on where it was by the same call; one that is finished is not
-    repeated but returned.
+    The same call continues a run that was interrupted, and returns a finished run without training
+    again.
 
     Args:
         model: Name of a registered model, path of a plugin file, or a class.
-        task: Name of a registered task, path of a table or of a plugin file, a class, or rows in
-            memory.
-        recipe: "standard", "paper", or a whole recipe.
-        preset: Size of the model and budget: "smoke", "quick", or "paper" for the full size.
+        task: Name of a registered task, path of a table or of a plugin file, a class, or a data set
+            in memory.
+        recipe: "standard", "paper", or a :class:`bench.recipe.Recipe`.
+        preset: Size of the model and budget of the run: "smoke", "quick", or "paper" for the full
+            size.
         model_options: Settings of the model, by name.
         recipe_options: Settings of the recipe that differ from ``recipe`` and ``preset``.
         task_options: Options of the task.
         data: Folder of the data; ``$BENCH_DATA/TASK``, else the cache, if None.
-        test_data: Folder of the test files, if another.
+        test_data: Folder of the test files, if it is another one.
         download: Whether missing published files are fetched first.
-        simulate_rows: Training rows of a simulated assay to use in place of real data.
+        simulate_rows: Number of training rows of a simulated assay to use in place of real data.
         fraction: Share of the training rows to use, the same rows for every seed.
         seed: Seed of the weights, of the order of the rows and of all noise.
         compiled: Whether the loss is traced with torch.compile.
         epochs: Short form of ``recipe_options={"epochs": …}``.
-        max_steps: Largest number of steps that is planned for.
-        max_seconds: Time on steps after which the training stops.
+        max_steps: Largest number of training steps.
+        max_seconds: Time spent on steps, in seconds, after which the training stops.
         tested: Whether the test rows are scored.
-        device: "auto", "cpu", "cuda", "cuda:1" …
+        device: Name of the device: "auto", "cpu", "cuda", "cuda:1" …
         devices: Number of devices of this machine to train on, one process each.
-        batch_per_device: Rows that go through the network at once, where memory is short.
-        checkpoint_minutes: Time between two saved states.
+        batch_per_device: Number of rows that go through the network at once, if memory is short.
+        checkpoint_minutes: Minutes between two saved states.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
-        force: Whether to train although the same run is finished or begun.
-        track: Whether to send the run to MLflow as well.
-        console: Console to tell of progress; silent if None.
+        force: Whether to train even if the same run is finished or begun.
+        track: Whether to send the run to MLflow.
+        console: Console for progress; silent if None.
 
     Raises:
         BenchError: A name, a value or the data is wrong, or the training diverged.
     """
     if isinstance(recipe, Recipe):
         if recipe_options:
-            raise BenchError("recipe_options change a named recipe: a Recipe is whole already.")
-        recipe, recipe_options = "standard", as_dict(recipe)  # no default, no preset adds to it
+            raise BenchError(
+                "recipe_options change a named recipe; put the values into the Recipe instead."
+            )
+        recipe, recipe_options = (
+            "standard",
+            as_dict(recipe),
+        )  # all of its values, so that no preset changes them
     request = Request(
         model=model_name(model),
         task=task_name(task),
@@ -129,14 +135,14 @@ def run(
 
 
 def resumed(reference: str, **here: Any) -> Request:
-    """Return the request of an earlier run, to go on with that run by :func:`train`.
+    """Return the request of an earlier run, with which :func:`train` continues that run.
 
     Args:
         reference: Folder of the run, its name, or the beginning of its name.
         here: Options that do not decide the result, such as ``device`` and ``runs_dir``.
 
     Raises:
-        BenchError: There is no such run, or it has recorded no request.
+        BenchError: There is no such run, or it records no request.
     """
     from bench.runner.resume import resumed_request
 
@@ -152,15 +158,15 @@ def train(
     watch: Watch | None = None,
     stop: Stop = NEVER,
 ) -> Run | None:
-    """Train, score and record what a request asks for.
+    """Train, score and record the run that a request describes.
 
     Args:
-        request: Run that is wanted.
+        request: Options of the run.
         devices: Number of devices of this machine, one process each.
-        track: Whether to send the run to MLflow as well.
-        console: Console to tell of progress; silent if None.
-        stop: Whether somebody asks for the end; nobody does by default.
-        watch: Function called after every validation; what it raises ends the run as failed.
+        track: Whether to send the run to MLflow.
+        console: Console for progress; silent if None.
+        stop: Request to end the training early; never made by default.
+        watch: Function called after every validation; an error that it raises ends the run.
 
     Returns:
         The run; None in a process that is one of several ranks and does not lead.

@@ -1,4 +1,4 @@
-"""The ``bench`` command: parses, calls, prints. Whatever is heavy is imported by the command."""
+"""The ``bench`` command. Slow imports happen inside the commands that need them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.errors import BenchError
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bench.__version__, prog_name="bench")
 def cli() -> None:
-    """Train, score and honestly rank networks that read DNA and predict a number."""
+    """Train, score and rank networks that read DNA and predict a number."""
 
 
 for command in (
@@ -32,15 +32,15 @@ for command in (
 
 
 def main() -> NoReturn:
-    """Run the command line; a user's mistake is one line and exit status 2."""
+    """Run the command line; an error of the user gives one line and exit status 2."""
     set_environment()
     try:
         _run()
     except SystemExit as end:
         ranks = sys.modules.get("bench.training.distributed")
         if ranks is not None and ranks.from_environment().size > 1:
-            # Threads of a process group may outlive it, and abort a process that takes itself
-            # apart as usual: seen once in forty runs of two ranks.
+            # Threads of a process group may outlive the group and abort the process while it
+            # exits normally: seen once in forty runs of two ranks.
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(end.code if isinstance(end.code, int) else 1)
@@ -62,13 +62,13 @@ def _run() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("bench: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `bench … | head`: nobody reads on
+    except BrokenPipeError:  # `bench … | head`: the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except OSError as error:  # a full disk, a folder one may not read: not ours to trace
-        told = BenchError(f"{error.filename or 'output'}: {error.strerror or error}")
-        if not _in_rank(told):
-            click.echo(f"bench: {told}", err=True)
+    except OSError as error:  # a full disk or a missing permission needs no traceback
+        plain = BenchError(f"{error.filename or 'output'}: {error.strerror or error}")
+        if not _in_rank(plain):
+            click.echo(f"bench: {plain}", err=True)
         sys.exit(2)
     except Exception as error:
         if _in_rank(error):
@@ -78,7 +78,7 @@ def _run() -> NoReturn:
 
 
 def _in_rank(error: Exception) -> bool:
-    """Leave the error to the process that started this one as a rank, if it was so."""
+    """Record an error for the process that started this rank; return False outside of a rank."""
     if "TORCHELASTIC_ERROR_FILE" not in os.environ:
         return False
     from bench.training.launch import record

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they print."""
+"""Options, output and error texts that several commands share."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ Folder = click.Path(path_type=Path)
 
 
 class Commands(click.Group):
-    """Commands in the order in which they are written here."""
+    """A group whose help lists the commands in the order of their definition."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List the commands as defined."""
+        """Return the names of the commands in the order of their definition."""
         return list(self.commands)
 
 
 def renames(**earlier: str) -> type[click.Command]:
-    """Return a kind of command that still takes the names that options had before, with a notice.
+    """Return a class of commands that accept earlier names of options, with a notice.
 
     Args:
-        earlier: Words that an option is written with today, by its earlier name.
+        earlier: Text of today's option, by the earlier name.
     """
 
     class Renaming(click.Command):
-        """A command some of whose options had other names in the last release."""
+        """A command with options that had other names in the last release."""
 
         def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-            """Replace earlier names by today's, then parse."""
+            """Replace earlier names by those of today, then parse."""
             words: list[str] = []
             for word in args:
                 name, equals, value = word.partition("=")
@@ -51,10 +51,10 @@ def renames(**earlier: str) -> type[click.Command]:
 
 
 def plugins(command: F) -> F:
-    """Add --plugin, which registers a user's file before the command runs."""
+    """Add the option --plugin, which registers a user's file before the command runs."""
 
     def load(ctx: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
-        """Register the files; torch and its kin are loaded only where there are any."""
+        """Register the files; torch is imported only if there are any."""
         if paths:
             from bench.registry import load_plugin_file
 
@@ -68,11 +68,11 @@ def plugins(command: F) -> F:
         expose_value=False,
         callback=load,
         is_eager=True,
-        help="A Python file with a model or a task of your own; may be repeated.",
+        help="Python file with a model or a task of your own; may be repeated.",
     )(command)
 
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 home_option = click.option(
     "--home", type=Folder, help="Folder of all runs.  [BENCH_HOME, else ./runs]"
 )
@@ -85,11 +85,11 @@ _OPTIONS = {
     "source": "--from",
     "runs": "RUN",
 }
-"""The options whose names are not those of the arguments."""
+"""Options of the command line whose names differ from those of the arguments."""
 
 
 def with_options(error: BenchError) -> str:
-    """Return an error's text with arguments as this command line spells them.
+    """Return the text of an error with arguments written as options of this command line.
 
     ``batch_per_device=8`` is ``--batch-per-device 8`` here, and ``model.dim=64`` is
     ``--set model.dim=64``.
@@ -105,14 +105,14 @@ def _option(name: str, value: str | None) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print a report as JSON; NaN becomes null."""
+    """Print a value as JSON; NaN becomes null."""
     from bench.atomic import finite
 
     click.echo(json.dumps(finite(value), indent=1))
 
 
 def quiet_launcher(devices: int) -> None:
-    """Silence the launcher of several processes: the error that it raises tells what failed."""
+    """Silence the log of torch's launcher: the error that it raises says what failed."""
     from bench.training.distributed import from_environment
 
     if devices > 1 and from_environment().size == 1:
@@ -120,7 +120,7 @@ def quiet_launcher(devices: int) -> None:
 
 
 def launched(devices: int, device: str) -> bool:
-    """Run this command once a device, and return True once all are done; False for a single one."""
+    """Run this command in one process for each device; return False at once for a single device."""
     from bench.training.launch import launch
 
     quiet_launcher(devices)

@@ -18,11 +18,13 @@ def data() -> None:
 
 @data.command()
 @click.argument("task")
-@click.option("--mirror", metavar="URL", help="Fetch URL/NAME in place of the published address.")
-@click.option("--from", "source", type=Folder, help="Copy from a folder that has the files.")
+@click.option(
+    "--mirror", metavar="URL", help="Address of a mirror: files are fetched from URL/NAME."
+)
+@click.option("--from", "source", type=Folder, help="Folder to copy the files from.")
 @plugins
 def get(*, task: str, mirror: str | None, source: Path | None) -> None:
-    """Fetch a task's published files into the cache; goes on where it stopped."""
+    """Fetch a task's published files into the cache; a stopped download is continued."""
     from bench.console import Console
     from bench.registry import get_task
     from bench.sources.locate import fetch
@@ -35,12 +37,12 @@ def get(*, task: str, mirror: str | None, source: Path | None) -> None:
 @plugins
 @as_json
 def list_data(*, as_json: bool) -> None:
-    """Show what data is here, where, how large, and how far it was checked."""
+    """List the data files: task, state of checks, size and path."""
     from bench.cli import tables
     from bench.sources import inventory
 
     rows = inventory.listed()
-    print_json(rows) if as_json else tables.stock_table(rows)
+    print_json(rows) if as_json else tables.inventory_table(rows)
 
 
 @data.command()
@@ -48,7 +50,7 @@ def list_data(*, as_json: bool) -> None:
 @plugins
 @as_json
 def verify(*, task: str | None, as_json: bool) -> None:
-    """Read every fetched file again and hold it against its hash, published or recorded."""
+    """Read every fetched file again and compare its hash with the published or recorded one."""
     from bench.cli import tables
     from bench.sources import inventory
 
@@ -56,15 +58,21 @@ def verify(*, task: str | None, as_json: bool) -> None:
     print_json(rows) if as_json else tables.checked_table(rows)
     wrong = sum(row["fault"] is not None for row in rows)
     if wrong:
-        raise BenchError(f"{wrong} of {len(rows)} files are not what they should be.")
+        raise BenchError(f"{wrong} of {len(rows)} files are missing or differ from their hash.")
 
 
 @data.command()
 @click.argument("task")
 @click.option("--data", "directory", type=Folder, help="Folder of the data.  [as for `bench run`]")
 @click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
-@click.option("--set", "assignments", multiple=True, metavar="task.FIELD=VALUE")
-@click.option("--out", type=Folder, help="Write a page with pictures to this file.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="task.FIELD=VALUE",
+    help="Option of the task; may be repeated.",
+)
+@click.option("--out", type=Folder, help="File for a web page with plots.")
 @plugins
 @as_json
 def describe(
@@ -76,7 +84,7 @@ def describe(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Describe a task's data: lengths, letters, targets, repeats, and what leaks into the test."""
+    """Describe a task's data: lengths, bases, targets, repeats, and leaks into the test rows."""
     from bench.config import override, split_assignments
     from bench.console import Console
     from bench.describe import facts, page
@@ -107,55 +115,87 @@ def build() -> None:
 
 
 @build.command()
-@click.option("--signal", type=Folder, required=True, help="A bigWig.")
-@click.option("--peaks", type=Folder, required=True, help="BED or narrowPeak; summits count.")
-@click.option("--genome", type=Folder, required=True, help="FASTA, plain or gzipped; no index.")
-@click.option("--blacklist", type=Folder, help="BED of places to avoid.")
-@click.option("--out", type=Folder, required=True, help="A new folder.")
-@click.option("--windows", type=click.IntRange(1), default=100_000, show_default=True)
-@click.option("--width", type=click.IntRange(1), default=100, show_default=True, help="Letters.")
+@click.option("--signal", type=Folder, required=True, help="bigWig file of the signal.")
+@click.option(
+    "--peaks",
+    type=Folder,
+    required=True,
+    help="BED or narrowPeak file of the peaks; summits are used where given.",
+)
+@click.option(
+    "--genome",
+    type=Folder,
+    required=True,
+    help="FASTA file of the genome, plain or gzipped; no index is needed.",
+)
+@click.option("--blacklist", type=Folder, help="BED file of regions to avoid.")
+@click.option("--out", type=Folder, required=True, help="Path of a new folder.")
+@click.option(
+    "--windows",
+    type=click.IntRange(1),
+    default=100_000,
+    show_default=True,
+    help="Number of windows.",
+)
+@click.option(
+    "--width",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Length of a window (nt).",
+)
 @click.option(
     "--center",
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="Letters in the middle of a window whose mean signal is the target.",
+    help="Length of the window's centre (nt), whose mean signal is the target.",
 )
 @click.option(
     "--flank",
     type=click.IntRange(1),
     default=500,
     show_default=True,
-    help="Letters on each side of a summit where windows lie.",
+    help="Distance from a summit (nt) within which windows lie.",
 )
 @click.option(
     "--background",
     type=click.FloatRange(0, 0.9),
     default=0.0,
     show_default=True,
-    help="Share of windows away from all peaks.",
+    help="Share of windows that lie away from all peaks.",
 )
 @click.option(
-    "--transform", type=click.Choice(["none", "log1p", "asinh"]), default="none", show_default=True
+    "--transform",
+    type=click.Choice(["none", "log1p", "asinh"]),
+    default="none",
+    show_default=True,
+    help="Transform of the target.",
 )
 @click.option(
     "--split",
     type=click.Choice(["chromosome", "paper"]),
     default="chromosome",
     show_default=True,
-    help="Whole chromosomes or blocks held out, or 20% at random, which leaks.",
+    help="Rows held out: whole chromosomes or blocks, or 20% at random, which leaks.",
 )
 @click.option(
     "--chromosomes",
     type=click.Choice(["as-is", "add-chr", "drop-chr"]),
     default="as-is",
     show_default=True,
-    help="How names in the peaks are changed.",
+    help="Change of the chromosome names in the peaks.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers.",
+)
 @as_json
 def atac(*, out: Path, as_json: bool, **options: Any) -> None:
-    """Draw windows around peaks; the target is the mean signal of their central letters."""
+    """Sample windows around peaks; the target is the mean signal of their centres."""
     from bench.console import Console
     from bench.genomics import BuildOptions
     from bench.genomics import build as build_windows
@@ -169,13 +209,25 @@ def atac(*, out: Path, as_json: bool, **options: Any) -> None:
 
 @data.command()
 @click.argument("task")
-@click.option("--rows", type=click.IntRange(1000), default=100_000, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--out", type=Folder, required=True, help="A new folder.")
+@click.option(
+    "--rows",
+    type=click.IntRange(1000),
+    default=100_000,
+    show_default=True,
+    help="Number of training rows.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the random numbers.",
+)
+@click.option("--out", type=Folder, required=True, help="Path of a new folder.")
 @plugins
 @as_json
 def simulate(*, task: str, rows: int, seed: int, out: Path, as_json: bool) -> None:
-    """Write simulated raw files in a task's own layout."""
+    """Write simulated raw files in the format of a task."""
     from bench.registry import get_task
     from bench.sources.locate import write_simulation
 
@@ -192,8 +244,14 @@ def simulate(*, task: str, rows: int, seed: int, out: Path, as_json: bool) -> No
 @click.argument("task")
 @click.option("--data", "directory", type=Folder, help="Folder of the raw files.")
 @click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
-@click.option("--set", "assignments", multiple=True, metavar="task.FIELD=VALUE")
-@click.option("--out", type=Folder, required=True, help="A new folder.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="task.FIELD=VALUE",
+    help="Option of the task; may be repeated.",
+)
+@click.option("--out", type=Folder, required=True, help="Path of a new folder.")
 @plugins
 def encode(
     *,
@@ -203,7 +261,7 @@ def encode(
     assignments: tuple[str, ...],
     out: Path,
 ) -> None:
-    """Encode raw files for machines that have neither polars nor the files."""
+    """Encode raw files for machines that have neither polars nor the raw files."""
     from bench.config import override, split_assignments
     from bench.console import Console
     from bench.registry import get_task

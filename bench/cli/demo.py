@@ -1,4 +1,4 @@
-"""The first minutes: two models on one simulated assay, side by side."""
+"""The demo: two models on one simulated assay."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bench.results.options import Request
 from bench.runner.run import execute
 
 MODELS = ("kmer-ridge", "proformer")
-_STEPS = 600  # half as many again as the smoke preset: enough to see the network learn
+_STEPS = 600  # 1.5 times those of the smoke preset: enough to see the network learn
 
 
 def compare(*, rows: int, home: Path | None) -> None:
-    """Train every demo model at its smallest preset and print their figures in one table.
+    """Train every demo model at its smallest preset and print their scores in one table.
 
     Args:
-        rows: Simulated training promoters.
+        rows: Number of simulated training promoters.
         home: Folder of all runs.
     """
     console = Console()
@@ -43,8 +43,8 @@ def compare(*, rows: int, home: Path | None) -> None:
     where = runs_dir(home)
     symbols = ", ".join(f"{metric.symbol} {metric.label}" for metric in STANDARD)
     print(
-        f"Simulated promoters: these figures compare models, not papers. {symbols}.\n"
+        f"Simulated promoters: compare these scores with each other, not with papers. {symbols}.\n"
         f"Next: `bench ui` compares the runs in a browser; `bench models proformer` shows every "
         f"setting;\n`bench run --model proformer --task dream --data FOLDER` trains on the real "
-        f"assay. Runs lie in {where}."
+        f"assay. The runs are in {where}."
     )

@@ -1,6 +1,7 @@
-"""Settings of this process that libraries read when they are imported: made by the command line.
+"""Settings of this process that other libraries read when they are imported.
 
-``bench`` as a library changes no environment variable, no filter of warnings and no log level.
+Only the command line makes them: ``bench`` as a library changes no environment variable, no filter
+of warnings and no log level.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _MLFLOW = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # no word leaves the machine
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # no data leaves the machine
     "DO_NOT_TRACK": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight idle processes fewer
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default waits 120, seven times
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",  # seconds; the default is 120, with seven retries
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",  # of alembic's log, too
+    "MLFLOW_LOGGING_LEVEL": "ERROR",  # also for the log of alembic
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
 
 def set_environment() -> None:
-    """Set variables that the user has not set; processes that are started inherit them."""
+    """Set the variables that the user has not set; processes started later inherit them."""
     for name, value in {**_MLFLOW, **_threads()}.items():
         os.environ.setdefault(name, value)
-    # Gradients of channels-last convolutions are copied into buckets: nothing to do about it.
+    # Gradients of channels-last convolutions are copied into buckets, which cannot be avoided.
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
 
 
@@ -36,8 +37,8 @@ def _threads() -> dict[str, str]:
     cores = os.cpu_count() or 1
     found = {}
     if cores <= 4:
-        # Threads that spin while they wait make a step ten times slower as soon as another program
-        # wants one of few cores.
+        # Threads that spin while they wait make a step ten times slower when another program
+        # uses one of few cores.
         found["OMP_WAIT_POLICY"] = "PASSIVE"
     ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by `bench run --devices`
     if ranks > 1:
@@ -47,10 +48,10 @@ def _threads() -> dict[str, str]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep Python from searching MLflow's modules, and 100 objects a run, for cycles: 2/3 of it."""
+    """Switch off garbage collection, which takes 2/3 of the time of reading many runs."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # nor again when there is more
+        gc.freeze()  # later collections skip these objects
         gc.enable()

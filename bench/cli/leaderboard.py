@@ -25,44 +25,59 @@ from bench.paths import runs_dir
 
 
 @click.command(cls=renames(track="--protocol", figure="--score"))
-@click.option("--task", required=True, help="A name from `bench tasks`, or a table of your own.")
-@click.option("--simulated", is_flag=True, help="Results on the simulated assay.")
+@click.option(
+    "--task", required=True, help="Name from `bench tasks`, or path of a table of your own."
+)
+@click.option("--simulated", is_flag=True, help="Rank the results on the simulated assay.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["table", "md", "csv", "json"]),
     default="table",
     show_default=True,
+    help="Format of the output.",
 )
 @click.option(
     "--protocol",
     type=click.Choice(["standard", "paper", "open"]),
-    help="Only results of this recipe.",
+    help="Only results of this protocol.",
 )
-@click.option("--model", "models", multiple=True, help="Only this model; may be repeated.")
+@click.option(
+    "--model", "models", multiple=True, help="Only results of this model; may be repeated."
+)
 @click.option(
     "--group-by",
     multiple=True,
     metavar="SETTING",
-    help="Average over all other settings, as in model.dim; may be repeated.",
+    help="Setting that separates results, such as model.dim; results are averaged over all other "
+    "settings; may be repeated.",
 )
-@click.option("--fingerprint", help="Only results trained on these rows.  [the most common]")
+@click.option(
+    "--fingerprint",
+    help="Only results with this fingerprint of the training rows.  [the most common]",
+)
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="task.FIELD=VALUE",
-    help="An option of the task that changes the test rows.",
+    help="Option of the task that changes the test rows; may be repeated.",
 )
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as for `bench run`]")
-@click.option("--score", help="Score to rank by, such as all/mse.  [the task's own]")
-@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
-@click.option("--html", type=Folder, metavar="DIR", help="Write a page with plots, too.")
-@click.option("--log", is_flag=True, help="Log all of it to MLflow, as a run `leaderboard`.")
+@click.option("--score", help="Score that ranks, such as all/mse.  [the task's own]")
+@click.option(
+    "--resamples",
+    type=click.IntRange(100),
+    default=10_000,
+    show_default=True,
+    help="Number of bootstrap samples.",
+)
+@click.option("--html", type=Folder, metavar="DIR", help="Folder for web pages with plots.")
+@click.option("--log", is_flag=True, help="Log the leaderboard to MLflow, as a run `leaderboard`.")
 @home_option
 @plugins
 def leaderboard(*, form: str, html: Path | None, log: bool, **asked: Any) -> None:
-    """Rank the results on a task, with what is known of the order."""
+    """Rank the results on a task, with intervals and tests of the order."""
     from bench.leaderboards.output import formats, site
 
     if html is not None:
@@ -109,30 +124,38 @@ def _board(*, assignments: tuple[str, ...], home: Path | None, **options: Any) -
 @click.command()
 @click.argument("first", metavar="RUN_A")
 @click.argument("second", metavar="RUN_B")
-@click.option("--task", help="Where the runs' table is now.  [as recorded]")
-@click.option("--subset", default="all", show_default=True, help="Where to look for disagreement.")
+@click.option("--task", help="Path of the runs' table, if it has moved.  [as recorded]")
+@click.option(
+    "--subset", default="all", show_default=True, help="Subset in which disagreements are listed."
+)
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as recorded]")
-@click.option("--resamples", type=click.IntRange(100), default=10_000, show_default=True)
+@click.option(
+    "--resamples",
+    type=click.IntRange(100),
+    default=10_000,
+    show_default=True,
+    help="Number of bootstrap samples.",
+)
 @home_option
 @plugins
 @as_json
 def compare(*, first: str, second: str, home: Path | None, as_json: bool, **asked: Any) -> None:
-    """Compare two runs: by how much they differ, how sure that is, and where."""
+    """Compare two runs: differences of metrics, intervals, and the rows of largest disagreement."""
     from bench import api
     from bench.cli.tables import comparison_table
     from bench.console import Console
 
     with uncollected():
-        versus = api.compare(first, second, runs_dir=home, console=Console(), **asked)
-    print_json(versus.as_json()) if as_json else comparison_table(versus)
+        comparison = api.compare(first, second, runs_dir=home, console=Console(), **asked)
+    print_json(comparison.as_json()) if as_json else comparison_table(comparison)
 
 
 @click.command()
 @click.argument("runs", metavar="RUN…", nargs=-1, required=True)
-@click.option("--out", type=Folder, required=True, metavar="FILE.zip", help="A new file.")
+@click.option("--out", type=Folder, required=True, metavar="FILE.zip", help="Path of the new file.")
 @home_option
 def export(*, runs: tuple[str, ...], out: Path, home: Path | None) -> None:
-    """Write runs to one file: settings, predictions and curves; no weights, no code."""
+    """Write runs to one zip file: settings, predictions and curves; no weights, no code."""
     from bench.sharing.archive import export_runs
 
     for name in export_runs(runs, out, runs_dir(home)):
@@ -141,20 +164,22 @@ def export(*, runs: tuple[str, ...], out: Path, home: Path | None) -> None:
 
 @click.command("import")
 @click.argument("file", type=Folder)
-@click.option("--task", "task_name", help="Where the table is here, for results on a table.")
+@click.option(
+    "--task", "task_name", help="Path of the table on this machine, for results on a table."
+)
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as for `bench run`]")
 @home_option
 @plugins
 def import_(*, file: Path, task_name: str | None, data: Path | None, home: Path | None) -> None:
-    """Take in runs of others: their predictions are scored again here, or nothing is taken."""
+    """Import runs of other people: their predictions are scored again on this machine."""
     from bench.sharing.archive import import_runs
     from bench.tracking import uploader
 
     directory = runs_dir(home)
     for run in import_runs(file, directory, task_name=task_name, data=data):
-        told = f"{run.path}: {run.rows:,} predictions scored again; imported, unverified"
+        message = f"{run.path}: {run.rows:,} predictions scored again; imported, unverified"
         try:
             uploader.sync(run.path, directory)
         except BenchError as error:
-            told = f"{told}. {with_options(error)} `bench sync` sends it later."
-        click.echo(told)
+            message = f"{message}. {with_options(error)} `bench sync` sends it later."
+        click.echo(message)

@@ -1,4 +1,4 @@
-"""Prints what plugins say about themselves."""
+"""Cards and lists of models and tasks, for printing."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bench.errors import BenchError
 from bench.registry import MODELS, TASKS, get_task
 
 _USUAL_LENGTH = 100
-"""Letters of a sequence where no task says it; a model whose layout has a length ignores it."""
+"""Length of a sequence (bases) where no task gives it; a layout with a fixed length ignores it."""
 
 Rows = list[dict[str, Any]]
 Card = Rows | dict[str, Any]
 
 
 def all_models() -> Rows:
-    """List every model: name, parameters at default size, source, one line; a broken one too."""
+    """Return a row for every model: name, parameters at default size, source, summary."""
     import torch
 
     from bench.model import count_parameters
@@ -35,7 +35,7 @@ def all_models() -> Rows:
             continue
         config = model_class.Config()
         layout = model_class.layout(config)
-        with torch.device("meta"):  # shapes without memory: the largest would take 190 MB
+        with torch.device("meta"):  # shapes without memory: the largest model would take 190 MB
             model = model_class(config, layout.positions(_USUAL_LENGTH, (0, 0)))
         rows.append(
             {
@@ -50,7 +50,7 @@ def all_models() -> Rows:
 
 
 def all_tasks() -> Rows:
-    """List every task: name, version, primary metric, source, one line."""
+    """Return a row for every task: name, version, primary metric, source, summary."""
     rows: Rows = []
     for name, place in TASKS.places().items():
         try:
@@ -74,7 +74,7 @@ def all_tasks() -> Rows:
 
 
 def model_card(name: str) -> dict[str, Any]:
-    """Collect a model's card: source, variants, settings, recipes, presets, published results."""
+    """Return the card of a model: source, settings, recipes, presets, published figures."""
     from bench.leaderboards.published.published import published_of
     from bench.recipe import Recipe
 
@@ -103,7 +103,7 @@ def model_card(name: str) -> dict[str, Any]:
 
 
 def model_space(name: str) -> Rows:
-    """List what a search varies of a model: field, values, default, meaning."""
+    """Return a row for every setting that a search varies: field, values, default, meaning."""
     from bench.recipe import Recipe
     from bench.tuning.definition import declared
 
@@ -125,7 +125,7 @@ def model_space(name: str) -> Rows:
 
 
 def task_card(name: str) -> dict[str, Any]:
-    """Collect a task's card: rows, target, source, options, published results."""
+    """Return the card of a task: rows, target, source, options, published figures."""
     from bench.leaderboards.published.published import references
 
     task_class = get_task(name)
@@ -168,7 +168,7 @@ def show(card: Rows | dict[str, Any]) -> None:
 
 
 def _show_published(rows: Rows) -> None:
-    """Print published figures: above the table what all have in common, settings among it."""
+    """Print a table of published figures, after the values that all of them have in common."""
     spread = [
         {
             **{

@@ -1,4 +1,4 @@
-"""Commands that show what there is, here and in MLflow."""
+"""Commands that list runs, models and tasks, and that send runs to MLflow."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--space", is_flag=True, help="Print what `bench search` varies of this model.")
+@click.option(
+    "--space", is_flag=True, help="Print the settings of this model that `bench search` varies."
+)
 @plugins
 @as_json
 def models(*, name: str | None, space: bool, as_json: bool) -> None:
-    """List the models, or print one's card: settings, recipe, published results."""
+    """List the models, or print the card of one: settings, recipe, published figures."""
     from bench.cli import plugin_cards
 
     if space and name is None:
@@ -53,7 +55,7 @@ def models(*, name: str | None, space: bool, as_json: bool) -> None:
 @plugins
 @as_json
 def tasks(*, name: str | None, as_json: bool) -> None:
-    """List the tasks, or print one's card."""
+    """List the tasks, or print the card of one."""
     from bench.cli import plugin_cards
 
     card = plugin_cards.all_tasks() if name is None else plugin_cards.task_card(name)
@@ -63,22 +65,28 @@ def tasks(*, name: str | None, as_json: bool) -> None:
 @click.command()
 @home_option
 def sync(*, home: Path | None) -> None:
-    """Send to MLflow what it has not got of the runs in the run folder."""
+    """Send to MLflow the parts of all runs that it does not have."""
     from bench.results import run_folder
     from bench.tracking import mlflow_store, uploader
 
     directory = runs_dir(home)
-    folders = [directory, *sorted(studies_dir(directory).glob("*"))]  # with the trials of searches
+    folders = [directory, *sorted(studies_dir(directory).glob("*"))]  # the runs of studies, too
     runs = [path for folder in folders for path in run_folder.read_runs(folder)]
     sent = [path for path in runs if uploader.sync(path, directory)]
     click.echo(f"{len(sent)} runs sent to {mlflow_store.tracking_uri(directory)}")
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=5000,
+    show_default=True,
+    help="Port of the web server.",
+)
 @home_option
 def ui(*, port: int, home: Path | None) -> None:
-    """Open MLflow's pages on the store of the runs; Ctrl-C ends them."""
+    """Run MLflow's web server on the store of the runs; Ctrl-C stops it."""
     from bench.console import Console
     from bench.tracking import mlflow_store
 

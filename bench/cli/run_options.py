@@ -1,4 +1,4 @@
-"""The options of a run on the command line, made of the table in :mod:`bench.results.options`."""
+"""The options of a run on the command line, made from the table in :mod:`bench.results.options`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from bench.errors import BenchError
 from bench.results.options import Request, RunOption, run_options
 
 _SIMULATED_ROWS = 100_000
-_SIMULATE = click.option("--simulate", is_flag=True, help="Use a simulated assay.")
+_SIMULATE = click.option(
+    "--simulate", is_flag=True, help="Use a simulated assay in place of real data."
+)
 _OF_RUN_ALONE = ("max_seconds", "checkpoint_minutes", "resume", "force")
 
 
 def takes(*names: str, **meanings: str) -> Callable[[F], F]:
-    """Add options of a run to a command, by their names in the table.
+    """Return a decorator that adds options of a run to a command.
 
     Args:
-        names: Options to add; ``simulate_rows`` adds ``--simulate``, too.
+        names: Names in the table of the options to add; ``simulate_rows`` adds ``--simulate``, too.
         meanings: Help texts in place of the table's, by name.
     """
 
@@ -39,7 +41,7 @@ def takes(*names: str, **meanings: str) -> Callable[[F], F]:
 
 
 def takes_a_run(command: F) -> F:
-    """Add the options that say what to train, and on what, to a command."""
+    """Add the options of a run to a command, except those about repeating and stopping it."""
     named = [known for known in run_options() if known.flag is not None]
     shared = [known.name for known in named if known.name not in _OF_RUN_ALONE]
     return takes(*shared)(plugins(command))
@@ -74,7 +76,7 @@ def make_request(
 
 
 def typed_options(ctx: click.Context) -> list[str]:
-    """Return the options on the command line, as typed, that a resumed run has recorded already."""
+    """Return the typed options that a resumed run has recorded already."""
     here = {known.name for known in run_options() if not known.decides} - {"download", "force"}
     return [
         option.opts[0]
@@ -86,7 +88,7 @@ def typed_options(ctx: click.Context) -> list[str]:
 
 
 def only_local(typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of those options that do not decide the result of a run."""
+    """Return the values of the options that do not decide the result of a run."""
     local = {known.name for known in run_options() if not known.decides} - {"download"}
     return {name: value for name, value in typed.items() if name in local}
 
@@ -97,7 +99,7 @@ def _names() -> frozenset[str]:
 
 
 def _click_option(known: RunOption, meaning: str | None) -> Callable[[F], F]:
-    """Return click's option for an entry of the table."""
+    """Return the click option for an entry of the table."""
     kind = _kind(known.name)
     declared: dict[str, Any] = {"help": meaning or known.meaning}
     if known.name == "overrides":
@@ -119,7 +121,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, minutes: float | None)
 
 
 def _kind(name: str) -> Any:
-    """Return the type of an option's value, None aside."""
+    """Return the type of an option's value, without None."""
     hint = get_type_hints(Request)[name]
     arms = [arm for arm in get_args(hint) if arm is not NoneType]
     return arms[0] if NoneType in get_args(hint) else hint

@@ -1,4 +1,4 @@
-"""The command that searches settings."""
+"""The command ``bench search``."""
 
 from __future__ import annotations
 
@@ -35,39 +35,60 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
     "spaces",
     multiple=True,
     metavar="SECTION.FIELD=SPACE",
-    help="Vary a field of model or recipe over 64,128 or 1..6 or log:1e-4..1e-2, or fix it by one "
-    "value; may be repeated.  [as `bench models NAME --space` shows]",
+    help="Values of a field of model or recipe to search, such as 64,128 or 1..6 or "
+    "log:1e-4..1e-2, or one fixed value; may be repeated.  [as `bench models NAME --space` shows]",
 )
 @takes(
     *("overrides", "data", "test_data", "simulate_rows", "epochs", "fraction", "max_steps"),
-    overrides="Fix a field of model, recipe or task; may be repeated.",
-    epochs="Shorter trials; refits are not shortened.",
-    fraction="Trials on a share of the training rows; refits use all.",
+    overrides="Fixed value of a field of model, recipe or task; may be repeated.",
+    epochs="Number of epochs of a trial; refits have the full number.",
+    fraction="Share of the training rows that a trial uses; refits use all.",
 )
 @click.option(
-    "--trials", type=click.IntRange(1), help="Finished trials, of all workers together.  [100]"
+    "--trials", type=click.IntRange(1), help="Number of finished trials, over all workers.  [100]"
 )
 @click.option(
-    "--timeout", type=click.FloatRange(0), metavar="MINUTES", help="Start no trial after so long."
+    "--timeout",
+    type=click.FloatRange(0),
+    metavar="MINUTES",
+    help="Time after which no trial is started.",
 )
-@click.option("--seeds", callback=_seeds, help="A trial is the mean over these.  [0]")
+@click.option(
+    "--seeds", callback=_seeds, help="Seeds of a trial's runs; its score is their mean.  [0]"
+)
 @click.option(
     "--sampler",
     type=click.Choice(["tpe", "random", "grid", "cmaes", "quasi-random"]),
     default="tpe",
     show_default=True,
+    help="Method that proposes the values of a trial.",
 )
-@click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--no-pruning", is_flag=True, help="Finish trials that are behind, too.")
-@click.option("--max-params", type=click.IntRange(1), help="Larger models are infeasible.")
+@click.option(
+    "--sampler-seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the sampler.",
+)
+@click.option("--no-pruning", is_flag=True, help="Finish also the trials that are behind.")
+@click.option(
+    "--max-params", type=click.IntRange(1), help="Largest number of parameters of a feasible model."
+)
 @click.option(
     "--max-memory",
     type=click.FloatRange(0, min_open=True),
     metavar="GB",
-    help="Trials that take more are infeasible.",
+    help="Largest memory of a feasible trial.",
 )
-@click.option("--refit", type=click.IntRange(1), metavar="K", help="Then run the K best in full.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option(
+    "--refit",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Number of best trials to run at full budget afterwards.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
+)
 @click.option(
     "--heartbeat",
     "beat",
@@ -75,25 +96,31 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
     default=15.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two signs of life; a worker that misses four is given up.",
+    help="Time between two heartbeats; a trial whose worker misses four is given to another.",
 )
 @click.option(
     "--storage",
     metavar="PLACE",
-    help="A journal file or a database's URL.  [HOME/studies/NAME.log]",
+    help="Journal file, or URL of a database.  [HOME/studies/NAME.log]",
 )
-@click.option("--study", "name", metavar="NAME", help="[made of model, data and a hash]")
-@click.option("--resume", is_flag=True, help="Go on with a study; it knows its settings.")
-@click.option("--status", "shown", flag_value="status", help="Print how a study stands.")
+@click.option(
+    "--study", "name", metavar="NAME", help="Name of the study.  [model, data and a hash]"
+)
+@click.option("--resume", is_flag=True, help="Continue a study, with the settings that it stores.")
+@click.option("--status", "shown", flag_value="status", help="Print a summary of the study.")
 @click.option(
     "--best", "shown", flag_value="best", help="Print the command that runs the best trial again."
 )
-@click.option("--dashboard", "shown", flag_value="dashboard", help="Open optuna-dashboard on it.")
-@click.option("--export", "table", type=Folder, help="Write its trials to a CSV file.")
+@click.option(
+    "--dashboard", "shown", flag_value="dashboard", help="Open optuna-dashboard on the study."
+)
+@click.option("--export", "table", type=Folder, help="CSV file to write the study's trials to.")
 @takes("device")
-@click.option("--devices", type=click.IntRange(1), default=1, help="Train a trial on so many here.")
-@click.option("--no-tracking", is_flag=True, help="Write folders only, not to MLflow.")
-@click.option("--child", is_flag=True, hidden=True, help="One of the processes of --workers.")
+@click.option(
+    "--devices", type=click.IntRange(1), default=1, help="Number of devices for each trial.  [1]"
+)
+@click.option("--no-tracking", is_flag=True, help="Write run folders only; send nothing to MLflow.")
+@click.option("--child", is_flag=True, hidden=True, help="This process is one of --workers.")
 @takes("runs_dir")
 @plugins
 @as_json
@@ -110,7 +137,7 @@ def search(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search a model's settings for the best validation score; never looks at the test rows."""
+    """Search a model's settings for the best validation score; the test rows are not used."""
     home = paths.runs_dir(runs_dir)
     _quiet_optuna()
     if shown is None and table is None:
@@ -150,7 +177,7 @@ _KEPT = (
         "beat",
     ),
     *("no_pruning", "max_params", "max_memory"),
-)  # what a study keeps
+)  # options that a study stores
 
 
 def _work(
@@ -163,7 +190,7 @@ def _work(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search, and print what came of it."""
+    """Search, and print a summary of the study."""
     from bench.cli.signals import SignalStop, terminated_as_interrupted
     from bench.console import Console
     from bench.training.distributed import from_environment
@@ -189,7 +216,7 @@ def _work(
         stop=SignalStop(),
         **{option: options[option] for option in ours},
     )
-    # Ranks that do not lead are ended by their launcher's SIGTERM at once.
+    # The launcher ends the other ranks by SIGTERM at once.
     with terminated_as_interrupted() if from_environment().leads else nullcontext():
         found = search(asked, Console(quiet=as_json))
     if found is not None and not options["child"]:
@@ -197,7 +224,7 @@ def _work(
 
 
 def _quiet_optuna() -> None:
-    """Let Optuna say errors only: what is worth telling, we tell."""
+    """Let Optuna log errors only; bench reports the rest."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -210,7 +237,7 @@ def _report(found: Summary, *, as_json: bool) -> None:
 
 
 def _settings(**options: Any) -> SearchSpec:
-    """Collect what a study keeps."""
+    """Return the options that a study stores."""
     from bench.tuning.open_study import SearchSpec
 
     same = ("model", "task", "recipe", "preset", "overrides", "data", "test_data", "max_steps")

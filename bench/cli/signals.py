@@ -1,4 +1,4 @@
-"""What the command line does about signals: the library takes none."""
+"""Signal handlers of the command line; the library itself installs none."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.training.signals import Stop
 
 
 class SignalStop(Stop):
-    """Notes SIGTERM, SIGINT and SIGHUP for the length of a block instead of obeying at once.
+    """A request to stop that SIGTERM, SIGINT or SIGHUP makes for the length of a block.
 
-    A second Ctrl-C is obeyed at once. Outside the main thread nothing is noted: Python delivers
-    signals there only.
+    A second Ctrl-C interrupts at once. Outside the main thread no handler is installed, because
+    Python delivers signals only to the main thread.
     """
 
     def __enter__(self) -> Stop:
         self._before = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                if signal.getsignal(number) is not signal.SIG_IGN:  # ignored, as under nohup
                     self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -34,7 +34,7 @@ class SignalStop(Stop):
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        # One object serves all runs of a command: what ended one run is not asked of the next.
+        # All runs of a command share this object: a request that ended one run is not for the next.
         self.asked = 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -45,7 +45,7 @@ class SignalStop(Stop):
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM, a cluster's Ctrl-C, as Ctrl-C for the length of a block."""
+    """Treat SIGTERM, which clusters send, as Ctrl-C for the length of a block."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -25,13 +25,16 @@ def _counts(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int
 @click.command()
 @takes_a_run
 @click.option(
-    "--devices", default="1", callback=_counts, help="How many here; several, as in 1,2,4."
+    "--devices",
+    default="1",
+    callback=_counts,
+    help="Number of devices of this machine; several numbers are compared, such as 1,2,4.  [1]",
 )
 @as_json
 def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
-    """Time a few updates; say what the whole run will take on these devices."""
+    """Time a few training steps and estimate the time, memory and cost of the whole run."""
     if len(devices) > 1:
-        plans = [_planned_apart(count) for count in devices]
+        plans = [_plan_in_process(count) for count in devices]
     else:
         from bench.console import Console
         from bench.runner.profiling import plan as planned
@@ -50,8 +53,8 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
         plans_table(plans)
 
 
-def _planned_apart(count: int) -> dict[str, Any]:
-    """Plan for one number of devices in a process of its own."""
+def _plan_in_process(count: int) -> dict[str, Any]:
+    """Return the plan for one number of devices, made in a separate process."""
     command = [sys.executable, "-m", "bench", *sys.argv[1:], "--devices", str(count), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -62,10 +65,16 @@ def _planned_apart(count: int) -> dict[str, Any]:
 
 @click.command()
 @takes_a_run
-@click.option("--out", type=Folder, default=Path("trace.json"), show_default=True)
+@click.option(
+    "--out",
+    type=Folder,
+    default=Path("trace.json"),
+    show_default=True,
+    help="File for the trace.",
+)
 @as_json
 def profile(*, out: Path, as_json: bool, **asked: Any) -> None:
-    """Trace a few updates; print the ten most expensive operations."""
+    """Trace a few training steps; print the ten most expensive operations."""
     from bench.console import Console
     from bench.runner.profiling import profile as profiled
 
@@ -76,4 +85,4 @@ def profile(*, out: Path, as_json: bool, **asked: Any) -> None:
         from bench.cli.tables import profile_table
 
         profile_table(rows)
-        click.echo(f"{out} opens in a browser's trace viewer, such as ui.perfetto.dev.")
+        click.echo(f"Open {out} in a trace viewer, such as ui.perfetto.dev.")

@@ -1,4 +1,4 @@
-"""Tables for a terminal; plain text where the output is no terminal."""
+"""Tables for a terminal, or plain text for a file or a pipe."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[str] = ()
 ) -> None:
-    """Print a table to standard output; columns named in ``numbers`` are set flush right."""
+    """Print a table to standard output; columns named in ``numbers`` are aligned right."""
     right = set(numbers)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        name = column in right
-        justify: Literal["right", "left"] = "right" if name else "left"
-        table.add_column(column, justify=justify, no_wrap=name, overflow="fold")
+        number = column in right
+        justify: Literal["right", "left"] = "right" if number else "left"
+        table.add_column(column, justify=justify, no_wrap=number, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    # Without a terminal nothing may be cut: a file or a pager has no width.
+    # Without a terminal a wide table is not cut: a file or a pager has no width.
     width = None if sys.stdout.isatty() else 160
     RichConsole(width=width, highlight=False, markup=False).print(table)
 
 
-def figures_table(manifest: Manifest) -> None:
-    """Print the scores of one run: a row a set of sequences, a column a metric."""
-    figures, scored = manifest.metrics, manifest.scored
+def run_scores_table(manifest: Manifest) -> None:
+    """Print the scores of one run: a row for each set of sequences, a column for each metric."""
+    values, scored = manifest.metrics, manifest.scored
     counts: dict[str, int | None] = {"validation": manifest.data.rows["validation"]}
     counts |= {f"test/{name}": n for name, n in scored.n.items()}
     metrics = get_task(manifest.task.name).all_metrics()
@@ -50,13 +50,13 @@ def figures_table(manifest: Manifest) -> None:
         [
             key.removeprefix("test/"),
             "-" if n is None else f"{n:,}",
-            *(figure(figures.get(f"{key}/{m.name}"), m.form) for m in metrics),
+            *(_cell(values.get(f"{key}/{m.name}"), m.form) for m in metrics),
         ]
         for key, n in counts.items()
     ]
     overall = {
         key.removeprefix("test/"): value
-        for key, value in figures.items()
+        for key, value in values.items()
         if key.startswith("test/") and key.count("/") == 1
     }
     title = f"{manifest.data.name}, {scored.rows} rows"
@@ -64,11 +64,11 @@ def figures_table(manifest: Manifest) -> None:
 
 
 def scores_table(data: str, scores: Scores) -> None:
-    """Print scores: a row a subset, a column a metric, then the task's overall scores."""
+    """Print scores: a row for each subset, a column for each metric, then the overall scores."""
     rows = [
         [name, *("-" for _ in ("n", *scores.metrics))]
         if found is None
-        else [name, f"{found.n:,}", *(figure(found.values[m.name], m.form) for m in scores.metrics)]
+        else [name, f"{found.n:,}", *(_cell(found.values[m.name], m.form) for m in scores.metrics)]
         for name, found in scores.subsets.items()
     ]
     title = f"{data}, {scores.rows} rows"
@@ -85,13 +85,13 @@ def _print_scores(
     columns = [title, "n", *(metric.label for metric in metrics)]
     print_table(columns, rows, numbers=columns[1:])
     for name, value in overall.items():
-        print(f"{name.replace('_', ' ').title()}: {figure(value)}")
+        print(f"{name.replace('_', ' ').title()}: {_cell(value)}")
     for problem in problems:
         print(f"  {problem}")
 
 
 def runs_table(manifests: Iterable[Manifest]) -> None:
-    """Print runs, one a row: what ran, what came out, what it cost, where it lies."""
+    """Print a row for each run: model, scores, parameters, speed and name."""
     metrics = {
         f"{rows} {metric.symbol}": f"{key}/{metric.name}"
         for rows, key in (("validation", "validation"), ("test", "test/all"))
@@ -103,10 +103,10 @@ def runs_table(manifests: Iterable[Manifest]) -> None:
         rows.append(
             [
                 manifest.model.name or "?",
-                *(figure(manifest.metrics.get(name)) for name in metrics.values()),
+                *(_cell(manifest.metrics.get(name)) for name in metrics.values()),
                 "-" if parameters is None else f"{parameters:,}",
                 _speed(manifest),
-                manifest.id,  # holds the data's name and the seed
+                manifest.id,  # contains the name of the data and the seed
             ]
         )
     numbers = [*metrics, "parameters", "sequences/s"]
@@ -114,7 +114,7 @@ def runs_table(manifests: Iterable[Manifest]) -> None:
 
 
 def _speed(manifest: Manifest) -> str:
-    """Say how fast a run trained, or why there is nothing to say."""
+    """Return the training speed of a run (sequences/s), or the reason why it has none."""
     if manifest.status != "finished":
         return manifest.status
     if not manifest.verified:
@@ -123,13 +123,13 @@ def _speed(manifest: Manifest) -> str:
     return "-" if speed is None else f"{speed:,.0f}"
 
 
-def figure(value: float | None, form: str = ".4f") -> str:
-    """Format a score; one that does not exist is a dash."""
+def _cell(value: float | None, form: str = ".4f") -> str:
+    """Return a score as text; a dash if it does not exist."""
     return "-" if value is None or value != value else format(value, form)
 
 
-def stock_table(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print data files, one a row: whose, what was checked, how large, where."""
+def inventory_table(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print a row for each data file: task, name, state, size and path."""
     columns = ["task", "file", "state", "size", "where"]
     print_table(
         columns,
@@ -148,8 +148,8 @@ def stock_table(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def checked_table(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print checked files, one a row: what they were held against, and what came of it."""
-    columns = ["task", "file", "size", "sha256", "held against", "found"]
+    """Print a row for each checked file: size, hash, the kind of hash compared, and the result."""
+    columns = ["task", "file", "size", "sha256", "compared with", "result"]
     print_table(
         columns,
         [
@@ -159,7 +159,7 @@ def checked_table(rows: Iterable[Mapping[str, Any]]) -> None:
                 "-" if row["size"] is None else _bytes(row["size"]),
                 (row["sha256"] or "-")[:12],
                 row["against"],
-                row["fault"] or "as it should be",
+                row["fault"] or "correct",
             ]
             for row in rows
         ],
@@ -176,24 +176,24 @@ def _bytes(size: float) -> str:
 
 
 def plans_table(plans: Sequence[Mapping[str, Any]]) -> None:
-    """Print what a run takes: a row a figure, a column a number of devices."""
+    """Print the cost of a run: a row for each quantity, a column for each number of devices."""
     columns = [f"{plan['device']['count']} x {plan['device']['name']}" for plan in plans]
     hours, giga = 3600, 1e9
     rows: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
-        ("sequences at once, on a device", lambda plan: f"{plan['rows_at_once']:,}"),
-        ("largest that fits", lambda plan: _known(plan["largest_batch_per_device"], ",.0f")),
+        ("sequences at once, per device", lambda plan: f"{plan['rows_at_once']:,}"),
+        ("largest number that fits", lambda plan: _known(plan["largest_batch_per_device"], ",.0f")),
         (
-            "training GFLOP a sequence",
+            "training GFLOP per sequence",
             lambda plan: _known(plan["training_flops_per_sequence"], ",.3g", giga),
         ),
         ("sequences/s", lambda plan: f"{plan['sequences_per_second']:,.0f}"),
-        ("GFLOP/s a device", lambda plan: _known(plan["flops_per_second"], ",.4g", giga)),
+        ("GFLOP/s per device", lambda plan: _known(plan["flops_per_second"], ",.4g", giga)),
         (
-            "of its matrix product's",
+            "share of matrix product rate",
             lambda plan: _known(plan["share_of_matmul_rate"], ".0%"),
         ),
         ("peak memory, GB", lambda plan: f"{plan['peak_memory_bytes'] / giga:.2f}"),
-        ("updates", lambda plan: f"{plan['plan']['steps']:,}"),
+        ("steps", lambda plan: f"{plan['plan']['steps']:,}"),
         ("hours", lambda plan: f"{plan['seconds'] / hours:,.3g}"),
         ("device-hours", lambda plan: f"{plan['device_hours']:,.3g}"),
     ]
@@ -204,8 +204,8 @@ def plans_table(plans: Sequence[Mapping[str, Any]]) -> None:
 
 
 def profile_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the most expensive operations of an update."""
-    columns = ["operation", "calls", "ms an update", "share"]
+    """Print the most expensive operations of a training step."""
+    columns = ["operation", "calls", "ms per step", "share"]
     table = [
         [row["operation"], f"{row['calls']:,}", f"{row['milliseconds']:.2f}", f"{row['share']:.1%}"]
         for row in rows
@@ -218,7 +218,7 @@ def _known(value: float | None, form: str, unit: float = 1.0) -> str:
 
 
 def leaderboard_table(board: Leaderboard) -> None:
-    """Print a leaderboard; below it what stands apart and why, and what others published."""
+    """Print a leaderboard, the excluded results with reasons, and the published figures."""
     from bench.leaderboards.output import formats
     from bench.leaderboards.published.published import held_against
 
@@ -228,7 +228,7 @@ def leaderboard_table(board: Leaderboard) -> None:
     print(f"{board.data}, version {board.task_class.card.version}")
     print_table(list(shown), rows, numbers=[name for name in shown if name not in words])
     for entry, reason in board.selection.apart:
-        print(f"  apart: {entry.id}: {reason}")
+        print(f"  excluded: {entry.id}: {reason}")
     for note in formats.board_notes(board):
         print(f"  {note}")
     if published := held_against(board):
@@ -238,34 +238,34 @@ def leaderboard_table(board: Leaderboard) -> None:
             print(f"  {note}")
 
 
-def comparison_table(versus: RunComparison) -> None:
-    """Print two runs compared: figures, the verdict, and where they disagree most."""
-    for name, entry in (("A", versus.a), ("B", versus.b)):
+def comparison_table(comparison: RunComparison) -> None:
+    """Print a run comparison: metrics, the verdict, and the rows of largest disagreement."""
+    for name, entry in (("A", comparison.a), ("B", comparison.b)):
         print(f"{name}: {entry.name}, {entry.id}")
-    columns = [versus.data, "A", "B", "A - B", "95%, all at once", "p, all at once", "better"]
+    columns = [comparison.data, "A", "B", "A - B", "simultaneous 95%", "simultaneous p", "better"]
     rows = [
         [
             d.figure,
-            *(figure(d.a, d.form), figure(d.b, d.form), f"{d.difference:+{d.form}}"),
+            *(_cell(d.a, d.form), _cell(d.b, d.form), f"{d.difference:+{d.form}}"),
             f"{d.low:+{d.form}} to {d.high:+{d.form}}",
             *(f"{d.p:.4f}", d.better or "-"),
         ]
-        for d in versus.differences
+        for d in comparison.differences
     ]
     print_table(columns, rows, numbers=columns[1:6])
-    print(versus.verdict)
-    for note in versus.notes:
+    print(comparison.verdict)
+    for note in comparison.notes:
         print(f"  {note}")
-    columns = [f"disagree most, of {versus.subset}", "truth", "A", "B", "apart"]
+    columns = [f"largest disagreements, {comparison.subset}", "truth", "A", "B", "distance"]
     rows = [
         [
             " ".join(f"row {row + 1}" for row in d.rows),
             *(f"{value:.3f}" for value in (d.truth, d.a, d.b, d.apart)),
         ]
-        for d in versus.disagreements
+        for d in comparison.disagreements
     ]
     print_table(columns, rows, numbers=columns[1:])
-    for d in versus.disagreements:
+    for d in comparison.disagreements:
         for row, sequence in zip(d.rows, d.sequences, strict=True):
             print(f"  row {row + 1}: {sequence}")
 
@@ -284,7 +284,7 @@ def description_tables(description: Description) -> None:
 
 
 def study_table(summary: Summary) -> None:
-    """Print what a study has come to: trials by state, the best one, device-hours."""
+    """Print the summary of a study: trials by state, the best trial, device-hours."""
     from bench.config import spell
 
     goal = "" if summary.wanted is None else f" of {summary.wanted:,}"
@@ -296,7 +296,7 @@ def study_table(summary: Summary) -> None:
     best = summary.best
     if best is not None:
         values = "  ".join(f"{n}={spell(v)}" for n, v in sorted(best.params.items()))
-        print(f"best validation Pearson: {figure(best.value)}, trial {best.number}: {values}")
+        print(f"best validation Pearson: {_cell(best.value)}, trial {best.number}: {values}")
     print(f"device-hours: {summary.device_hours:.2f}")
     if summary.stopped:
         print(f"stopped: {summary.stopped}")

@@ -24,8 +24,15 @@ from bench.paths import runs_dir
 
 @click.command()
 @takes_all_of_a_run
-@click.option("--devices", type=click.IntRange(1), default=1, help="Train on so many here.")
-@click.option("--no-tracking", is_flag=True, help="Write the run's folder only, not to MLflow.")
+@click.option(
+    "--devices",
+    type=click.IntRange(1),
+    default=1,
+    help="Number of devices of this machine to train on.  [1]",
+)
+@click.option(
+    "--no-tracking", is_flag=True, help="Write the run folder only; send nothing to MLflow."
+)
 @click.option("--report", type=Folder, hidden=True, help="File for the path of the run's folder.")
 @click.option("--silent", is_flag=True, hidden=True, help="Print nothing.")
 @as_json
@@ -44,7 +51,7 @@ def run(
 ) -> None:
     """Train a model on a task, score it on the test rows, record the result.
 
-    A run that was interrupted goes on where it was by the same command.
+    The same command continues a run that was interrupted.
     """
     from bench import api
     from bench.cli.signals import SignalStop
@@ -54,7 +61,9 @@ def run(
         request = make_request(**options)
     else:
         if typed := typed_options(ctx):
-            raise BenchError(f"--resume {resume} has its settings already: leave out {typed[0]}.")
+            raise BenchError(
+                f"--resume {resume} takes its settings from the run: leave out {typed[0]}."
+            )
         request = api.resumed(resume, **only_local(options))
     quiet_launcher(devices)
     done = api.train(
@@ -71,20 +80,23 @@ def run(
     elif as_json:
         print_json(done.manifest.to_json())
     else:
-        from bench.cli.tables import figures_table
+        from bench.cli.tables import run_scores_table
 
-        figures_table(done.manifest)
+        run_scores_table(done.manifest)
 
 
 @click.command()
-@click.option("--run", "reference", metavar="RUN", help="Score a run again: its folder or name.")
-@click.option("--task", help="Whose test rows; not needed with --run.")
+@click.option("--run", "reference", metavar="RUN", help="Folder or name of a run to score again.")
+@click.option("--task", help="Task that has the test rows; not needed with --run.")
 @click.option(
     "--predictions",
     type=Folder,
-    help="Made elsewhere: sequence and value, a value a line, .npy, or the challenge's .json.",
+    help="File of predictions: sequence and value in each line, a value in each line, .npy, or "
+    "the challenge's .json.",
 )
-@click.option("--rows", metavar="PART", help="Part of the test rows.  [the part that ranks]")
+@click.option(
+    "--rows", metavar="PART", help="Part of the test rows to score.  [the part that ranks]"
+)
 @click.option("--data", type=Folder, help="Folder of the data.  [as for `bench run`]")
 @click.option("--test-data", type=Folder, help="Folder of the test files, if another.")
 @click.option(
@@ -92,11 +104,13 @@ def run(
     "subset_files",
     multiple=True,
     metavar="NAME=FILE",
-    help="A file in place of one of the test set's subsets; may be repeated.",
+    help="File in place of one of the test set's subsets; may be repeated.",
 )
 @click.option("--snvs", type=Folder, hidden=True)
-@click.option("--log", is_flag=True, help="Record as an external result, marked unverified.")
-@click.option("--name", help="What to call the external result.")
+@click.option(
+    "--log", is_flag=True, help="Record the scores as an external result, marked unverified."
+)
+@click.option("--name", help="Name of the external result.")
 @home_option
 @plugins
 @as_json
@@ -115,7 +129,7 @@ def score(
     subset_files: tuple[str, ...],
     snvs: Path | None,
 ) -> None:
-    """Score predictions of the test rows, a run's or those of another program."""
+    """Score predictions of the test rows, made by a run or by another program."""
     from bench.cli import tables
     from bench.console import Console
     from bench.runner import rescore
@@ -144,7 +158,7 @@ def score(
 
 
 def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:
-    """Split NAME=FILE; ``--snvs FILE`` is what the option was called before."""
+    """Return files by subset from texts NAME=FILE and from the earlier option ``--snvs FILE``."""
     if snvs is not None:
         click.echo(f"--snvs {snvs} is called --subset-file SNVs={snvs} now.", err=True)
         typed = (*typed, f"SNVs={snvs}")
@@ -158,20 +172,24 @@ def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:
 
 
 @click.command(cls=renames(submission="--format json"))
-@click.option("--run", "reference", metavar="RUN", required=True, help="Its folder or name.")
+@click.option("--run", "reference", metavar="RUN", required=True, help="Folder or name of the run.")
 @click.option(
-    "--sequences", required=True, help="Lines, tab-separated lines or FASTA; - is standard input."
+    "--sequences",
+    required=True,
+    help="File of sequences: lines, tab-separated lines or FASTA; - is standard input.",
 )
-@click.option("--out", type=Folder, help="A file.  [standard output]")
+@click.option("--out", type=Folder, help="File for the predictions.  [standard output]")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["tsv", "json"]),
     default="tsv",
     show_default=True,
-    help='Lines of name and value, or a JSON object: {"0": value, …}.',
+    help='Format of the output: lines of name and value, or a JSON object {"0": value, …}.',
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 …")
+@click.option(
+    "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:1 …"
+)
 @home_option
 @plugins
 def predict(
@@ -183,7 +201,7 @@ def predict(
     device: str,
     home: Path | None,
 ) -> None:
-    """Predict sequences with the model of a run, in the unit it was trained on."""
+    """Predict sequences with the model of a run, in the unit of its training data."""
     from bench.console import Console
     from bench.results import run_folder
     from bench.runner.predictor import predict_file
@@ -195,7 +213,13 @@ def predict(
 
 
 @click.command()
-@click.option("--rows", type=click.IntRange(1000), default=40_000, show_default=True)
+@click.option(
+    "--rows",
+    type=click.IntRange(1000),
+    default=40_000,
+    show_default=True,
+    help="Number of simulated training rows.",
+)
 @home_option
 def demo(*, rows: int, home: Path | None) -> None:
     """Compare two models on a simulated assay, in two minutes on two cores."""

@@ -120,20 +120,20 @@ class Request:
         tuned: Cost of the search for the settings: study, trials, device-hours.
     """
 
-    model: str = field(metadata=option("A name from `bench models`.", flag="--model", decides=True))
+    model: str = field(metadata=option("Name from `bench models`.", flag="--model", decides=True))
     task: str = field(
         metadata=option(
-            "A name from `bench tasks`, or a table of your own.", flag="--task", decides=True
+            "Name from `bench tasks`, or path of a table of your own.", flag="--task", decides=True
         )
     )
     recipe: str = field(
         default="standard",
-        metadata=option("standard or paper.", flag="--recipe", shown=True, decides=True),
+        metadata=option("Recipe: standard or paper.", flag="--recipe", shown=True, decides=True),
     )
     preset: str = field(
         default="paper",
         metadata=option(
-            "Size and budget: smoke (a minute on two cores), quick, or the paper's.",
+            "Size and budget: smoke (a minute on two cores), quick, or paper.",
             flag="--preset",
             shown=True,
             decides=True,
@@ -142,7 +142,7 @@ class Request:
     overrides: Mapping[str, Mapping[str, str]] = field(
         default_factory=dict,
         metadata=option(
-            "Change a field of model, recipe or task; may be repeated.",
+            "Value of a field of model, recipe or task; may be repeated.",
             flag="--set",
             metavar="SECTION.FIELD=VALUE",
             decides=True,
@@ -161,12 +161,12 @@ class Request:
     )
     download: bool = field(
         default=False,
-        metadata=option("Fetch first what is missing of the data.", flag="--download"),
+        metadata=option("Fetch missing data files first.", flag="--download"),
     )
     simulate_rows: int | None = field(
         default=None,
         metadata=option(
-            "Simulated rows.  [100000]",
+            "Number of simulated training rows.  [100000]",
             flag="--rows",
             low=1000,
             decides=True,
@@ -176,7 +176,7 @@ class Request:
     fraction: float | None = field(
         default=None,
         metadata=option(
-            "Train on a share of the training rows, the same rows for every seed.",
+            "Share of the training rows to train on, the same rows for every seed.",
             flag="--fraction",
             low=0,
             high=1,
@@ -185,7 +185,14 @@ class Request:
     )
     seed: int = field(
         default=0,
-        metadata=option("", flag="--seed", low=0, shown=True, decides=True, identifies=True),
+        metadata=option(
+            "Seed of weights, row order and noise.",
+            flag="--seed",
+            low=0,
+            shown=True,
+            decides=True,
+            identifies=True,
+        ),
     )
     compiled: bool = field(
         default=False,
@@ -199,17 +206,19 @@ class Request:
     epochs: int | None = field(
         default=None,
         metadata=option(
-            "Short for the setting recipe.epochs.", flag="--epochs", low=1, decides=True
+            "Short form of the setting recipe.epochs.", flag="--epochs", low=1, decides=True
         ),
     )
     max_steps: int | None = field(
         default=None,
-        metadata=option("Plan for so many steps at most.", flag="--max-steps", low=1, decides=True),
+        metadata=option(
+            "Largest number of training steps.", flag="--max-steps", low=1, decides=True
+        ),
     )
     max_seconds: float | None = field(
         default=None,
         metadata=option(
-            "Stop training then.",
+            "Time after which the training stops.",
             flag="--max-time",
             low=0,
             metavar="MINUTES",
@@ -221,18 +230,20 @@ class Request:
     tested: bool = field(default=True, metadata=option("", decides=True, identifies=True))
     device: str = field(
         default="auto",
-        metadata=option("auto, cpu, cuda, cuda:1 …", flag="--device", shown=True),
+        metadata=option("Device: auto, cpu, cuda, cuda:1 …", flag="--device", shown=True),
     )
     batch_per_device: int | None = field(
         default=None,
         metadata=option(
-            "Sequences at once, where memory is short.", flag="--batch-per-device", low=1
+            "Sequences that go through the network at once, where memory is short.",
+            flag="--batch-per-device",
+            low=1,
         ),
     )
     checkpoint_minutes: float = field(
         default=10.0,
         metadata=option(
-            "Save the state so often, and after validations.",
+            "Minutes between two saved states; every validation saves one, too.",
             flag="--checkpoint-minutes",
             low=0,
             shown=True,
@@ -244,11 +255,11 @@ class Request:
     )
     resume: Path | None = field(
         default=None,
-        metadata=option("Go on with a run: its folder or name.", flag="--resume", metavar="RUN"),
+        metadata=option("Folder or name of a run to continue.", flag="--resume", metavar="RUN"),
     )
     force: bool = field(
         default=False,
-        metadata=option("Train although the same run is finished or begun.", flag="--force"),
+        metadata=option("Train even if the same run is finished or begun.", flag="--force"),
     )
     study: Mapping[str, Any] | None = None
     tuned: Mapping[str, Any] | None = None

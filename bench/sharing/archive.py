@@ -1,14 +1,14 @@
-"""Runs as one file: what is needed to rank them elsewhere, and nothing that could be executed.
+"""Runs in one zip file: the data needed to rank them on another machine, and nothing executable.
 
-``results.zip`` holds a folder a run, named as the run: manifest.json, predictions.npy and, where
-the run has them, metrics.jsonl and losses.npy. No code, no weights, and of the manifest neither
-places on this machine nor commands.
+``results.zip`` holds one folder for each run, with the name of the run: manifest.json,
+predictions.npy and, where the run has them, metrics.jsonl and losses.npy. It holds no code and no
+weights, and the manifest has neither paths of this machine nor commands.
 
-Whoever imports trusts nothing of it. Names and sizes are checked before anything is unpacked, a
-manifest is taken field by field (:mod:`bench.sharing.manifest_check`), and the predictions are
-scored again on the test rows at hand: they have to be the same rows, and come to the figures that
-the file claims.
-How a model was trained cannot be checked in this way, so an imported run stays unverified.
+The import trusts no part of the file. Names and sizes are checked before anything is unpacked, a
+manifest is read field by field (:mod:`bench.sharing.manifest_check`), and the predictions are
+scored again on the test rows of this machine: the rows must be the same, and the scores must be
+those that the file claims. The training itself cannot be checked in this way, so an imported run
+stays unverified.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ _LARGEST = {
     run_folder.METRICS: 1 << 26,
     run_folder.LOSSES: 1 << 26,
 }
-"""Bytes of each file, unpacked; there are no others."""
+"""Largest unpacked size of each file, in bytes; a run has no other files."""
 _NEEDED = {run_folder.MANIFEST, run_folder.PREDICTIONS}
-_ALTOGETHER = 1 << 31
+_LARGEST_TOTAL = 1 << 31  # bytes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,199}-\d{6}-\d{6}-[0-9a-f]{4}")
-"""As :meth:`bench.results.run_folder.RunFolder.create` names runs."""
+"""Names that :meth:`bench.results.run_folder.RunFolder.create` gives to runs."""
 
 
 def export_runs(references: Iterable[str], out: Path, home: Path) -> list[str]:
-    """Write runs to a zip file, which appears whole or not at all.
+    """Write runs to a zip file, which is written completely or not at all.
 
     Args:
-        references: Folders of runs, or their names, or the beginnings of these.
-        out: The file; there must be none yet.
+        references: Folders of runs, or their names, or the beginnings of their names.
+        out: Path of the file, which must not exist yet.
         home: Folder of all runs.
 
     Returns:
-        The runs' names.
+        The names of the runs.
 
     Raises:
-        BenchError: A run cannot be found, or has no predictions; or the file exists.
+        BenchError: A run cannot be found or has no predictions, or the file exists.
     """
     if out.exists():
         raise BenchError(f"{argument('out')} {out} exists. Name a new file.")
@@ -74,12 +74,16 @@ def export_runs(references: Iterable[str], out: Path, home: Path) -> list[str]:
 
 
 def _exported(path: Path) -> Manifest:
-    """Read a finished run's manifest, without places on this machine and without its command."""
+    """Return the manifest of a finished run, without its command and paths of this machine."""
     manifest = run_folder.read_manifest(path)
     if manifest.status != "finished" or not (path / run_folder.PREDICTIONS).is_file():
         raise BenchError(f"{path.name} is {manifest.status}: it has no predictions to share.")
-    task = manifest.task.changed(name=Path(manifest.task.name).name)  # a table's is its path
-    model = manifest.model.changed(origin=Path(manifest.model.origin).name)  # a plugin's, too
+    task = manifest.task.changed(
+        name=Path(manifest.task.name).name
+    )  # the name of a table is its path
+    model = manifest.model.changed(
+        origin=Path(manifest.model.origin).name
+    )  # the origin of a plugin is its path
     return manifest.changed(task=task, model=model).shared()
 
 
@@ -93,11 +97,11 @@ def _pack(file: zipfile.ZipFile, path: Path, manifest: Manifest) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A run that was taken in.
+    """An imported run.
 
     Attributes:
-        path: Its folder.
-        rows: Test rows that its predictions were scored on again.
+        path: Folder of the run.
+        rows: Number of test rows that its predictions were scored on again.
     """
 
     path: Path
@@ -107,30 +111,30 @@ class Imported:
 def import_runs(
     path: Path, home: Path, *, task_name: str | None = None, data: Path | None = None
 ) -> list[Imported]:
-    """Take in every run of a file that :func:`export_runs` wrote, or none of them.
+    """Import all runs of a file that :func:`export_runs` wrote, or none of them.
 
     Args:
-        path: The file.
+        path: Path of the zip file.
         home: Folder of all runs.
-        task_name: Where the task's table is here; needed for results on a table.
-        data: Folder of the test rows; as for ``bench run`` if None.
+        task_name: Path of the task's table on this machine; needed for results on a table.
+        data: Folder of the test rows; that of ``bench run`` if None.
 
     Raises:
-        BenchError: The file is none of ours, a run is here already, or its predictions are not
-            what it says they are.
+        BenchError: The file was not written by an export, a run exists already, or its
+            predictions do not give the scores that it claims.
     """
     with _opened(path) as file:
         members = _members(path, file)
         for name in members:
             if (home / name).exists():
-                raise BenchError(f"{path}: {name} is here already, in {home}.")
+                raise BenchError(f"{path}: {name} exists already in {home}.")
         try:
             with scratch_folder(home) as fresh:
                 found = [
                     _unpack(file, files, fresh / name, task_name, data)
                     for name, files in members.items()
                 ]
-                _refuse_twins(path, found, home)
+                _refuse_duplicates(path, found, home)
                 _move([run.path for run in found], home)
         except OSError as error:
             raise BenchError(f"cannot write runs to {home}: {error.strerror}.") from None
@@ -143,11 +147,11 @@ def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        raise BenchError(f"{path}: no zip file: {first_line(error)}.") from None
+        raise BenchError(f"{path}: not a zip file: {first_line(error)}.") from None
 
 
 def _read(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Unpack one member: no more bytes than the directory says, and with its checksum."""
+    """Return the content of one member; its size and its checksum are checked."""
     try:
         return file.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, struct.error) as error:
@@ -155,18 +159,20 @@ def _read(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _members(path: Path, file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.ZipInfo]]:
-    """List the files by run and name, by what the directory says of them; nothing is unpacked."""
+    """Return the directory's entries by run and file name, checked; nothing is unpacked."""
     runs: dict[str, dict[str, zipfile.ZipInfo]] = {}
     for member in file.infolist():
         run, name = _place(path, member)
         if runs.setdefault(run, {}).setdefault(name, member) is not member:
-            raise BenchError(f"{path}: {member.filename} is in it twice.")
+            raise BenchError(f"{path}: {member.filename} is in the file twice.")
         if member.file_size > _LARGEST[name]:
             raise BenchError(f"{path}: {member.filename} unpacks to {member.file_size:,} bytes.")
     if not runs:
-        raise BenchError(f"{path}: holds no runs.")
-    if sum(member.file_size for member in file.infolist()) > _ALTOGETHER:
-        raise BenchError(f"{path}: unpacks to more than {_ALTOGETHER:,} bytes. Share fewer runs.")
+        raise BenchError(f"{path}: the file holds no runs.")
+    if sum(member.file_size for member in file.infolist()) > _LARGEST_TOTAL:
+        raise BenchError(
+            f"{path}: unpacks to more than {_LARGEST_TOTAL:,} bytes. Share fewer runs."
+        )
     for run, files in runs.items():
         for name in sorted(_NEEDED - files.keys()):
             raise BenchError(f"{path}: {run} has no {name}.")
@@ -174,16 +180,16 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.Z
 
 
 def _place(path: Path, member: zipfile.ZipInfo) -> tuple[str, str]:
-    """Split a member's name into run and file, if it is one that an export holds."""
+    """Return the run and the file that the name of a member stands for."""
     shown = ascii(member.filename)[1:-1][:80]
     parts = PurePosixPath(member.orig_filename).parts
     kind = stat.S_IFMT(member.external_attr >> 16)
     plain = len(parts) == 2 and parts[1] in _LARGEST and _NAME.fullmatch(parts[0])
     if not plain or member.orig_filename != "/".join(parts) or member.filename.endswith("/"):
-        raise BenchError(f"{path}: {shown} has no place in a file of results.")
+        raise BenchError(f"{path}: {shown} does not belong in a file of results.")
     packed = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     if kind not in (0, stat.S_IFREG) or member.flag_bits & 1 or not packed:
-        raise BenchError(f"{path}: {shown} is no plain file.")
+        raise BenchError(f"{path}: {shown} is not a regular file.")
     return parts[0], parts[1]
 
 
@@ -204,19 +210,19 @@ def _unpack(
     return Imported(folder, claimed.rows)
 
 
-def _refuse_twins(path: Path, found: list[Imported], home: Path) -> None:
-    """Refuse a run that is here, or twice in the file, under another name."""
+def _refuse_duplicates(path: Path, found: list[Imported], home: Path) -> None:
+    """Raise an error if a run exists already, or twice in the file, under another name."""
     here = run_folder.read_runs(home)
     known = {_content(folder, manifest): folder.name for folder, manifest in here.items()}
     for run in found:
         content = _content(run.path, run_folder.read_manifest(run.path))
         if content in known:
-            raise BenchError(f"{path}: {run.path.name} is {known[content]} by another name.")
+            raise BenchError(f"{path}: {run.path.name} is {known[content]} under another name.")
         known[content] = run.path.name
 
 
 def _content(folder: Path, manifest: Manifest) -> tuple[object, ...]:
-    """Return what no two runs share: model, settings, seed and predictions."""
+    """Return the values that are the same only for the same run: model, settings, predictions."""
     file = folder / run_folder.PREDICTIONS
     if not file.is_file():
         return (folder,)
@@ -226,7 +232,7 @@ def _content(folder: Path, manifest: Manifest) -> tuple[object, ...]:
 
 
 def _move(folders: list[Path], home: Path) -> None:
-    """Move all folders to where runs are, or none."""
+    """Move all folders to the folder of all runs, or none of them."""
     moved: list[Path] = []
     try:
         for folder in folders:

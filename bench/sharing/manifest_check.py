@@ -1,7 +1,7 @@
-"""Takes a manifest of another machine field by field, and nothing that is not declared as shared.
+"""Checks of a manifest of another machine; only fields that are declared as shared are kept.
 
-Left behind are a run's identity (or ``bench run`` would take the result for its own and not train),
-its study, and its command.
+The identity of the run is dropped, because ``bench run`` would otherwise take the imported result
+for its own and not train. Its study and its command are dropped as well.
 """
 
 from __future__ import annotations
@@ -23,37 +23,38 @@ _DEEPEST, _LONGEST, _MOST = 5, 1000, 1000
 
 
 def claimed_manifest(run: str, content: bytes) -> Manifest:
-    """Return what is kept of a manifest, every field of its type.
+    """Return the shared fields of a manifest, each of the right type.
 
     Args:
-        run: The run's name, which the manifest has to repeat.
-        content: The file.
+        run: Name of the run, which the manifest must contain.
+        content: Content of the manifest file.
 
     Raises:
-        BenchError: It is no manifest of a finished run of that name; the field is named.
+        BenchError: The file is not the manifest of a finished run of this name; the message names
+            the field.
     """
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
         raise BenchError("its manifest is not JSON.") from None
     if not isinstance(found, dict):
-        raise BenchError("its manifest is not one.")
+        raise BenchError("its manifest is not a JSON object.")
     kept = {name: found[name] for name in names(Manifest, "shared") if name in found}
     _plain(kept, "manifest", 0)
     manifest = Manifest.from_json(kept).shared()
     _whole(manifest, "")
     if (manifest.id, manifest.status) != (run, "finished"):
-        raise BenchError("its manifest is another run's, or of one that is not finished.")
+        raise BenchError("its manifest belongs to another run, or to one that is not finished.")
     for name in ("created", "finished"):
         try:
             datetime.fromisoformat(getattr(manifest, name)).timestamp()
         except (ValueError, OverflowError):
-            raise BenchError(f"its manifest's {name} is no time.") from None
+            raise BenchError(f"its manifest's {name} is not a time.") from None
     return manifest
 
 
 def _whole(record: Record, where: str) -> None:
-    """Refuse a record that lacks what is needed, or has a value that its mappings may not have."""
+    """Raise an error if a record has no value in a required field, or a mapping a wrong value."""
     _flat(where.rstrip("."), record.extra, record.open_to)
     for field in dataclasses.fields(record):
         name, value = where + field.name, getattr(record, field.name)
@@ -66,24 +67,32 @@ def _whole(record: Record, where: str) -> None:
 
 
 def _flat(where: str, values: Mapping[str, Any], kinds: Kinds) -> None:
-    """Check values and their names, which go to MLflow: it takes few letters in one."""
+    """Check the values of a mapping, and their names, in which MLflow allows few characters."""
     for name, value in values.items():
         if not _NAME.fullmatch(name):
-            raise BenchError(f"its {where} has an odd name, {ascii(name)[:40]}.")
+            raise BenchError(f"its {where} has an invalid name, {ascii(name)[:40]}.")
         if not isinstance(value, kinds):
             raise BenchError(f"its {where}.{name} is {type(value).__name__}.")
 
 
 def _plain(value: Any, where: str, depth: int) -> None:
-    """Refuse what no export writes: text that moves a cursor, numbers that are none, mazes."""
+    """Raise an error for values that no export writes: control characters, NaN, deep nesting."""
     if isinstance(value, str):
-        fault = "" if value.isprintable() and len(value) <= _LONGEST else "odd or long text"
+        fault = (
+            ""
+            if value.isprintable() and len(value) <= _LONGEST
+            else "text with control characters, or too long"
+        )
     elif isinstance(value, float):
-        fault = "" if math.isfinite(value) else "not finite"
+        fault = "" if math.isfinite(value) else "number that is not finite"
     elif isinstance(value, int):
-        fault = "" if abs(value) < 1 << 63 else "too large"
+        fault = "" if abs(value) < 1 << 63 else "number too large"
     elif isinstance(value, dict | list):
-        fault = "" if len(value) <= _MOST and depth < _DEEPEST else "too large"
+        fault = (
+            ""
+            if len(value) <= _MOST and depth < _DEEPEST
+            else "too many values, or nested too deeply"
+        )
     else:
         fault = ""
     if fault:

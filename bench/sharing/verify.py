@@ -1,4 +1,4 @@
-"""Judges one run that came from elsewhere: its figures by scoring its predictions again."""
+"""Checks of one run from another machine; its predictions are scored again."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from bench.scoring.scorer import score
 from bench.sharing.manifest_check import claimed_manifest
 
 _CURVE = re.compile(r"(train|validation)/[a-z0-9_]{1,40}")
-_MOST = 1000  # figures a line
-_TOLERATED = 1e-9  # sums in another order: other processors differ in the last digits
+_MOST = 1000  # metrics in one line
+_TOLERATED = 1e-9  # other processors sum in another order and differ in the last digits
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A run that is what it says, as it is to be written.
+    """A checked run, ready to be written.
 
     Attributes:
-        manifest: Its own fields, marked as imported and unverified.
-        files: The others, by name.
-        rows: Test rows that were scored.
+        manifest: Manifest of the run, marked as imported and unverified.
+        files: Content of the other files, by name.
+        rows: Number of test rows that were scored.
     """
 
     manifest: Manifest
@@ -45,16 +45,17 @@ class Claimed:
 def read_claimed(
     run: str, given: Mapping[str, bytes], task_name: str | None, folder: Path | None
 ) -> Claimed:
-    """Check a run's files, and score its predictions again.
+    """Check the files of a run, and score its predictions again.
 
     Args:
-        run: Its name, which its manifest has to repeat.
-        given: Content of its files, by name.
-        task_name: Where the task's table is here.
-        folder: Of the test rows; as for ``bench run`` if None.
+        run: Name of the run, which its manifest must contain.
+        given: Content of the files, by name.
+        task_name: Path of the task's table on this machine; None for a registered task.
+        folder: Folder of the test rows; that of ``bench run`` if None.
 
     Raises:
-        BenchError: The run is not what it says; the message starts with its name.
+        BenchError: A file is damaged, or the predictions do not give the claimed scores; the
+            message starts with the name of the run.
     """
     try:
         manifest = claimed_manifest(run, given[run_folder.MANIFEST])
@@ -82,12 +83,13 @@ def read_claimed(
 
 
 def _opened(manifest: Manifest, task_name: str | None, folder: Path | None) -> OpenTest:
-    """Open the test rows at hand, which have to be those that the run was scored on."""
+    """Return the test rows of this machine, which must be those that the run was scored on."""
     recorded = manifest.task.name
-    if TASKS.is_file_name(recorded):  # a path of another machine is not to be opened here
+    if TASKS.is_file_name(recorded):  # a path of another machine must not be opened here
         if task_name is None:
             raise BenchError(
-                f"its task is a table, {recorded}. Say where it is here by {argument('task')}."
+                f"its task is a table, {recorded}. "
+                f"Give its path on this machine by {argument('task')}."
             )
         recorded = str(Path(task_name).absolute())
     opened = _open(recorded, json.dumps(manifest.data.options, sort_keys=True), folder)
@@ -101,39 +103,42 @@ def _open(task_name: str, options: str, folder: Path | None) -> OpenTest:
 
 
 def _rescored(manifest: Manifest, opened: OpenTest, predictions: Any) -> Manifest:
-    """Score the predictions; every score has to be the one that is claimed."""
+    """Score the predictions; every score must be the one that the manifest claims."""
     rows = manifest.scored.rows
     outcome = score(opened.task, opened.test, predictions, rows).outcome(opened.test)
     claimed = {k: v for k, v in manifest.metrics.items() if k.startswith("test/")}
-    figures = finite(outcome.metrics)
-    for name in sorted(claimed.keys() | figures.keys()):
-        theirs, ours = claimed.get(name, ...), figures.get(name, ...)
-        same = theirs is ours or (
-            isinstance(theirs, int | float)
-            and isinstance(ours, float)
-            and abs(theirs - ours) <= _TOLERATED
+    metrics = finite(outcome.metrics)
+    for name in sorted(claimed.keys() | metrics.keys()):
+        before, now = claimed.get(name, ...), metrics.get(name, ...)
+        same = before is now or (
+            isinstance(before, int | float)
+            and isinstance(now, float)
+            and abs(before - now) <= _TOLERATED
         )
         if not same:
-            shown = ["missing" if value is ... else value for value in (theirs, ours)]
-            raise BenchError(f"its {name} is {shown[0]}, its predictions come to {shown[1]}.")
+            shown = ["missing" if value is ... else value for value in (before, now)]
+            raise BenchError(f"its {name} is {shown[0]}, but its predictions give {shown[1]}.")
     return outcome
 
 
 def _curves(content: bytes) -> bytes:
-    """Check metrics.jsonl and write it anew."""
+    """Return the content of metrics.jsonl, checked and written anew."""
     lines = []
     try:
         for line in content.decode().splitlines():
             entry = json.loads(line)
-            step, time, figures = entry["step"], entry["time"], entry["metrics"]
+            step, time, metrics = entry["step"], entry["time"], entry["metrics"]
             good = type(step) is int and type(time) is int and min(step, time) >= 0
-            good = good and max(step, time) < 1 << 53 and len(figures) <= _MOST
-            for name, value in figures.items():
+            good = good and max(step, time) < 1 << 53 and len(metrics) <= _MOST
+            for name, value in metrics.items():
                 good = good and bool(_CURVE.fullmatch(name)) and type(value) in (int, float)
                 good = good and math.isfinite(value)
             if not good:
                 raise ValueError
-            lines.append(json.dumps({"step": step, "time": time, "metrics": figures}) + "\n")
+            lines.append(json.dumps({"step": step, "time": time, "metrics": metrics}) + "\n")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise BenchError(f"its {run_folder.METRICS}, line {len(lines) + 1}, is none.") from None
+        line_number = len(lines) + 1
+        raise BenchError(
+            f"its {run_folder.METRICS}, line {line_number}, is not a line of metrics."
+        ) from None
     return "".join(lines).encode()

@@ -1,1 +1,1 @@
-"""Sends run folders to MLflow."""
+"""Sending of run folders to MLflow."""

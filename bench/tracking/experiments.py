@@ -1,4 +1,4 @@
-"""Finds or makes what runs stand under in MLflow: an experiment a data set, a run a study."""
+"""MLflow experiments, one for each data set, and the runs of studies, parents of their trials."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}  # its pages show 
 
 
 def experiment(client: MlflowClient, uri: str, home: Path, name: str) -> str:
-    """Return the experiment of a data set, making it where there is none."""
+    """Return the identifier of a data set's experiment, which is created if there is none."""
     from mlflow import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is None:
         place = None
-        if uri.startswith("sqlite:"):  # else artifacts would land in the current folder
+        if uri.startswith("sqlite:"):  # otherwise artifacts would go to the current folder
             place = (home / "mlartifacts" / name).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=place, tags=_KIND))
-        except MlflowException:  # another run made it in the meantime
+        except MlflowException:  # another run has created it in the meantime
             found = client.get_experiment_by_name(name)
             if found is None:
                 raise
@@ -31,9 +31,9 @@ def experiment(client: MlflowClient, uri: str, home: Path, name: str) -> str:
 
 
 def study_run(client: MlflowClient, experiment: str, study: str) -> str:
-    """Return the run of a study, making it where there is none.
+    """Return the identifier of a study's run, which is created if there is none.
 
-    Of several that workers made at one moment, the oldest is the study's, for all of them.
+    Where several workers created one at the same time, the oldest is kept.
     """
     runs = _runs(client, experiment, study)
     if not runs:

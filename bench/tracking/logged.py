@@ -1,4 +1,4 @@
-"""What of a run goes to MLflow, as plain values: tags, settings and metrics by name.
+"""The values of a run that are sent to MLflow: tags, settings and metrics, by name.
 
 A leaderboard reads the same values from run folders, so that a result is the same with and without
 a tracking server.
@@ -22,7 +22,7 @@ def title(manifest: Manifest) -> str:
 
 
 def tags(manifest: Manifest) -> dict[str, str]:
-    """Return the tags of a run; those of its scores only where there are any."""
+    """Return the tags of a run; the tags of its scores only if it has any."""
     found = {
         "bench.id": manifest.id,
         "model": manifest.model.name,
@@ -68,7 +68,7 @@ def outcome(manifest: Manifest) -> dict[str, float]:
 
 
 def milliseconds(iso_time: str) -> int:
-    """Return a time as MLflow counts it."""
+    """Return a time as MLflow stores it (milliseconds since 1970)."""
     return round(datetime.fromisoformat(iso_time).timestamp() * 1000)
 
 
@@ -77,5 +77,5 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spelled(value: Any) -> Any:
-    """Return several numbers as the text that sets them; anything else as it is."""
+    """Return a list of numbers as the text of ``--set``; any other value unchanged."""
     return spell(tuple(value)) if isinstance(value, list | tuple) else value

@@ -1,8 +1,8 @@
-"""MLflow's store of all runs: where it is, how to open it, and its pages.
+"""MLflow's store of all runs: its address, a client for it, and its web pages.
 
-MLflow reads its switches (telemetry, log level, patience with a server) from the environment. The
-command line sets them, see :mod:`bench.cli.environment`; a program that imports this package has
-MLflow's own defaults, or what it sets itself before MLflow is imported.
+MLflow reads its settings (telemetry, log level, timeouts) from the environment. The command line
+sets them, see :mod:`bench.cli.environment`; a program that imports this package has MLflow's own
+defaults, or the values that it sets before MLflow is imported.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 def tracking_uri(home: Path) -> str:
-    """Return MLFLOW_TRACKING_URI, or a SQLite file beside the runs."""
+    """Return the address of the store: MLFLOW_TRACKING_URI, else a SQLite file beside the runs."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{tracking_database(home)}"
 
 
 @contextmanager
 def connected(home: Path, *, reading: bool = False) -> Iterator[tuple[MlflowClient, str]]:
-    """Give a client and the store's address for the length of a block.
+    """Yield a client and the address of the store.
 
     Args:
-        home: Folder of all runs, where the default store lies.
-        reading: Do not make the default store where there is none.
+        home: Folder of all runs, which holds the default store.
+        reading: Whether the store is only read; then an empty one is not created.
 
     Raises:
-        BenchError: The server cannot be reached, or refuses; or there is nothing to read.
+        BenchError: The server cannot be reached or refuses, or there is no store to read.
     """
     import mlflow
     from sqlalchemy.exc import SQLAlchemyError
@@ -54,30 +54,30 @@ def connected(home: Path, *, reading: bool = False) -> Iterator[tuple[MlflowClie
 
 
 def has_store(home: Path) -> bool:
-    """Return whether there is a store to read: a file, or a server whatever its state."""
+    """Return whether there is a store to read: a file that exists, or the address of a server."""
     uri = tracking_uri(home)
     return not uri.startswith("sqlite:") or Path(uri.removeprefix("sqlite:///")).is_file()
 
 
 def _check_store(uri: str, home: Path) -> None:
-    """Refuse to make an empty store just to read it."""
+    """Raise an error if there is no store to read; MLflow would create an empty one."""
     if not has_store(home):
         raise BenchError(f"no runs are recorded in {home} yet. Try `bench demo`.")
 
 
 def serve(home: Path, *, port: int, console: Console = SILENT) -> None:
-    """Run MLflow's pages on the default store until they are stopped.
+    """Run MLflow's web server on the default store until the user stops it.
 
     Raises:
-        BenchError: Runs go to a server of their own, or the pages cannot be served.
+        BenchError: Runs are sent to another server, or the web server cannot start.
     """
     uri = tracking_uri(home)
     if not uri.startswith("sqlite:"):
-        raise BenchError(f"runs are recorded at {uri}: open that in a browser.")
+        raise BenchError(f"runs are recorded at {uri}: open this address in a browser.")
     _check_store(uri, home)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    console.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C ends them)")
+    console.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C stops the server)")
     status = subprocess.run(command, check=False).returncode
     if status > 0:
         raise BenchError(

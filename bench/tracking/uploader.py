@@ -1,7 +1,7 @@
-"""Sends run folders to MLflow: in the background while a run goes, or later by ``bench sync``.
+"""Sending of run folders to MLflow: in the background during a run, or later by ``bench sync``.
 
-A run never waits for a server. What was sent is noted in the run's folder (tracking.json), so
-sending again adds only what is missing, and a run that a server never saw can be sent next week.
+A run never waits for a server. The run's folder records which parts were sent (tracking.json), so
+that sending again adds only the missing parts, and a run can be sent any time later.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 STATE = "tracking.json"
-_BATCH = 1000  # most metrics MLflow takes at once
+_BATCH = 1000  # the most metrics that MLflow takes in one call
 
 
 def sync(run: Path, home: Path) -> bool:
-    """Send what a tracking server lacks of one run.
+    """Send the parts of one run that the tracking server does not have.
 
     Args:
         run: The run's folder.
-        home: Folder of all runs, where the default store lies.
+        home: Folder of all runs, which holds the default store.
 
     Returns:
-        Whether anything was missing.
+        Whether any part was missing.
 
     Raises:
         BenchError: The server cannot be reached, or refuses.
@@ -56,7 +56,7 @@ def logged_number(run: Path) -> str:
 
 
 class Uploader:
-    """Keeps MLflow up to date with a running run, from a thread of its own.
+    """A thread that sends the new parts of a run to MLflow while the run goes on.
 
     Args:
         run: The run's folder.
@@ -66,34 +66,38 @@ class Uploader:
     def __init__(self, run: Path, home: Path) -> None:
         self._run, self._home = run, home
         self._news, self._closing = threading.Event(), False
-        self._problem: str | None = "still sending"
+        self._problem: str | None = "MLflow has not received all of the run yet"
         self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that the folder has something new; returns at once."""
+        """Tell the thread that the run folder has new parts; return at once."""
         self._news.set()
 
     def close(self, patience: float = 60.0) -> str | None:
-        """Send the rest, for ``patience`` seconds at most; return what went wrong, if it did."""
+        """Send the rest, for at most ``patience`` seconds; return an error message, or None."""
         self._closing = True
         self._news.set()
         self._thread.join(patience)
         if self._problem is None:
             return None
-        return f"{self._problem.rstrip('.')}. The run is whole; `bench sync` sends it later."
+        return (
+            f"{self._problem.rstrip('.')}. The run folder is complete; `bench sync` sends it later."
+        )
 
     def _follow(self) -> None:
         while True:
             self._news.wait()
             self._news.clear()
-            last = self._closing  # read before sending: what is closed now is sent whole
+            last = self._closing  # read before sending, so that the last call sends all parts
             try:
                 sync(self._run, self._home)
                 problem = None
             except BenchError as error:
                 problem = str(error)
-            except Exception as error:  # a thread's traceback would be lost; training goes on
+            except (
+                Exception
+            ) as error:  # the traceback of a thread would be lost; training continues
                 problem = f"MLflow: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             if last:
                 self._problem = problem
@@ -101,7 +105,7 @@ class Uploader:
 
 
 class _Sender:
-    """One exchange with a server about one run."""
+    """One upload of one run to a server."""
 
     def __init__(self, client: MlflowClient, uri: str, run: Path, home: Path) -> None:
         self._client, self._uri, self._run, self._home = client, uri, run, home
@@ -114,7 +118,7 @@ class _Sender:
                 self._state = known
 
     def send(self) -> bool:
-        """Send what is missing, noting every step; return whether anything was."""
+        """Send the missing parts and record each; return whether any part was missing."""
         status, known = self._manifest.status, self._state["status"]
         if status == known and status != "running":
             return False
@@ -123,7 +127,7 @@ class _Sender:
             self._log_settings(run_id)
             self._note(run_id=run_id)
         self._log_curves(self._state["run_id"])
-        if known not in (None, "running"):  # it goes on
+        if known not in (None, "running"):  # an ended run continues
             self._client.update_run(self._state["run_id"], status="RUNNING")
             if known == "failed":
                 self._client.delete_tag(self._state["run_id"], "error")
@@ -142,7 +146,7 @@ class _Sender:
         return experiment(self._client, self._uri, self._home, self._manifest.data.name)
 
     def _find(self) -> str | None:
-        """Find the run by its tag: an earlier exchange may have ended before it was noted."""
+        """Return the run with this tag: an earlier upload may have died before it was recorded."""
         runs = self._client.search_runs(
             [self._experiment()], filter_string=f"tags.`bench.id` = '{self._manifest.id}'"
         )
@@ -186,7 +190,7 @@ class _Sender:
 
         path = self._run / METRICS
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        lines = [line for line in lines if line.endswith("\n")]  # the last may be half written
+        lines = [line for line in lines if line.endswith("\n")]  # the last line may be half written
         points: list[Metric] = []
         for line in lines[self._state["lines"] :]:
             entry = json.loads(line)
@@ -196,7 +200,7 @@ class _Sender:
             ]
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])
-        # A run that goes on from a checkpoint repeats its last lines: they were sent.
+        # A run that continues from a checkpoint repeats its last lines, which were sent already.
         self._note(lines=max(len(lines), self._state["lines"]))
 
     def _log_outcome(self, run_id: str) -> None:
@@ -204,9 +208,11 @@ class _Sender:
 
         manifest = self._manifest
         time = logged.milliseconds(manifest.finished)
-        # At step 0, so that MLflow draws bars to compare and not single points of a curve.
+        # At step 0, so that MLflow draws bars to compare runs instead of curves with one point.
         points = [Metric(k, v, time, 0) for k, v in logged.outcome(manifest).items()]
-        if manifest.status != "finished":  # it may go on, and then have them twice
+        if (
+            manifest.status != "finished"
+        ):  # the run may continue, and would then have its metrics twice
             points = []
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])

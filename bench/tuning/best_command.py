@@ -1,4 +1,4 @@
-"""The command line that runs a study's best trial again."""
+"""The command that runs the best trial of a study again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.tuning.summary import ranked
 
 
 def best_line(study: Study, search: Search) -> str:
-    """Spell the command line that runs the best trial again, test rows included.
+    """Return the command that runs the best trial again, test rows included.
 
     Raises:
         BenchError: No trial has a score.

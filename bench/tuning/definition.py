@@ -1,4 +1,4 @@
-"""What is searched: a request, its space, and everything a trial's score depends on."""
+"""The definition of a search: a request, its search space, and all that decides a trial's score."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from bench.search_space import Space, Spaces, Value, checked, parsed
 
 OBJECTIVE = "best validation/pearson"
 Params = Mapping[str, Value]
-"""Values of one trial by ``section.field``."""
+"""Values of one trial, by ``section.field``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A search as it is typed, and as a study keeps it.
+    """The definition of a search, as a study stores it.
 
     Attributes:
-        request: The run that trials are variations of; at full budget, on all of the data.
-        space: What varies, by ``section.field``.
-        epochs, fraction: A trial's smaller budget; None for the request's own. The fraction is one
-            of the training rows that the request has.
-        seeds: A trial's score is the mean over these.
-        max_parameters: Larger models are infeasible.
-        max_memory: Gigabytes (1e9); trials that take more are infeasible.
-        pruned: End trials early that are behind.
-        sampler: A name from :data:`bench.tuning.samplers.SAMPLERS`.
-        sampler_seed: Decides the sampler's draws.
-        beat: Seconds between two signs of life.
-        plugins: Files that define the model or the task.
+        request: Run that the trials vary, at its full budget and on all of the data.
+        space: Space of every setting that varies, by ``section.field``.
+        epochs, fraction: Smaller budget of a trial; None for that of the request. The fraction is
+            a share of the training rows that the request uses.
+        seeds: Seeds of a trial's runs; the score of the trial is the mean over them.
+        max_parameters: Largest number of parameters of a feasible model.
+        max_memory: Largest memory of a feasible trial, in gigabytes (1e9 bytes).
+        pruned: Whether trials that are behind the others end early.
+        sampler: Name from :data:`bench.tuning.samplers.SAMPLERS`.
+        sampler_seed: Seed of the sampler.
+        beat: Seconds between two heartbeats of a worker.
+        plugins: Python files that define the model or the task.
     """
 
     request: Request
@@ -56,11 +56,11 @@ class Search:
     plugins: tuple[str, ...] = ()
 
     def refit(self, params: Params, *, tuned: Mapping[str, Any] | None = None) -> Request:
-        """Return the run of a trial's values at full budget, scored on the test rows.
+        """Return the request of a run with a trial's values, at full budget and with test rows.
 
         Args:
-            params: The values.
-            tuned: What finding them cost.
+            params: Values of the trial.
+            tuned: Cost of the search that found the values.
         """
         return dataclasses.replace(
             self.request, overrides=self._with(params), seed=self.seeds[0], tuned=tuned
@@ -69,12 +69,12 @@ class Search:
     def trial(
         self, params: Params, *, seed: int, study: Mapping[str, object] | None = None
     ) -> Request:
-        """Return the run of a trial, which leaves the test rows alone.
+        """Return the request of one run of a trial; the test rows are not scored.
 
         Args:
-            params: Its values.
-            seed: Of its weights and of the order of its rows.
-            study: The study's name and the trial's number.
+            params: Values of the trial.
+            seed: Seed of the weights and of the order of the rows.
+            study: Name of the study and number of the trial.
         """
         fraction = self.request.fraction
         if self.fraction is not None:
@@ -88,7 +88,7 @@ class Search:
             fraction=fraction,
             study=study,
             tested=False,
-            force=True,  # a trial that was lost is run again
+            force=True,  # a trial whose worker died is run again
         )
 
     def _with(self, params: Params) -> dict[str, dict[str, str]]:
@@ -99,7 +99,7 @@ class Search:
         return overrides
 
     def identity(self, fingerprint: str, task_version: int) -> dict[str, str]:
-        """Return what must agree for two workers to share a study, by the field's name."""
+        """Return the values that all workers of a study must have in common, by field."""
         request = self.request
         budget = {
             "epochs": self.epochs or request.epochs,
@@ -129,7 +129,7 @@ _SECTIONS = ("model", "task", "recipe")
 
 
 def name_of(identity: Mapping[str, str], data_name: str) -> str:
-    """Name a study after its model, its data and the hash of all that must agree."""
+    """Return the name of a study: its model, its data and a hash of its identity."""
     digest = hashlib.blake2b(json.dumps(identity).encode(), digest_size=4).hexdigest()
     return f"{identity['model']}-{data_name}-{digest}"
 
@@ -137,18 +137,19 @@ def name_of(identity: Mapping[str, str], data_name: str) -> str:
 def spaces(
     model_class: type[Model], assignments: tuple[str, ...], fixed: Mapping[str, Mapping[str, str]]
 ) -> tuple[dict[str, Space], dict[str, dict[str, str]]]:
-    """Lay a user's spaces over the declared ones.
+    """Return the declared search spaces, replaced where the user gave others, and the fixed values.
 
     Args:
-        model_class: Whose spaces.
-        assignments: Values of ``--space``.
-        fixed: Values of ``--set``, by section and field; these do not vary.
+        model_class: Class of the model, which declares spaces.
+        assignments: Texts SECTION.FIELD=SPACE, as given to ``--space``.
+        fixed: Values that do not vary, as given to ``--set``, by section and field.
 
     Returns:
-        What varies, and what is fixed: ``fixed`` with the spaces of one value added.
+        The spaces that vary, by ``section.field``, and the values that are fixed, by section and
+        field: ``fixed``, and the value of every space that has only one.
 
     Raises:
-        BenchError: A space is wrong, or a field is both fixed and varied.
+        BenchError: A space is wrong, a field is both fixed and varied, or no field varies.
     """
     types = {"model": model_class.Config, "recipe": Recipe}
     found = declared(model_class)
@@ -172,17 +173,21 @@ def spaces(
             settled[section][field] = spell(ends[0])
             del found[name]
     if not found:
-        raise BenchError("nothing is left to vary. `bench models NAME --space` shows what could.")
+        raise BenchError(
+            "no setting varies. `bench models NAME --space` lists the settings that can vary."
+        )
     return found, settled
 
 
 def declared(model_class: type[Model]) -> dict[str, Space]:
-    """Return what a model's author and the recipe declare, by ``section.field``.
+    """Return the spaces that a model and the recipe declare, by ``section.field``.
 
     Raises:
         BenchError: A declared space does not fit its field.
     """
-    fitted = issubclass(model_class, FittedModel)  # of a recipe it only uses the standardization
+    fitted = issubclass(
+        model_class, FittedModel
+    )  # such a model uses only the standardization of a recipe
     return checked(
         {"model": model_class.space, "recipe": {} if fitted else SPACE},
         {"model": model_class.Config, "recipe": Recipe},
@@ -190,7 +195,7 @@ def declared(model_class: type[Model]) -> dict[str, Space]:
 
 
 def plugin_files(request: Request) -> tuple[str, ...]:
-    """List the files by ``--plugin`` that a request's model and task come from."""
+    """Return the plugin files that define the model and the task of a request."""
     places = [MODELS.places().get(request.model), TASKS.places().get(request.task)]
     files = [place.origin for place in places if place and place.origin.endswith(".py")]
     return tuple(str(Path(file).absolute()) for file in dict.fromkeys(files))
@@ -204,9 +209,13 @@ def to_json(search: Search) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any], **here: Any) -> Search:
-    """Return the search that :func:`to_json` wrote, to be run ``here``; see Request.from_json.
+    """Return the search that :func:`to_json` wrote.
 
-    Its plugins must be loaded.
+    The plugins of the search must be loaded before.
+
+    Args:
+        values: Values that :func:`to_json` returned.
+        here: Options of this machine; see :meth:`bench.results.options.Request.from_json`.
     """
     request = Request.from_json(values["request"], **here)
     types = {"model": MODELS.get(request.model).Config, "recipe": Recipe}

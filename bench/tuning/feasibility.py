@@ -1,4 +1,4 @@
-"""What can be said of a trial before it trains: whether the model takes it, and its size."""
+"""Checks of a trial before it trains: the size of its model, and values that are refused."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from bench.sources import locate
 from bench.training.schedule import Plan
 from bench.tuning.definition import Params, Search
 
-_DRAWS = 64  # tries to find company in which a value is taken
+_ATTEMPTS = 64  # random values of the other settings with which a value is tried
 REFUSALS = (BenchError, ValueError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a run would be.
+    """Properties of a run that are known before it trains.
 
     Attributes:
-        parameters: Of the model.
-        validations: How often it would be validated; 1 for a model fitted at once.
+        parameters: Number of parameters of the model.
+        validations: Number of validations of the run; 1 for a model fitted at once.
     """
 
     parameters: int
@@ -36,13 +36,13 @@ class Facts:
 
 
 class Probe:
-    """Builds models without memory, for the shape of one data set.
+    """A builder of models without memory, for the shape of one data set.
 
     Args:
-        dataset: Its shape and size count.
+        dataset: Data set; only its shape and its size are used.
 
     Attributes:
-        name: What results on the data are filed under.
+        name: Name of the data, under which results are filed.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -50,11 +50,11 @@ class Probe:
         self.name, self._rows = dataset.name, len(dataset.train)
 
     def facts(self, request: Request) -> Facts:
-        """Return what a request's run would be.
+        """Return the properties of the run of a request.
 
         Raises:
             BenchError: The model or the recipe refuses a value.
-            ValueError, AssertionError: So does the model, in its own words.
+            ValueError, AssertionError: The model refuses a value with an error of its own.
         """
         prepared = resolve(request)
         layout = prepared.model_class.layout(prepared.config)
@@ -67,10 +67,10 @@ class Probe:
 
 
 def read(request: Request, console: Console = SILENT) -> Dataset:
-    """Read the data of a trial.
+    """Return the data of a trial.
 
     Raises:
-        BenchError: The data is missing or wrong, or a name or a setting of the request.
+        BenchError: The data is missing or wrong, or a name or a setting of the request is wrong.
     """
     prepared = resolve(request)
     folder = data_folder(request, type(prepared.task), console.only_warnings())
@@ -79,22 +79,22 @@ def read(request: Request, console: Console = SILENT) -> Dataset:
 
 
 def check(search: Search, probe: Probe) -> None:
-    """Try every value of the space, the ends of a range, before any trial does.
+    """Check every value of a search space, for a range its two ends, before the first trial.
 
-    A value is wrong when the model refuses it in whatever company: alone, or with others drawn
-    from the space.
+    A value is wrong if the model refuses it alone and with all random values of the other settings
+    that are tried.
 
     Raises:
         BenchError: A value is refused.
     """
-    draws = random.Random(0)
+    rng = random.Random(0)
     for name, space in search.space.items():
         for value in space.ends():
             refusal = _refusal(search, probe, {name: value})
             tries = 0
-            while refusal is not None and tries < _DRAWS:
-                company = {other: _draw(s, draws) for other, s in search.space.items()}
-                if _refusal(search, probe, {**company, name: value}) is None:
+            while refusal is not None and tries < _ATTEMPTS:
+                others = {other: _random_value(s, rng) for other, s in search.space.items()}
+                if _refusal(search, probe, {**others, name: value}) is None:
                     break
                 tries += 1
             else:
@@ -112,9 +112,9 @@ def _refusal(search: Search, probe: Probe, params: Params) -> str | None:
     return None
 
 
-def _draw(space: Space, draws: random.Random) -> Value:
+def _random_value(space: Space, rng: random.Random) -> Value:
     if isinstance(space, Choice):
-        return draws.choice(space.values)
+        return rng.choice(space.values)
     if isinstance(space.low, int) and isinstance(space.high, int):
-        return draws.randint(space.low, space.high)
-    return draws.uniform(space.low, space.high)
+        return rng.randint(space.low, space.high)
+    return rng.uniform(space.low, space.high)

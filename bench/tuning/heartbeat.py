@@ -1,9 +1,8 @@
-"""Signs of life: every worker gives them for its trial, and looks after those of the others.
+"""Heartbeats: every worker writes one for its trial, and checks those of the other workers.
 
-A worker is given up when its beat was the same at four looks in a row. Looks are counted, not
-seconds: clocks of two machines need not agree, and a storage that was away for an hour makes nobody
-silent. One way for a journal and for databases: Optuna's own heartbeat works for neither a journal
-nor ``ask``.
+A trial is given up when its heartbeat is unchanged at four checks in a row. Checks are counted, not
+seconds: the clocks of two machines may differ, and no worker is given up because the storage could
+not be reached for an hour. Optuna's own heartbeat works neither with a journal nor with ``ask``.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ from optuna.trial import TrialState
 
 from bench.tuning.slots import give_up
 
-LOOKS = 4
+CHECKS = 4
+"""Number of checks in a row with an unchanged heartbeat after which a trial is given up."""
 _BEAT = "beat"
 
 
 class Heartbeat:
-    """A thread that beats for this worker's trial and watches over the others'.
+    """A thread that writes the heartbeat of this worker's trial and checks those of the others.
 
     Args:
-        study: The study.
-        seconds: Between two beats, and between two looks; the same for all workers.
+        study: Study of the trials.
+        seconds: Seconds between two heartbeats and between two checks; the same for all workers.
     """
 
     def __init__(self, study: Study, seconds: float) -> None:
@@ -35,35 +35,35 @@ class Heartbeat:
         self._trial: int | None = None
         self._seen: dict[int, tuple[int | None, int]] = {}
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()  # not joined: a storage that is away would keep us here
+        self._ended.set()  # not joined: the thread may wait for a storage that cannot be reached
 
     @contextmanager
     def of(self, trial_id: int) -> Iterator[None]:
-        """Beat for a trial as long as the block runs."""
+        """Write the heartbeat of a trial for the length of a block."""
         self._trial = trial_id
         try:
             yield
         finally:
             self._trial = None
 
-    def look(self) -> None:
-        """Give up every trial whose beat has not changed for ``LOOKS`` looks."""
+    def check(self) -> None:
+        """Give up every trial whose heartbeat is unchanged for ``CHECKS`` checks."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         seen = {}
         for trial in running:
             beat = trial.system_attrs.get(_BEAT)
-            before, looks = self._seen.get(trial._trial_id, (beat, -1))
-            seen[trial._trial_id] = (beat, looks + 1 if beat == before else 0)
+            before, checks = self._seen.get(trial._trial_id, (beat, -1))
+            seen[trial._trial_id] = (beat, checks + 1 if beat == before else 0)
         self._seen = seen
-        for trial_id, (_, looks) in seen.items():
-            if looks >= LOOKS and trial_id != self._trial:
+        for trial_id, (_, checks) in seen.items():
+            if checks >= CHECKS and trial_id != self._trial:
                 give_up(self._study, trial_id)
 
     def _run(self) -> None:
@@ -73,8 +73,6 @@ class Heartbeat:
             try:
                 if trial_id is not None:
                     self._study._storage.set_trial_system_attr(trial_id, _BEAT, count)
-                self.look()
-            except (
-                UpdateFinishedTrialError
-            ):  # ours just ended, or was given up: its report will say
+                self.check()
+            except UpdateFinishedTrialError:  # this worker's trial has ended, or was given up
                 continue

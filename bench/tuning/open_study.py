@@ -1,4 +1,4 @@
-"""From what is typed to a study that can be worked on."""
+"""Opening a study for work: a new one from the options of a search, or an existing one."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from bench.tuning.storage import open_storage
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpec:
-    """A search as it is typed.
+    """The options of a search, as given by the user.
 
     Attributes:
-        request: The run that trials are variations of.
-        spaces: Values of ``--space``.
-        rest: Further fields of :class:`bench.tuning.definition.Search`.
+        request: Run that the trials vary.
+        spaces: Texts SECTION.FIELD=SPACE, as given to ``--space``.
+        rest: Values of further fields of :class:`bench.tuning.definition.Search`.
     """
 
     request: Request
@@ -39,13 +39,13 @@ class SearchSpec:
 
 @dataclass(frozen=True)
 class OpenStudy:
-    """A study that is worked on.
+    """A study that a worker can work on.
 
     Attributes:
-        study: In its storage.
-        place: The storage.
-        search: What it searches.
-        probe: For its data.
+        study: Optuna's study.
+        place: Path or URL of the storage.
+        search: Definition of the search.
+        probe: Probe for the data of the search.
     """
 
     study: Study
@@ -64,19 +64,20 @@ def begin(
     exists: bool,
     console: Console,
 ) -> OpenStudy:
-    """Check a search and make its study, or join it.
+    """Check a search, then create its study or open the one that exists.
 
     Args:
-        typed: The search.
-        storage: Where to keep the study; None for a journal in the folder of runs.
-        name: What to call it; None to name it after what is searched.
+        typed: Options of the search.
+        storage: Path or URL of the storage; None for a journal in the folder of all runs.
+        name: Name of the study; None to make one of model, data and a hash.
         home: Folder of all runs.
-        device: As for a run.
-        exists: Only join.
-        console: Where to tell.
+        device: Device, as for a run.
+        exists: Whether the study must exist already.
+        console: Console for progress and warnings.
 
     Raises:
-        BenchError: A space or another value is wrong, or the study of this name is another.
+        BenchError: A space or another value is wrong, or the study of this name has another
+            identity.
     """
     search = _search(typed)
     request = search.trial({}, seed=search.seeds[0])
@@ -105,20 +106,20 @@ def resume(
     wait: bool,
     console: Console,
 ) -> OpenStudy:
-    """Open a study for more work; it knows its settings.
+    """Open an existing study for more work, with the settings that it stores.
 
     Args:
-        storage: Where it is kept; None for the folder of runs.
-        name: The study's; None for the only one there.
+        storage: Path or URL of the storage; None for a journal in the folder of all runs.
+        name: Name of the study; None if the storage has only one.
         home: Folder of all runs.
-        device: As for a run.
-        data: Where the data lies on this machine, if the study says another place.
-        wait: The storage was there a moment ago.
-        console: Where to tell.
+        device: Device, as for a run.
+        data: Folder of the data on this machine; None for the one that the study records.
+        wait: Whether to wait for a storage that cannot be reached; it existed a moment ago.
+        console: Console for progress and warnings.
 
     Raises:
-        BenchError: There is none, its data has changed, its plugins or its sampler's package are
-            not here, or an earlier version drew a fraction for it.
+        BenchError: There is no such study, its data has changed, a plugin or the package of its
+            sampler is missing, or an earlier version of bench chose its share of the rows.
     """
     found, place = study.find(storage, name, home, wait=wait, console=console)
     search = stored(found, home, device=device, data=data)
@@ -126,23 +127,23 @@ def resume(
     if search.fraction is not None and "fraction" not in study.stored_search(found)["request"]:
         raise BenchError(
             f"study {found.study_name} was begun by an earlier version, whose "
-            f"{argument('fraction')} drew other rows. Begin a new one."
+            f"{argument('fraction')} chose other rows. Begin a new study."
         )
     dataset = read(search.trial({}, seed=search.seeds[0]), console)
     known = study.stored_identity(found)["data"]
     if dataset.fingerprint != known:
         raise BenchError(
-            f"study {found.study_name} is of data {known}; here it is {dataset.fingerprint}. "
-            f"Name its folder by {argument('data')}."
+            f"study {found.study_name} uses data with fingerprint {known}; the data here has "
+            f"{dataset.fingerprint}. Give the folder of the study's data by {argument('data')}."
         )
     return OpenStudy(found, place, search, Probe(dataset))
 
 
 def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None = None) -> Search:
-    """Return what a study searches, to be run here; its plugins get loaded.
+    """Return the search that a study stores, for runs on this machine; its plugins are loaded.
 
     Raises:
-        BenchError: A plugin is not here.
+        BenchError: A plugin file is missing.
     """
     known = {place.origin for place in [*MODELS.places().values(), *TASKS.places().values()]}
     kept = study.stored_search(found)
@@ -156,7 +157,7 @@ def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None 
 
 
 def _search(typed: SearchSpec) -> Search:
-    """Lay the user's spaces over the declared ones; a grid has to have an end."""
+    """Return the definition of a search; check its sampler and, for a grid, its size."""
     model_class = MODELS.get(typed.request.model)
     get_task(typed.request.task)
     found, fixed = definition.spaces(model_class, typed.spaces, typed.request.overrides)

@@ -1,4 +1,4 @@
-"""What can be seen of a study without working on it."""
+"""Views of a study that run no trials: summary, best command, table, dashboard."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from bench.tuning.study import find
 def status(
     storage: str | None, name: str | None, home: Path, console: Console = SILENT
 ) -> summary.Summary:
-    """Sum up a study.
+    """Return the summary of a study.
 
     Args:
-        storage: Where it is kept; None for the folder of runs.
-        name: The study's; None for the only one there.
+        storage: Path or URL of the storage; None for a journal in the folder of all runs.
+        name: Name of the study; None if the storage has only one.
         home: Folder of all runs.
-        console: Where to tell that the storage is away.
+        console: Console for warnings that the storage cannot be reached.
 
     Raises:
-        BenchError: There is no such study; so for all of this module.
+        BenchError: There is no such study. All functions of this module raise it.
     """
     return summary.summarize(find(storage, name, home, console=console)[0])
 
 
 def best(storage: str | None, name: str | None, home: Path, console: Console = SILENT) -> str:
-    """Spell the command that runs a study's best trial again; for the arguments see status."""
+    """Return the command that runs the best trial again; the arguments are those of ``status``."""
     from bench.tuning.best_command import best_line
-    from bench.tuning.open_study import stored  # with torch, which --status does without
+    from bench.tuning.open_study import stored  # imports torch, which --status does not need
 
     study, _ = find(storage, name, home, console=console)
     return best_line(study, stored(study, home))
@@ -43,16 +43,16 @@ def best(storage: str | None, name: str | None, home: Path, console: Console = S
 def export(
     storage: str | None, name: str | None, home: Path, table: Path, console: Console = SILENT
 ) -> str:
-    """Write a study's trials to a CSV file; return what to tell."""
+    """Write the trials of a study to a CSV file; return a message for the user."""
     study, _ = find(storage, name, home, console=console)
     return f"{table}: {summary.export(study, table):,} trials of {study.study_name}"
 
 
 def dashboard(storage: str | None, name: str | None, home: Path, console: Console = SILENT) -> None:
-    """Serve optuna-dashboard's pages of a study until they are stopped."""
+    """Run optuna-dashboard on the storage of a study until the user stops it."""
     needed("optuna_dashboard", extra="dashboard", what="the dashboard of a study")
     _, place = find(storage, name, home, console=console)
-    console.say(f"Optuna's pages of {shown(place)}; Ctrl-C ends them")
+    console.say(f"optuna-dashboard on {shown(place)}; Ctrl-C ends it")
     code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
     status = subprocess.run([sys.executable, "-c", code, place], check=False).returncode
     if status > 0:

@@ -1,4 +1,4 @@
-"""A study's plots as pages that need no server and no network."""
+"""The plots of a study, as HTML pages that need no server and no network."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _OBJECTIVE = "validation Pearson"
 
 
 def write(study: Study, folder: Path) -> list[Path]:
-    """Write history, curves, parallel coordinates and importances; return the pages.
+    """Write plots of history, curves, parallel coordinates and importances; return their files.
 
-    A plot that would show nothing is left out: importances need two different trials.
+    A plot without content is not written: importances need two trials with different scores.
 
     Raises:
-        BenchError: The package that draws them is missing.
+        BenchError: The package that draws the plots is not installed.
     """
     needed("plotly", extra="search", what="a plot of a study")
     trials = ranked(study)

@@ -1,4 +1,4 @@
-"""Several workers on one machine: the same command, once a process."""
+"""Several workers on one machine: one process with the same command for each."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from bench.tuning.run_search import SearchOptions
 
 
-def work(asked: SearchOptions, opened: OpenStudy, budget: Budget, console: Console) -> None:
-    """Start workers and wait for them; one that dies leaves its trial to the others.
+def work(options: SearchOptions, opened: OpenStudy, budget: Budget, console: Console) -> None:
+    """Start workers and wait for them; the others take over the trial of a worker that dies.
 
     Raises:
-        BenchError: All are gone, and the study is not complete.
-        KeyboardInterrupt: Ctrl-C, once the workers have given their trials back.
+        BenchError: All workers have ended, and the study is not complete.
+        KeyboardInterrupt: Ctrl-C was pressed, and the workers have given their trials back.
     """
-    commands = [_command(asked, opened, budget, number) for number in range(asked.workers)]
+    commands = [_command(options, opened, budget, number) for number in range(options.workers)]
     cores = os.cpu_count() or 1
-    threads = str(max(1, cores // asked.workers))
+    threads = str(max(1, cores // options.workers))
     environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    # In sessions of their own, so that Ctrl-C reaches them once, from here.
+    # Each worker has its own session, so that Ctrl-C reaches it once: from this process.
     workers = [
         subprocess.Popen(command, env=environment, start_new_session=True) for command in commands
     ]
@@ -50,24 +50,24 @@ def work(asked: SearchOptions, opened: OpenStudy, budget: Budget, console: Conso
         raise BenchError("no worker is left and the study is not complete.", hint={"resume": True})
 
 
-def _command(asked: SearchOptions, opened: OpenStudy, budget: Budget, number: int) -> list[str]:
+def _command(options: SearchOptions, opened: OpenStudy, budget: Budget, number: int) -> list[str]:
     command = [sys.executable, "-m", "bench", "search", "--resume", "--child"]
     command += ["--study", opened.study.study_name, "--storage", opened.place]
-    command += ["--home", str(asked.home), "--device", _device(asked.device, number)]
+    command += ["--home", str(options.home), "--device", _device(options.device, number)]
     if budget.trials is not None:
         command += ["--trials", str(budget.trials)]
     if budget.deadline is not None:
         command += ["--timeout", str(max(0.0, budget.deadline - time.monotonic()) / 60)]
-    if asked.refit is not None:
-        command += ["--refit", str(asked.refit)]
+    if options.refit is not None:
+        command += ["--refit", str(options.refit)]
     if opened.search.request.data is not None:
         command += ["--data", str(opened.search.request.data)]
-    return command + ["--no-tracking"] * (not asked.tracked)
+    return command + ["--no-tracking"] * (not options.tracked)
 
 
-def _device(asked: str, number: int) -> str:
-    """Spread workers over the CUDA devices of a machine."""
+def _device(name: str, number: int) -> str:
+    """Return the device of a worker; workers are spread over the CUDA devices of the machine."""
     import torch
 
     devices = torch.cuda.device_count()
-    return f"cuda:{number % devices}" if asked == "auto" and devices > 1 else asked
+    return f"cuda:{number % devices}" if name == "auto" and devices > 1 else name

@@ -1,4 +1,4 @@
-"""The best trials once more: in full, on all of the data, and scored on the test rows."""
+"""Refits: the best trials run again at full budget, on all of the data, with test scores."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def refit(
 ) -> None:
     """Run the ``count`` best trials as ordinary runs; several workers share them.
 
-    What they are and what is left of them is a study of its own beside the first, so a worker that
-    dies loses none of them either.
+    The refits are the trials of a second study in the same storage, so that no refit is lost when a
+    worker dies.
 
     Raises:
         BenchError: No trial has a score, or a run fails.
@@ -43,20 +43,20 @@ def refit(
     queue = _queue(opened.study, [trial.number for trial in best])
     search, go = opened.search, partial(execute, console=console, tracked=tracked, stop=stop)
     with Heartbeat(queue, search.beat) as beat:
-        while (turn := take(queue, Budget(len(best), None))) is not None:
-            rank = slots.slot_of(queue._storage.get_trial(turn))
+        while (trial_id := take(queue, Budget(len(best), None))) is not None:
+            rank = slots.slot_of(queue._storage.get_trial(trial_id))
             trial = best[rank]
             tuned = {**_cost(opened.study), "trial": trial.number}
             request = search.refit(trial.params, tuned=tuned)
             request = dataclasses.replace(request, runs_dir=home, force=not _was_begun(queue, rank))
-            console.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} in full")
-            with beat.of(turn):
+            console.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} at full budget")
+            with beat.of(trial_id):
                 share(Job((request,), search.plugins))
-                _run(queue, turn, partial(go, request), console)
+                _run(queue, trial_id, partial(go, request), console)
 
 
 def _queue(study: Study, numbers: list[int]) -> Study:
-    """Return the study whose trials are the refits, made where it is not there yet."""
+    """Return the study whose trials are the refits; it is created if it does not exist."""
     name = f"{study.study_name}-refit-{'-'.join(map(str, numbers))}"
     try:
         queue = optuna.create_study(storage=study._storage, study_name=name, direction="maximize")
@@ -70,31 +70,31 @@ def _queue(study: Study, numbers: list[int]) -> Study:
 
 
 def _was_begun(queue: Study, rank: int) -> bool:
-    """Say whether a worker was lost with this refit: then its checkpoints are worth having."""
+    """Return whether an earlier worker began this refit and left checkpoints to continue from."""
     return bool(slots.Slots(queue.get_trials(deepcopy=False), None).failed(rank))
 
 
 def _cost(study: Study) -> dict[str, Any]:
-    """Return what a result has to tell of the search before it."""
+    """Return the cost of the search, which every refit records."""
     found = summary.summarize(study)
     return {"study": found.name, "trials": found.finished, "device_hours": found.device_hours}
 
 
-def _run(queue: Study, turn: int, go: Callable[[], Manifest | None], console: Console) -> None:
-    """Run one of the best and note its run; an interrupted one is given back."""
+def _run(queue: Study, trial_id: int, go: Callable[[], Manifest | None], console: Console) -> None:
+    """Run one refit and record its run; an interrupted refit is given back."""
     storage = queue._storage
     try:
         manifest = go()
-        assert manifest is not None  # only rank 0 refits
-        storage.set_trial_user_attr(turn, "runs", [manifest.id])
+        assert manifest is not None  # only rank 0 runs refits
+        storage.set_trial_user_attr(trial_id, "runs", [manifest.id])
         score = manifest.metrics["validation/pearson"]
         assert score is not None, f"{manifest.id} is finished without a validation correlation"
-        storage.set_trial_state_values(turn, TrialState.COMPLETE, [score])
+        storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [score])
     except UpdateFinishedTrialError:
-        console.say("this refit was given to another worker meanwhile")
+        console.say("this refit was given to another worker in the meantime")
     except DivergedError as error:
-        slots.tell_infeasible(queue, turn, {"diverged": 1.0}, str(error))
+        slots.tell_infeasible(queue, trial_id, {"diverged": 1.0}, str(error))
         console.warn(str(error))
     except (BenchError, KeyboardInterrupt) as error:
-        slots.end(queue, turn, slots.RETURNED, first_line(error))
+        slots.end(queue, trial_id, slots.RETURNED, first_line(error))
         raise

@@ -1,4 +1,4 @@
-"""What ``bench search`` does: makes or joins a study, works on it, and ends with what came out."""
+"""The work of ``bench search``: makes or opens a study, runs its trials, then the refits."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _TRIALS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """How a study is to be worked on.
+    """Options of the work on a study.
 
     Attributes:
-        settings: What a study keeps, as typed; None to take it from the study.
-        name, storage: Which study, and where; None for the usual.
-        resume: Only go on with a study that exists.
-        trials: How many of them finished, of all workers; None for the usual.
-        minutes: Start no trial after so long.
-        refit: How many of the best to run in full afterwards.
-        workers: Processes.
-        child: This is one of them.
-        device: As for a run.
-        tracked: Whether runs go to MLflow.
+        settings: Definition of the search, as typed; None to read it from the study.
+        name, storage: Name and storage of the study; None for the default.
+        resume: Whether the study must exist already.
+        trials: Number of finished trials, over all workers; None for the default.
+        minutes: Time after which no trial is started; None for no limit.
+        refit: Number of the best trials to run at full budget afterwards; None for none.
+        workers: Number of processes.
+        child: Whether this process is one of several workers.
+        device: Device, as for a run.
+        tracked: Whether runs are sent to MLflow.
         home: Folder of all runs.
-        data: Where the data lies on this machine, if the study says another place.
+        data: Folder of the data on this machine; None for the one that the study records.
         stop: Request to end a training early.
     """
 
@@ -59,88 +59,95 @@ class SearchOptions:
     stop: Stop = NEVER
 
 
-def search(asked: SearchOptions, console: Console = SILENT) -> Study | None:
-    """Work on a study until it is complete, in this process or in several of its own.
+def search(options: SearchOptions, console: Console = SILENT) -> Study | None:
+    """Work on a study until it is complete, in this process or in several worker processes.
 
     Returns:
         The study; None on ranks that do not lead.
 
     Raises:
-        BenchError: What is asked is wrong, or a bug stopped the study.
-        KeyboardInterrupt: Ctrl-C; what ran is given back.
+        BenchError: An option is wrong, or a bug stopped the study.
+        KeyboardInterrupt: Ctrl-C was pressed; the running trials are given back.
     """
     ranks = from_environment()
-    device = choose_device(asked.device, ranks.local if ranks.size > 1 else None)
+    device = choose_device(options.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
         if ranks.leads:
-            return _lead(asked, console)
-        follow(asked.stop)
+            return _lead(options, console)
+        follow(options.stop)
     return None
 
 
-def _lead(asked: SearchOptions, console: Console) -> Study:
-    deadline = None if asked.minutes is None else time.monotonic() + asked.minutes * 60
-    opened = _open(asked, console)
+def _lead(options: SearchOptions, console: Console) -> Study:
+    deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
+    opened = _open(options, console)
     found = opened.study
-    budget = Budget(_trials(asked, opened), deadline)
-    if asked.child:
-        _work(asked, opened, budget, console)
+    budget = Budget(_trials(options, opened), deadline)
+    if options.child:
+        _work(options, opened, budget, console)
         return found
     found.set_user_attr(study.WANTED, budget.trials)
     found.set_user_attr(study.STOPPED, "")
     console.say(f"study {found.study_name} in {shown(opened.place)}")
-    if asked.tracked:
-        console.warn(study_log.begin(found, opened.probe.name, asked.home))
+    if options.tracked:
+        console.warn(study_log.begin(found, opened.probe.name, options.home))
     try:
-        if asked.workers > 1:
-            processes.work(asked, opened, budget, console)
+        if options.workers > 1:
+            processes.work(options, opened, budget, console)
         else:
-            _work(asked, opened, budget, console)
+            _work(options, opened, budget, console)
     finally:
-        if asked.tracked:
-            console.warn(study_log.end(found, asked.home))
+        if options.tracked:
+            console.warn(study_log.end(found, options.home))
     if stopped := found.user_attrs[study.STOPPED]:
-        raise BenchError(f"the study is stopped: {stopped}. Mend it, then {argument('resume')}.")
+        raise BenchError(
+            f"the study is stopped: {stopped}. Correct the error, then continue with "
+            f"{argument('resume')}."
+        )
     return found
 
 
-def _open(asked: SearchOptions, console: Console) -> OpenStudy:
-    if asked.settings is None:
+def _open(options: SearchOptions, console: Console) -> OpenStudy:
+    if options.settings is None:
         return open_study.resume(
-            asked.storage,
-            asked.name,
-            asked.home,
-            device=asked.device,
-            data=asked.data,
-            wait=asked.child,
+            options.storage,
+            options.name,
+            options.home,
+            device=options.device,
+            data=options.data,
+            wait=options.child,
             console=console,
         )
     return open_study.begin(
-        asked.settings,
-        asked.storage,
-        asked.name,
-        asked.home,
-        device=asked.device,
-        exists=asked.resume,
+        options.settings,
+        options.storage,
+        options.name,
+        options.home,
+        device=options.device,
+        exists=options.resume,
         console=console,
     )
 
 
-def _trials(asked: SearchOptions, opened: OpenStudy) -> int | None:
-    """Say how many trials there are to be: as asked, as last time, all of a grid, or 100."""
+def _trials(options: SearchOptions, opened: OpenStudy) -> int | None:
+    """Return the wanted number of trials: as asked, as last time, a whole grid, or 100."""
     before: int | None = opened.study.user_attrs.get(study.WANTED)
-    wanted = asked.trials or before
+    wanted = options.trials or before
     if opened.search.sampler == "grid":
         size = samplers.grid_size(opened.search.space)
         return size if wanted is None else min(wanted, size)
-    if wanted is None and asked.minutes is None:
+    if wanted is None and options.minutes is None:
         return _TRIALS
     return wanted
 
 
-def _work(asked: SearchOptions, opened: OpenStudy, budget: Budget, console: Console) -> None:
-    found, what = opened.study, opened.search
-    work(found, what, opened.probe, budget, console, tracked=asked.tracked, stop=asked.stop)
-    if asked.refit is not None and not budget.is_over and not found.user_attrs[study.STOPPED]:
-        refit(opened, asked.refit, asked.home, console, tracked=asked.tracked, stop=asked.stop)
+def _work(options: SearchOptions, opened: OpenStudy, budget: Budget, console: Console) -> None:
+    found, definition = opened.study, opened.search
+    work(
+        found, definition, opened.probe, budget, console, tracked=options.tracked, stop=options.stop
+    )
+    if options.refit is not None and not budget.is_over and not found.user_attrs[study.STOPPED]:
+        refit(
+            opened, options.refit, options.home, console, tracked=options.tracked, stop=options.stop
+        )
     share(None)

@@ -1,4 +1,4 @@
-"""Who proposes the values of the next trial."""
+"""The samplers that propose the values of a trial."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ SAMPLERS = ("tpe", "random", "grid", "cmaes", "quasi-random")
 
 
 def sampler(name: str, seed: int, number: int) -> samplers.BaseSampler:
-    """Return the sampler for one trial; its draws follow from the seed and the trial's number.
+    """Return the sampler for one trial.
 
-    So several workers never draw the same numbers, and one worker draws the same again.
+    Its seed is made of the seed of the search and the number of the trial. So no two workers
+    use the same random numbers, and a single worker repeats its own.
     """
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     make: dict[str, Callable[[], samplers.BaseSampler]] = {
         "tpe": lambda: samplers.TPESampler(seed=own),
         "random": lambda: samplers.RandomSampler(seed=own),
-        "grid": lambda: samplers.RandomSampler(seed=own),  # every value is given: see grid_point
+        "grid": lambda: samplers.RandomSampler(seed=own),  # not asked for values: see grid_point
         "cmaes": lambda: samplers.CmaEsSampler(seed=own),
         "quasi-random": lambda: samplers.QMCSampler(
             seed=seed, scramble=True, warn_asynchronous_seeding=False
@@ -40,26 +41,26 @@ def sampler(name: str, seed: int, number: int) -> samplers.BaseSampler:
 
 
 def check_sampler(name: str) -> None:
-    """Check that the package of a sampler is installed, before a study is made.
+    """Check that the package of a sampler is installed, before a study is created.
 
     Raises:
-        BenchError: It is missing.
+        BenchError: The package is missing.
     """
-    if name == "cmaes":  # Optuna imports it when the sampler is made
+    if name == "cmaes":  # Optuna imports the package when the sampler is made
         needed("cmaes", extra="search", what="the sampler cmaes")
 
 
 def grid_size(spaces: Spaces) -> int:
-    """Count the points of a grid.
+    """Return the number of points of a grid.
 
     Raises:
-        BenchError: A space has no end of values.
+        BenchError: A space is a range of real numbers.
     """
     return math.prod(len(_values(name, space)) for name, space in spaces.items())
 
 
 def grid_point(spaces: Spaces, index: int) -> Params:
-    """Return the values of a grid's point ``index``, from 0; the last name varies fastest."""
+    """Return the values of the grid point ``index``, from 0; the last name varies fastest."""
     names = sorted(spaces)
     points = itertools.product(*(_values(name, spaces[name]) for name in names))
     return dict(zip(names, next(itertools.islice(points, index, None)), strict=True))

@@ -1,4 +1,4 @@
-"""A trial on several devices: rank 0 asks, all train the same values, the others ask nobody."""
+"""A trial on several devices: rank 0 takes it from the study and sends it to the other ranks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from bench.tuning.trial import InfeasibleError, Job, LostError, run
 
 
 def share(job: Job | None) -> None:
-    """Hand a trial from rank 0 to the others; None lets them go."""
+    """Send a trial from rank 0 to the other ranks; None tells them to end."""
     from_environment().broadcast(job)
 
 
 def follow(stop: Stop) -> None:
-    """Train what rank 0 hands out, until it lets go; no storage is opened."""
+    """Train the trials that rank 0 sends, until it sends None; no storage is opened."""
     waiting: Job | None = None
     while (job := from_environment().broadcast(waiting)) is not None:
         known = {place.origin for place in [*MODELS.places().values(), *TASKS.places().values()]}
@@ -26,5 +26,5 @@ def follow(stop: Stop) -> None:
                 load_plugin_file(Path(file))
         try:
             run(job, None, tracked=False, stop=stop)
-        except (PrunedError, InfeasibleError, LostError):  # rank 0 tells of it
+        except (PrunedError, InfeasibleError, LostError):  # rank 0 records it
             continue

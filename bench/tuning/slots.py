@@ -1,10 +1,9 @@
-"""Who runs what: a study of N trials is N slots, and every slot counts once.
+"""The slots of a study: a study of N trials has N slots, and each slot counts as one result.
 
-A slot is filled by one trial, or by several one after the other where the first were lost with
-their workers. What a slot is worth follows from the list of trials alone, so nobody has to hand a
-lost trial over: whoever comes next sees that a slot has only failed trials and adds another with
-the same parameters. Two workers may do that at once; only the oldest of a slot that has not failed
-counts, and the other never runs.
+A slot holds one trial, or several in a row where workers died while they ran the first ones. The
+state of a slot follows from the list of trials alone, so that no worker has to hand over a trial:
+the next worker sees a slot with only failed trials and adds a trial with the same values to it. If
+two workers do so at the same time, only the older of the two trials runs and counts.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 SLOT = "slot"
 END = "end"
-"""User attribute that says how a failed trial came to its end."""
+"""User attribute of a failed trial: the kind of its end."""
 LOST, RETURNED, FAULTY, SURPLUS = "lost", "given back", "error", "surplus"
 LOSSES = 3
-"""Workers a trial may take with it before it is called infeasible."""
+"""Number of workers that may die on a trial before the trial counts as infeasible."""
 
 
 class Slots:
-    """The slots of a study, as a list of its trials shows them.
+    """The slots of a study, computed from the list of its trials.
 
     Args:
-        trials: All trials, by number.
-        wanted: How many slots there are to be; None for as many as one likes.
+        trials: All trials of the study, in the order of their numbers.
+        wanted: Number of slots that the study shall have; None for no limit.
 
     Attributes:
-        trials: The trial that counts, by slot, of those wanted; None where all have failed.
+        trials: Trial that counts, by slot, for the wanted slots; None where all trials failed.
     """
 
     def __init__(self, trials: Iterable[FrozenTrial], wanted: int | None) -> None:
@@ -48,29 +47,29 @@ class Slots:
 
     @property
     def complete(self) -> bool:
-        """Say whether there are as many as wanted, and all are finished."""
+        """Whether all wanted slots exist and are finished."""
         finished = [t for t in self.trials.values() if t is not None and t.state.is_finished()]
         return len(finished) == self._wanted
 
     @property
     def finished(self) -> list[FrozenTrial]:
-        """List the trials that count and are over: complete, pruned or infeasible."""
+        """Finished trials that count: complete, pruned or infeasible."""
         return [t for t in self.trials.values() if t is not None and t.state.is_finished()]
 
     def waiting(self) -> list[FrozenTrial]:
-        """List the trials that anybody may start."""
+        """Return the trials that a worker may start."""
         return [t for t in self.trials.values() if t is not None and t.state == TrialState.WAITING]
 
     def failed(self, slot: int) -> list[FrozenTrial]:
-        """List the failed trials of a slot."""
+        """Return the failed trials of a slot."""
         return [trial for trial in self._all[slot] if trial.state == TrialState.FAIL]
 
     def losses(self, slot: int) -> int:
-        """Count the workers that were lost in a slot."""
+        """Return the number of workers that died on the trials of a slot."""
         return sum(trial.user_attrs.get(END) == LOST for trial in self.failed(slot))
 
     def surplus(self) -> list[FrozenTrial]:
-        """List the trials that wait and will never be wanted."""
+        """Return the waiting trials that no worker will ever start."""
         counted = {trial.number for trial in self.waiting()}
         return [
             trial
@@ -81,13 +80,13 @@ class Slots:
 
 
 def slot_of(trial: FrozenTrial) -> int:
-    """Return a trial's slot: its own number, or that of the lost trial it stands in for."""
+    """Return the slot of a trial: its own number, or the slot of the lost trial it replaces."""
     slot: int = trial.user_attrs.get(SLOT, trial.number)
     return slot
 
 
 def add(study: Study, slot: int | None = None, params: Mapping[str, Any] | None = None) -> None:
-    """Add a trial that waits for a worker, in a new slot or in one that was lost."""
+    """Add a waiting trial to a study, in a new slot or in a slot whose trials failed."""
     study.add_trial(
         create_trial(
             state=TrialState.WAITING,
@@ -98,10 +97,10 @@ def add(study: Study, slot: int | None = None, params: Mapping[str, Any] | None 
 
 
 def claim(study: Study, wanted: int | None) -> int | None:
-    """Take the next trial that waits, adding one where none does; nobody else gets the same.
+    """Start the next waiting trial, which is added if there is none; no other worker gets it.
 
     Returns:
-        The trial's identity in the storage, or None where there is nothing to start now.
+        The identifier of the trial in the storage; None if no trial can start now.
     """
     slots = Slots(study.get_trials(deepcopy=False), wanted)
     lost = [slot for slot, trial in slots.trials.items() if trial is None]
@@ -114,7 +113,7 @@ def claim(study: Study, wanted: int | None) -> int | None:
         try:
             if study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
                 return trial._trial_id
-        except UpdateFinishedTrialError:  # somebody was faster, and is through with it
+        except UpdateFinishedTrialError:  # another worker was faster, and has finished it
             continue
     return None
 
@@ -122,7 +121,18 @@ def claim(study: Study, wanted: int | None) -> int | None:
 def end(
     study: Study, trial_id: int, how: str, reason: str, *, only: TrialState = TrialState.RUNNING
 ) -> bool:
-    """Fail a trial, saying why; return False where it is no longer in the state ``only``."""
+    """Mark a trial as failed, if it still is in a given state.
+
+    Args:
+        study: Study of the trial.
+        trial_id: Identifier of the trial in the storage.
+        how: Kind of the end, such as ``LOST``.
+        reason: Text for the user.
+        only: State that the trial must still have.
+
+    Returns:
+        Whether the trial was in that state and is failed now.
+    """
     storage = study._storage
     try:
         if storage.get_trial(trial_id).state != only:
@@ -135,10 +145,10 @@ def end(
 
 
 def give_up(study: Study, trial_id: int) -> None:
-    """End a trial whose worker fell silent; the third time it is infeasible for good."""
+    """End a trial whose worker stopped its heartbeat; the third time, as infeasible."""
     trials = study.get_trials(deepcopy=False)
     slot = next(slot_of(trial) for trial in trials if trial._trial_id == trial_id)
-    reason = "its worker fell silent"
+    reason = "the heartbeat of its worker stopped"
     if Slots(trials, None).losses(slot) + 1 < LOSSES:
         end(study, trial_id, LOST, reason)
         return
@@ -151,26 +161,26 @@ def give_up(study: Study, trial_id: int) -> None:
 def tell_infeasible(
     study: Study, trial_id: int, constraints: Mapping[str, float], reason: str
 ) -> None:
-    """Finish a trial without a score; constraints above 0 say how far it was from having one.
+    """Finish a trial as infeasible: without a score, and with the limits that it exceeds.
 
     Raises:
-        UpdateFinishedTrialError: It is finished already.
+        UpdateFinishedTrialError: The trial is finished already.
     """
     trial = Trial(study, trial_id)
     for name, excess in constraints.items():
         trial.set_constraint(name, excess)
     study._storage.set_trial_user_attr(trial_id, "reason", reason)
-    # Complete with no score, not pruned: samplers that know no constraints see the worst of all,
-    # and whoever looks for the best or the importances skips what is not finite.
+    # Complete with the score minus infinity, not pruned: a sampler that ignores constraints sees
+    # the worst score of all, and the search for the best trial or for importances skips it.
     study._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [-float("inf")])
 
 
 def is_infeasible(trial: FrozenTrial) -> bool:
-    """Say whether a finished trial broke a constraint."""
+    """Return whether a finished trial exceeds a limit."""
     return any(excess > 0 for excess in trial.constraints.values())
 
 
 def retire_surplus(study: Study, wanted: int | None) -> None:
-    """Fail what waits and will never run, once a study is complete."""
+    """Mark the waiting trials of a complete study as failed: they will never run."""
     for trial in Slots(study.get_trials(deepcopy=False), wanted).surplus():
         end(study, trial._trial_id, SURPLUS, "not needed", only=TrialState.WAITING)

@@ -1,8 +1,8 @@
-"""Where a study is kept: a journal file, or a database, and how to wait for either.
+"""The storage of a study, a journal file or a database, and waiting while it cannot be reached.
 
-A worker must survive a storage that goes away for a while, and a neighbour that dies in the middle
-of a write. Every call is repeated until it goes through; that may do it twice, which is why nothing
-in :mod:`bench.tuning.slots` counts calls.
+A worker must survive a storage that cannot be reached for a while, and another worker that dies in
+the middle of a write. Every call is repeated until it succeeds. A call may therefore take effect
+twice, which is why nothing in :mod:`bench.tuning.slots` counts calls.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PATIENCE = 3600.0  # seconds: a database is restarted in minutes
-_PAUSE = 1.0  # seconds between two tries
-_TRIES = 5
+_LONGEST_WAIT = 3600.0  # seconds: a database is restarted in minutes
+_PAUSE = 1.0  # seconds between two attempts
+_ATTEMPTS = 5
 
 
 def open_storage(place: str, *, create: bool, wait: bool, console: Console = SILENT) -> BaseStorage:
-    """Open a journal file, by its path, or a database, by its URL.
+    """Return the storage in a journal file, given by its path, or in a database, given by its URL.
 
     Args:
-        place: What ``--storage`` says.
-        create: Make a journal that is not there yet.
-        wait: It was there a moment ago: if it is away, it will be back.
-        console: Where to tell when the storage is away, also later.
+        place: Path of a journal or URL of a database, as given to ``--storage``.
+        create: Whether to make a journal that does not exist yet.
+        wait: Whether to wait for a storage that cannot be reached; it existed a moment ago.
+        console: Console for warnings that the storage cannot be reached, now or later.
 
     Raises:
-        BenchError: It cannot be opened.
+        BenchError: The storage cannot be opened.
     """
 
     def opened() -> BaseStorage:
         return _database(place) if "://" in place else _journal(Path(place), create=create)
 
     try:
-        storage = _patiently(opened, place, console) if wait else opened()
-        return cast("BaseStorage", Patient(storage, place, console))
+        storage = _call_when_reached(opened, place, console) if wait else opened()
+        return cast("BaseStorage", WaitingStorage(storage, place, console))
     except ImportError as error:
         raise BenchError(
             f"{argument('storage')} {shown(place)}: {_first(error)}. "
@@ -71,7 +71,7 @@ def open_storage(place: str, *, create: bool, wait: bool, console: Console = SIL
 
 
 def shown(place: str) -> str:
-    """Return a storage's place without its password."""
+    """Return the path or URL of a storage, without a password."""
     scheme, separator, rest = place.partition("://")
     account, at, server = rest.rpartition("@")
     return f"{scheme}://{account.partition(':')[0]}{at}{server}" if separator else place
@@ -80,12 +80,12 @@ def shown(place: str) -> str:
 def _journal(path: Path, *, create: bool) -> BaseStorage:
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
-    elif not path.is_file():  # Optuna would make it
+    elif not path.is_file():  # Optuna would create it
         raise FileNotFoundError(f"{path}: no such file")
     if path.is_file():
         with path.open("rb") as file:
             first = file.readline()
-        if first and not first.startswith(b'{"op_code":'):  # somebody's own text
+        if first and not first.startswith(b'{"op_code":'):  # a file that Optuna did not write
             raise ValueError(f"{path} is not a journal of studies")
     return JournalStorage(Journal(path))
 
@@ -93,46 +93,50 @@ def _journal(path: Path, *, create: bool) -> BaseStorage:
 def _database(url: str) -> BaseStorage:
     if url.startswith(("postgresql:", "postgresql+psycopg:")):
         needed("psycopg", extra="postgresql", what="a study in PostgreSQL")
-    for _ in range(_TRIES):
+    for _ in range(_ATTEMPTS):
         try:
             # A connection that broke while it was idle is replaced before it is used.
             database = storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
             return storages.get_storage(database)  # adds a cache of finished trials
-        except (IntegrityError, ProgrammingError):  # two workers make its tables at once
+        except (IntegrityError, ProgrammingError):  # two workers create the tables at the same time
             time.sleep(_PAUSE)
     raise BenchError(
-        f"{argument('storage')} {shown(url)}: its tables cannot be made. Is the account allowed?"
+        f"{argument('storage')} {shown(url)}: its tables cannot be created. "
+        "Does the account have the rights?"
     )
 
 
-def _patiently(call: Callable[[], T], place: str, console: Console) -> T:
-    """Call until the storage is there."""
-    away_since = None
+def _call_when_reached(call: Callable[[], T], place: str, console: Console) -> T:
+    """Call a function, again and again while its error says that the storage cannot be reached."""
+    lost_since = None
     while True:
         try:
             value = call()
         except Exception as error:
-            if not _is_away(error):
+            if not _cannot_be_reached(error):
                 raise
-            if away_since is None:
-                away_since = time.monotonic()
-                console.warn(f"{shown(place)} is away ({_first(error)}); waiting")
-            if time.monotonic() - away_since > _PATIENCE:
-                raise BenchError(f"{shown(place)} stayed away: {_first(error)}") from None
+            if lost_since is None:
+                lost_since = time.monotonic()
+                console.warn(f"{shown(place)} cannot be reached ({_first(error)}); waiting")
+            if time.monotonic() - lost_since > _LONGEST_WAIT:
+                raise BenchError(
+                    f"{shown(place)} could not be reached for an hour: {_first(error)}"
+                ) from None
             time.sleep(_PAUSE)
         else:
-            if away_since is not None:
-                console.warn(f"{shown(place)} is back after {time.monotonic() - away_since:.0f} s")
+            if lost_since is not None:
+                seconds = time.monotonic() - lost_since
+                console.warn(f"{shown(place)} can be reached again after {seconds:.0f} s")
             return value
 
 
-class Patient:
-    """A storage whose every call waits while the storage is away.
+class WaitingStorage:
+    """A storage whose every call waits while the storage cannot be reached.
 
     Args:
-        storage: The storage.
-        place: What it is called in messages.
-        console: Where to tell that it is away.
+        storage: Optuna's storage.
+        place: Path or URL of the storage, for messages.
+        console: Console for warnings that the storage cannot be reached.
     """
 
     def __init__(self, storage: BaseStorage, place: str, console: Console) -> None:
@@ -144,13 +148,15 @@ class Patient:
             return found
 
         def call(*arguments: Any, **options: Any) -> Any:
-            return _patiently(lambda: found(*arguments, **options), self._place, self._console)
+            return _call_when_reached(
+                lambda: found(*arguments, **options), self._place, self._console
+            )
 
         return call
 
 
-def _is_away(error: BaseException) -> bool:
-    """Say whether an error comes from the way to a storage, and not from what was asked of it."""
+def _cannot_be_reached(error: BaseException) -> bool:
+    """Return whether an error means that the storage cannot be reached."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     if isinstance(cause, DBAPIError) and cause.connection_invalidated:
         return True
@@ -163,19 +169,19 @@ def _first(error: BaseException) -> str:
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file, safe from writers that die and from a folder that goes away.
+    """Optuna's journal file, made safe against writers that die and folders that disappear.
 
-    Optuna's own appends to the half line a dead writer left, which makes the file unreadable for
-    ever, and starts a new file where the old one is away for a moment.
+    Optuna's own class appends to the half line that a dead writer left, after which the file can
+    never be read again. It also starts a new file while the old one cannot be reached.
     """
 
     def __init__(self, path: Path) -> None:
-        # Absolute: the lock is a link to the file, and a relative one would lead nowhere.
+        # An absolute path: the lock is a link to the file, and a relative link would be broken.
         self._path = path.absolute()
         super().__init__(str(self._path), JournalFileSymlinkLock(str(self._path)))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write whole lines at the end, in one piece."""
+        """Append whole lines to the file, in one write."""
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         self._lock.acquire()
         try:
@@ -190,19 +196,19 @@ class Journal(JournalFileBackend):
             self._release()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        """Read the lines after the first ``log_number_from``, all before the first is used."""
-        # A generator that failed half-way would leave the storage with half of them applied.
+        """Return the lines after the first ``log_number_from``; all are read at once."""
+        # A generator that failed half-way would leave the storage with half of the lines applied.
         return iter(list(super().read_logs(log_number_from)))
 
     def _release(self) -> None:
         try:
             self._lock.release()
-        except RuntimeError:  # another took it by force, or the folder is away
+        except RuntimeError:  # another worker took the lock by force, or the folder is missing
             return
 
 
 def _cut_half_line(file: int) -> None:
-    """Remove what a writer that died left behind its last whole line; nobody was told of it."""
+    """Remove the half line that a dead writer left at the end; no reader has used it."""
     size = end = os.lseek(file, 0, os.SEEK_END)
     while end and os.pread(file, 1, end - 1) != b"\n":
         end -= 1

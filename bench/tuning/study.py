@@ -1,4 +1,4 @@
-"""A study: found or made, and held against what was asked."""
+"""Studies: creating one, finding one, and checking that it belongs to the search."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 
 _IDENTITY, _SEARCH = "identity", "search"
 STOPPED = "stopped"
-"""Study attribute: why no worker is to start another trial; empty to go on."""
+"""Study attribute: reason why no worker may start another trial; empty if they may."""
 WANTED = "trials"
-"""Study attribute: how many trials were asked for last."""
+"""Study attribute: number of trials that the last command asked for."""
 
 
 def make(
     storage: BaseStorage, name: str, search: Mapping[str, Any], identity: Mapping[str, str]
 ) -> Study:
-    """Create a study, or join the one of this name.
+    """Create a study, or open the one of this name.
 
     Args:
-        storage: Where.
-        name: What it is called.
-        search: What it is to keep, as JSON values.
-        identity: What its workers have to agree on, by field.
+        storage: Storage of the study.
+        name: Name of the study.
+        search: Definition of the search, as JSON values, which the study stores.
+        identity: Values that all workers must have in common, by field.
 
     Raises:
-        BenchError: The one of this name is another; the first field that differs is named.
+        BenchError: The study of this name has another identity; the message names a field.
     """
     try:
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     except DuplicatedStudyError:
         study = optuna.load_study(storage=storage, study_name=name)
-    if _IDENTITY not in study.user_attrs:  # new, or its maker died just here
+    if _IDENTITY not in study.user_attrs:  # new, or the process that created it died at this point
         study.set_user_attr(_SEARCH, dict(search))
         study.set_user_attr(_IDENTITY, dict(identity))
     known = study.user_attrs[_IDENTITY]
     for field, value in identity.items():
         if known.get(field) != value:
             raise BenchError(
-                f"study {name} differs in its {field}: {known.get(field) or 'none'} there, "
-                f"{value or 'none'} here. Ask for the same, or name another study by "
+                f"study {name} differs in its {field}: {known.get(field) or 'none'} in the study, "
+                f"{value or 'none'} here. Give the same value, or name another study by "
                 f"{argument('study')}."
             )
     return study
@@ -65,17 +65,17 @@ def find(
     wait: bool = False,
     console: Console = SILENT,
 ) -> tuple[Study, str]:
-    """Find a study that exists, and where it is kept.
+    """Return a study that exists, and the path or URL of its storage.
 
     Args:
-        place: A storage; None for the journals in the folder of runs.
-        name: The study's; None for the only one there.
+        place: Path or URL of the storage; None for the journals in the folder of all runs.
+        name: Name of the study; None if the storage has only one.
         home: Folder of all runs.
-        wait: It was there a moment ago.
-        console: Where to tell that the storage is away.
+        wait: Whether to wait for a storage that cannot be reached; it existed a moment ago.
+        console: Console for warnings that the storage cannot be reached.
 
     Raises:
-        BenchError: There is none, or there are several and no name.
+        BenchError: There is no such study, or there are several and no name is given.
     """
     if place is None:
         names = sorted(path.stem for path in studies_dir(home).glob("*.log"))
@@ -83,18 +83,18 @@ def find(
         place = str(studies_dir(home) / f"{name}.log")
     storage = open_storage(place, create=False, wait=wait, console=console)
     names = [s.study_name for s in storage.get_all_studies() if _IDENTITY in s.user_attrs]
-    name = _only(sorted(names), name, shown(place))  # without one: the queue of a study's refits
+    name = _only(sorted(names), name, shown(place))  # a study of refits has no identity
     return optuna.load_study(storage=storage, study_name=name), place
 
 
 def stored_search(study: Study) -> dict[str, Any]:
-    """Return what a study keeps of its search, as JSON values."""
+    """Return the definition of the search that a study stores, as JSON values."""
     search: dict[str, Any] = study.user_attrs[_SEARCH]
     return search
 
 
 def stored_identity(study: Study) -> dict[str, str]:
-    """Return what a study's workers agree on, by field."""
+    """Return the values that all workers of a study have in common, by field."""
     identity: dict[str, str] = study.user_attrs[_IDENTITY]
     return identity
 
@@ -105,6 +105,6 @@ def _only(names: list[str], wanted: str | None, place: str) -> str:
     if wanted is None and len(names) == 1:
         return names[0]
     known = f"It has {', '.join(names)}." if names else "It has none."
-    asked = f"no study is called '{wanted}' in {place}" if wanted else f"which study in {place}?"
+    asked = f"no study is called '{wanted}' in {place}." if wanted else f"which study in {place}?"
     advice = f"Name one by {argument('study')}." if len(names) > 1 else None
     raise BenchError(f"{asked} {known}", hint=advice)

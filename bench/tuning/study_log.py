@@ -1,4 +1,4 @@
-"""The study in MLflow: a run with its settings, its outcome, its table and its plots."""
+"""A study in MLflow: a run with the settings, the outcome, the trials and the plots."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _DATA = "data"
-"""Study attribute: the name of its data, under which MLflow files it."""
+"""Study attribute: name of the data, which is the name of the MLflow experiment."""
 
 
 def begin(study: Study, data: str, home: Path) -> str | None:
-    """Make a study's run.
+    """Create or update the MLflow run of a study.
 
     Args:
-        study: The study.
-        data: The name of its data.
+        study: Study to record.
+        data: Name of the data.
         home: Folder of all runs.
 
     Returns:
-        What went wrong, if anything did: a search does not wait for MLflow.
+        An error message, or None: a search does not wait for MLflow.
     """
     study.set_user_attr(_DATA, data)
 
@@ -44,9 +44,9 @@ def begin(study: Study, data: str, home: Path) -> str | None:
 
 
 def end(study: Study, home: Path) -> str | None:
-    """Send what a study has come to; return what went wrong, if anything did.
+    """Send the outcome of a study to MLflow; return an error message, or None.
 
-    Without the package that draws plots, all the rest is sent.
+    Without the package that draws plots, everything else is sent.
     """
     found = summary.summarize(study)
     place = studies_dir(home) / study.study_name
@@ -71,7 +71,7 @@ def end(study: Study, home: Path) -> str | None:
 
 
 def _plots(study: Study, folder: Path) -> tuple[list[Path], str | None]:
-    """Write the plots; return their pages, and what went wrong, if anything did."""
+    """Write the plots; return their files, and an error message or None."""
     try:
         return plots.write(study, folder), None
     except BenchError as error:
@@ -84,5 +84,5 @@ def _told(study: Study, home: Path, send: Callable[[MlflowClient, str], None]) -
             filed = experiment(client, uri, home, study.user_attrs[_DATA])
             send(client, study_run(client, filed, study.study_name))
     except BenchError as error:
-        return f"{error}. The search goes on without."
+        return f"{error}. The search continues without MLflow."
     return None

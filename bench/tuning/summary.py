@@ -1,4 +1,4 @@
-"""What a study has come to: how many trials ended how, the best, and what it cost."""
+"""The summary of a study: trials by state, the best trial and the cost."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from bench.tuning.slots import END, is_infeasible, slot_of
 from bench.tuning.study import STOPPED, WANTED
 
 DEVICES = "devices"
-"""User attribute of a trial: how many devices it ran on."""
+"""User attribute of a trial: number of devices that it ran on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A study's state.
+    """The summary of a study.
 
     Attributes:
-        name: The study's.
-        wanted: Trials asked for; None for as many as the time allows.
-        counts: Trials by state: complete, pruned, infeasible, running, waiting, lost, given back,
-            error, not needed. The first three are finished, and count.
-        reasons: How often which limit made a trial infeasible.
-        best: The best complete trial; None before there is one.
-        device_hours: Spent on all trials, lost ones included.
-        stopped: Why no worker starts another trial; empty while they do.
+        name: Name of the study.
+        wanted: Number of trials asked for; None for no limit.
+        counts: Number of trials by state: complete, pruned, infeasible, running, waiting, lost,
+            given back, error, not needed. Trials in the first three states count as finished.
+        reasons: Number of infeasible trials, by the limit that they exceed.
+        best: Best complete trial; None before there is one.
+        device_hours: Device-hours of all trials, lost ones included.
+        stopped: Reason why no worker starts another trial; empty while workers do.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Summary:
 
     @property
     def finished(self) -> int:
-        """Count the trials that are over and count."""
+        """Number of finished trials: complete, pruned or infeasible."""
         return sum(self.counts.get(state, 0) for state in ("complete", "pruned", "infeasible"))
 
     def as_json(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Summary:
 
 
 def summarize(study: Study) -> Summary:
-    """Sum up a study as it stands."""
+    """Return the summary of a study."""
     trials = study.get_trials(deepcopy=False)
     attributes = study.user_attrs
     complete = ranked(study)
@@ -82,14 +82,14 @@ def summarize(study: Study) -> Summary:
 
 
 def ranked(study: Study) -> list[FrozenTrial]:
-    """List the trials that have a score, the best first."""
+    """Return the trials that have a score, the best first."""
     states = (TrialState.COMPLETE,)
     trials = [t for t in study.get_trials(deepcopy=False, states=states) if not is_infeasible(t)]
     return sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number))
 
 
 def state_of(trial: FrozenTrial) -> str:
-    """Name a trial's state as people use it."""
+    """Return the state of a trial as shown to users."""
     if trial.state == TrialState.FAIL:
         return str(trial.user_attrs.get(END, "failed"))
     if trial.state == TrialState.COMPLETE and is_infeasible(trial):
@@ -98,7 +98,7 @@ def state_of(trial: FrozenTrial) -> str:
 
 
 def table(study: Study) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and the rows of a table of all trials."""
+    """Return the column names and the rows of the table of all trials."""
     trials = study.get_trials(deepcopy=False)
     names = sorted({name for trial in trials for name in trial.params})
     head = ["trial", "slot", "state", "value", "validations", "seconds", "reason", "runs"]
@@ -107,7 +107,7 @@ def table(study: Study) -> tuple[list[str], list[list[Any]]]:
 
 
 def export(study: Study, path: Path) -> int:
-    """Write the table of all trials; return their number.
+    """Write the table of all trials to a CSV file; return the number of trials.
 
     Raises:
         BenchError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""One trial: its runs, the ways in which it may end, and how each is told to the study."""
+"""One trial: its runs, and the errors by which it may end."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ from bench.tuning.definition import Params, Search
 from bench.tuning.feasibility import REFUSALS, Probe
 
 _GIGABYTE = 1e9
-_CLEAR_PEAK = Path("/proc/self/clear_refs")  # writing 5 forgets the process's peak, on Linux
+_CLEAR_PEAK = Path(
+    "/proc/self/clear_refs"
+)  # writing 5 resets the peak memory of the process, on Linux
 
 
 class InfeasibleError(Exception):
-    """A trial has no score: it breaks a limit.
+    """An error that ends a trial without a score, because it exceeds a limit.
 
     Args:
-        limit: The constraint's name.
-        excess: By how much it is broken, as a share of the limit; above 0.
-        reason: For people.
+        limit: Name of the limit.
+        excess: Excess over the limit, as a share of the limit; above 0.
+        reason: Text for the user.
     """
 
     def __init__(self, limit: str, excess: float, reason: str) -> None:
@@ -41,23 +43,23 @@ class InfeasibleError(Exception):
         self.limit, self.excess = limit, excess
 
     def __reduce__(self) -> tuple[type[InfeasibleError], tuple[str, float, str]]:
-        """Let the error travel between ranks."""
+        """Return the error's class and arguments, so that it can be sent between ranks."""
         return type(self), (self.limit, self.excess, str(self))
 
 
 class LostError(Exception):
-    """This trial was given up for another worker: nothing of it counts any more."""
+    """An error that ends a trial which was given to another worker: its result does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A trial's runs, and all that ranks other than 0 know of it.
+    """The runs of a trial, and everything that ranks other than 0 need for them.
 
     Attributes:
-        requests: One run a seed.
-        plugins: Files that define the model or the task.
-        validations: How often a run is validated; 0 to prune none.
-        memory: Gigabytes allowed; None for any.
+        requests: Requests of the runs, one for each seed.
+        plugins: Python files that define the model or the task.
+        validations: Number of validations of a run; 0 for a trial that is not pruned.
+        memory: Largest memory, in gigabytes; None for no limit.
     """
 
     requests: tuple[Request, ...]
@@ -67,16 +69,16 @@ class Job:
 
 
 def job(search: Search, probe: Probe, params: Params, study: Mapping[str, object]) -> Job:
-    """Return a trial's runs.
+    """Return the runs of a trial.
 
     Args:
-        search: What is searched.
-        probe: For the data.
-        params: The trial's values.
-        study: Recorded with every run: the study's name and the trial's number.
+        search: Definition of the search.
+        probe: Probe for the data of the search.
+        params: Values of the trial.
+        study: Name of the study and number of the trial, recorded with every run.
 
     Raises:
-        InfeasibleError: The model refuses the values, or is too large.
+        InfeasibleError: The model refuses the values, or has too many parameters.
     """
     requests = tuple(search.trial(params, seed=seed, study=study) for seed in search.seeds)
     try:
@@ -99,40 +101,40 @@ def run(
     tracked: bool,
     stop: Stop = NEVER,
 ) -> tuple[float, list[str]]:
-    """Train a trial's models.
+    """Train the models of a trial.
 
     Args:
-        task: The runs.
-        trial: Where validations are told; None on ranks that do not lead.
-        console: Where to warn.
-        tracked: Also send the runs to MLflow.
+        task: Runs of the trial.
+        trial: Optuna's trial, which receives validation scores; None on ranks other than 0.
+        console: Console for warnings.
+        tracked: Whether the runs are sent to MLflow.
         stop: Request to end the training early.
 
     Returns:
-        The objective, the mean over its seeds, and the names of its runs.
+        The mean of the objective over the seeds, and the names of the runs.
 
     Raises:
-        PrunedError: The first seed's run is behind.
-        InfeasibleError: It diverged, or took too much memory.
-        LostError: It was given up meanwhile.
-        BenchError: It cannot be run here.
+        PrunedError: The run of the first seed is behind the other trials.
+        InfeasibleError: A run diverged, or took too much memory.
+        LostError: The trial was given to another worker in the meantime.
+        BenchError: The trial cannot run on this machine.
     """
     ranks = from_environment()
     device = choose_device(task.requests[0].device, ranks.local if ranks.size > 1 else None)
-    if device.type == "cuda":  # what a failed trial left would be counted as this one's
+    if device.type == "cuda":  # memory that a failed trial left would count for this trial
         gc.collect()
         torch.cuda.empty_cache()
     scores, runs = [], []
     for request in task.requests:
         curve = Curve(trial, task.validations, task.memory, device)
-        trial = None  # one curve a trial: the first seed's
+        trial = None  # Optuna sees one curve for each trial: that of the first seed
         try:
             with _memory_limit(device, task.memory):
                 manifest = execute(
                     request,
                     console.only_warnings(),
                     tracked=tracked,
-                    watch=curve.watch,
+                    watch=curve.update,
                     stop=stop,
                 )
                 _check_memory(device, task.memory)
@@ -150,14 +152,16 @@ def run(
 
 @dataclass
 class Curve:
-    """The best validation so far of one run, told to the study.
+    """The best validation score of one run so far, reported to the study.
 
     Attributes:
-        trial: Where it is told; None for nowhere.
-        validations: How many there will be; the last one prunes nothing. 0 to never prune.
-        memory: Gigabytes allowed; None for any.
-        best: Of the objective; minus infinity before the first.
-        count: Validations so far.
+        trial: Optuna's trial, which receives the scores; None to report none.
+        validations: Number of validations of the run, the last of which never prunes; 0 for a run
+            that is not pruned.
+        memory: Largest memory, in gigabytes; None for no limit.
+        device: Device of the run.
+        best: Best value of the objective so far; minus infinity before the first.
+        count: Number of validations so far.
     """
 
     trial: Trial | None
@@ -167,31 +171,33 @@ class Curve:
     best: float = -float("inf")
     count: int = 0
 
-    def watch(self, step: int, figures: Mapping[str, float]) -> None:
-        """Take in a validation.
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Add a validation, and end the trial if it is to end.
 
         Raises:
-            PrunedError: The trial is behind.
-            InfeasibleError: It takes too much memory.
-            LostError: It was given up meanwhile.
+            PrunedError: The trial is behind the other trials.
+            InfeasibleError: The run takes too much memory.
+            LostError: The trial was given to another worker in the meantime.
         """
         self.count += 1
-        if figures["validation/pearson"] > self.best:  # never so for NaN
-            self.best = figures["validation/pearson"]
+        if metrics["validation/pearson"] > self.best:  # never true for NaN
+            self.best = metrics["validation/pearson"]
         _check_memory(self.device, self.memory)
         if self.trial is None or self.best == -float("inf"):
             return
         try:
             self.trial.report(self.best, self.count)
             if self.count < self.validations and self.trial.should_prune():
-                raise PrunedError(f"behind with {self.best:.4f} after validation {self.count}")
+                raise PrunedError(
+                    f"behind other trials: {self.best:.4f} after validation {self.count}"
+                )
         except UpdateFinishedTrialError:
             raise LostError from None
 
 
 @contextmanager
 def _memory_limit(device: torch.device, gigabytes: float | None) -> Iterator[None]:
-    """Forget the peak so far, and let allocations beyond the limit fail where torch can."""
+    """Reset the peak memory; on CUDA, make allocations beyond the limit fail."""
     if gigabytes is None:
         yield
     elif device.type == "cuda":

@@ -1,4 +1,4 @@
-"""A worker: takes a trial, runs it, tells how it ended, and goes on until nothing is left."""
+"""A worker: the loop that takes a trial, runs it and records its end, until none is left."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from bench.tuning.study import STOPPED
 from bench.tuning.summary import DEVICES
 from bench.tuning.trial import InfeasibleError, LostError, job, run
 
-_WAIT = 1.0  # seconds between two looks for a trial to start
-_FORGIVEN = 3  # errors of files, between two trials that complete
-_RUNGS = 3  # one trial in so many goes on from every rung of successive halving
+_WAIT = 1.0  # seconds between two attempts to take a trial
+_MAX_FILE_ERRORS = 3  # errors of the file system in a row, without a complete trial between
+_REDUCTION = 3  # one trial in so many passes each rung of successive halving
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long a worker goes on.
+    """The limits after which a worker starts no more trials.
 
     Attributes:
-        trials: Of the study, finished ones of other workers included; None for any number.
-        deadline: Monotonic seconds after which no trial is started; None for never.
+        trials: Number of finished trials of the study, over all workers; None for no limit.
+        deadline: Time of the monotonic clock, in seconds; None for no limit.
     """
 
     trials: int | None
@@ -48,7 +48,7 @@ class Budget:
 
     @property
     def is_over(self) -> bool:
-        """Say whether the time is up."""
+        """Whether the deadline has passed."""
         return self.deadline is not None and time.monotonic() > self.deadline
 
 
@@ -62,11 +62,11 @@ def work(
     tracked: bool,
     stop: Stop,
 ) -> None:
-    """Run trials until all are finished or the time is up.
+    """Run trials until all are finished or the deadline has passed.
 
     Raises:
-        BenchError: Trials cannot be run here, or a bug stopped the study.
-        KeyboardInterrupt: Ctrl-C; the running trial is given back.
+        BenchError: Trials cannot run on this machine, or a bug stopped the study.
+        KeyboardInterrupt: Ctrl-C was pressed; the running trial is given back.
     """
     worker = Worker(study, search, probe, console, tracked=tracked, stop=stop)
     with Heartbeat(study, search.beat) as beat:
@@ -76,14 +76,14 @@ def work(
 
 
 class Worker:
-    """One process's part in a study.
+    """The part of one process in a study.
 
     Args:
-        study: The study.
-        search: What it searches.
-        probe: For the data.
-        console: Where to tell how trials end.
-        tracked: Whether runs go to MLflow.
+        study: Study to work on.
+        search: Definition of the search.
+        probe: Probe for the data of the search.
+        console: Console for the outcome of every trial.
+        tracked: Whether runs are sent to MLflow.
         stop: Request to end a training early.
     """
 
@@ -100,10 +100,10 @@ class Worker:
         self._study, self._search, self._probe = study, search, probe
         self._console = console
         self._run = partial(run, console=console, tracked=tracked, stop=stop)
-        self._misfortunes = 0
+        self._file_errors = 0
 
     def next(self, budget: Budget) -> Trial | None:
-        """Take the next trial; None at the end."""
+        """Start the next trial and return it; None if the worker is to end."""
         study = self._study
         trial_id = take(study, budget)
         if trial_id is None:
@@ -111,12 +111,12 @@ class Worker:
         number = study._storage.get_trial(trial_id).number
         study._storage.set_trial_user_attr(trial_id, DEVICES, from_environment().size)
         self._lay_on_grid(trial_id)
-        # A fresh view of the study: samplers read a list of trials that only `ask` renews.
+        # A fresh view of the study: samplers read a list of trials that only `ask` updates.
         view = optuna.load_study(
             study_name=study.study_name,
             storage=study._storage,
             sampler=sampler(self._search.sampler, self._search.sampler_seed, number),
-            pruner=SuccessiveHalvingPruner(min_resource=2, reduction_factor=_RUNGS),
+            pruner=SuccessiveHalvingPruner(min_resource=2, reduction_factor=_REDUCTION),
         )
         return Trial(view, trial_id)
 
@@ -130,11 +130,11 @@ class Worker:
         study._storage.set_trial_system_attr(trial_id, "fixed_params", point)
 
     def attempt(self, trial: Trial) -> None:
-        """Run a trial and tell how it ended.
+        """Run a trial and record how it ended.
 
         Raises:
-            BenchError: It cannot be run here, or a bug stopped the study.
-            KeyboardInterrupt: Ctrl-C; the trial is given back.
+            BenchError: The trial cannot run on this machine, or a bug stopped the study.
+            KeyboardInterrupt: Ctrl-C was pressed; the trial is given back.
         """
         study, trial_id = self._study, trial._trial_id
         try:
@@ -145,27 +145,27 @@ class Worker:
             score, runs = self._run(task, trial)
             study._storage.set_trial_user_attr(trial_id, "runs", runs)
             self._tell(trial, TrialState.COMPLETE, score)
-            self._misfortunes = 0
+            self._file_errors = 0
         except PrunedError as error:
             self._tell(trial, TrialState.PRUNED, None, str(error))
         except InfeasibleError as error:
             self._tell_infeasible(trial, error)
         except (LostError, UpdateFinishedTrialError):
-            self._console.say(f"trial {trial.number}: given to another worker meanwhile")
-        except (BenchError, KeyboardInterrupt) as error:  # nothing is wrong with the trial
+            self._console.say(f"trial {trial.number}: given to another worker in the meantime")
+        except (BenchError, KeyboardInterrupt) as error:  # the trial itself is not at fault
             slots.end(study, trial_id, slots.RETURNED, first_line(error))
             raise
-        except OSError as error:  # nor here: a file server that is away, a full disk
+        except OSError as error:  # nor is it here: a full disk, a lost file server
             slots.end(study, trial_id, slots.RETURNED, first_line(error))  # waits for the storage
-            self._misfortunes += 1
-            if self._misfortunes > _FORGIVEN:
+            self._file_errors += 1
+            if self._file_errors > _MAX_FILE_ERRORS:
                 raise
             self._console.warn(f"trial {trial.number} is given back: {first_line(error)}")
-        except Exception as error:  # a bug in the model or the task, which no other trial escapes
+        except Exception as error:  # a bug in the model or the task, which every trial meets
             self._stop(trial, error)
 
     def _tell(self, trial: Trial, state: TrialState, score: float | None, reason: str = "") -> None:
-        """Finish a trial; a pruned one keeps the best it had."""
+        """Finish a trial; a pruned trial keeps its best score so far."""
         storage, trial_id = self._study._storage, trial._trial_id
         curve = storage.get_trial(trial_id).intermediate_values
         values = [score] if score is not None else [curve[max(curve)]]
@@ -181,13 +181,14 @@ class Worker:
         self._say(trial, f"infeasible: {error}")
 
     def _stop(self, trial: Trial, error: Exception) -> NoReturn:
-        """Stop the study for a bug."""
+        """Stop the study because of a bug in the model or the task."""
         reason = f"trial {trial.number} raised {type(error).__name__}: {first_line(error)}"
         self._console.show(error)
         slots.end(self._study, trial._trial_id, slots.FAULTY, reason)
         self._study.set_user_attr(STOPPED, reason)
         raise BenchError(
-            f"the study is stopped: {reason}. Mend it, then {argument('resume')}."
+            f"the study is stopped: {reason}. Correct the error, then continue with "
+            f"{argument('resume')}."
         ) from None
 
     def _say(self, trial: Trial, outcome: str) -> None:
@@ -197,11 +198,11 @@ class Worker:
 
 
 def take(study: Study, budget: Budget) -> int | None:
-    """Claim a trial, waiting as long as others may still give one back.
+    """Start a trial, after waiting while other workers may still give one back.
 
     Returns:
-        The trial's identity in the storage; None when the study is complete or stopped, or the
-        time is up.
+        The identifier of the trial in the storage; None if the study is complete or stopped, or
+        the deadline has passed.
     """
     while not budget.is_over and not study.user_attrs.get(STOPPED):
         trial_id = slots.claim(study, budget.trials)
@@ -215,7 +216,7 @@ def take(study: Study, budget: Budget) -> int | None:
 
 
 def suggest(trial: Trial, search: Search) -> Params:
-    """Return a trial's values: those it was added with, else the sampler's."""
+    """Return the values of a trial: those it was added with, else those of the sampler."""
     values = {}
     for name in sorted(search.space):
         space = search.space[name]

@@ -118,7 +118,7 @@ def test_a_file_that_changed_on_disk_is_found(
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     forget(monkeypatch)
     message = fails(capsys, "data", "verify", "served", *plugin)
-    assert message == f"1 of {len(names(assay))} files are not what they should be."
+    assert message == f"1 of {len(names(assay))} files are missing or differ from their hash."
 
 
 def test_a_run_fetches_what_is_missing_when_told_to(

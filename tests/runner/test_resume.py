@@ -246,7 +246,11 @@ def test_an_edited_plugin_is_another_model(tmp_path: Path) -> None:
     ("reference", "more", "words"),
     [
         ("nothing", (), "--resume nothing: no such run. `bench runs` lists them."),
-        ("mortal", ("--seed", "1"), "--resume mortal has its settings already: leave out --seed."),
+        (
+            "mortal",
+            ("--seed", "1"),
+            "--resume mortal takes its settings from the run: leave out --seed.",
+        ),
         ("mortal", ("--force",), "leave out --force."),
         ("mortal", ("--set", "recipe.lr=1"), "leave out --set."),
         ("mortal", (), "is finished"),

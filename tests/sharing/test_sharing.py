@@ -106,15 +106,15 @@ def test_what_is_here_already_is_not_imported_again(
 ) -> None:
     pack(shared)
     bench("import", "results.zip", "--data", str(assay))
-    assert "is here already" in fails(capsys, "import", "results.zip", "--data", str(assay))
+    assert "exists already" in fails(capsys, "import", "results.zip", "--data", str(assay))
     pack(renamed(shared, "other-261121-100946-4a21"))
     told = fails(capsys, "import", "results.zip", "--data", str(assay))
     assert "other-261121-100946-4a21 is madlab" in told
-    assert told.endswith("by another name.")
+    assert "under another name" in told
     Path("mine").mkdir()
     pack({**shared, **renamed(shared, "other-261121-100946-4a21")})
     told = fails(capsys, "import", "results.zip", "--data", str(assay), "--home", "mine")
-    assert "by another name" in told
+    assert "under another name" in told
     assert not list(Path("mine").iterdir())
 
 
@@ -186,8 +186,8 @@ ROW = b'{"step": 1, "time": 1, "metrics": {"train/loss": 1.0}}\n'
 HOSTILE = {
     "figures": (manifest(**{"metrics__test/all/pearson": 0.5}), "test/all/pearson is 0.5"),
     "a figure less": (manifest(**{"metrics__test/all/pearson": None}), "pearson is missing"),
-    "one more": (manifest(**{"metrics__test/x": 0.5}), "predictions come to missing"),
-    "one prediction": (content("predictions.npy", shifted), "its predictions come to"),
+    "one more": (manifest(**{"metrics__test/x": 0.5}), "predictions give missing"),
+    "one prediction": (content("predictions.npy", shifted), "but its predictions give"),
     "other rows": (manifest(scored__test="0" * 16), "it has other test rows (0000"),
     "other subsets": (
         manifest(scored__subsets="0"),
@@ -201,8 +201,8 @@ HOSTILE = {
     "another machine's file": (manifest(task__name="/etc/x.tsv"), "by --task"),
     "options": (manifest(data__options={"x": 1}), "task has no setting 'x'"),
     "unfinished": (manifest(status="running"), "not finished"),
-    "another's": (manifest(id="x-261121-100946-4a21"), "another run's"),
-    "time": (manifest(created="yesterday"), "created is no time"),
+    "another's": (manifest(id="x-261121-100946-4a21"), "belongs to another run"),
+    "time": (manifest(created="yesterday"), "created is not a time"),
     "no seed": (manifest(seed=None), "manifest's seed is missing"),
     "types": (manifest(metrics__loss=[1]), "metrics.loss is list"),
     "text": (manifest(environment__x=1), "environment.x is int"),
@@ -211,16 +211,19 @@ HOSTILE = {
     "no device": (manifest(device__kind=None), "manifest's device.kind is missing"),
     "no scores": (manifest(scored=None), "manifest's scored is missing"),
     "a number": (manifest(model__parameters="1"), "manifest's model.parameters is str"),
-    "escape codes": (manifest(model__name="\x1b[31mred"), "odd or long text"),
-    "long text": (manifest(preset="x" * 10_000), "odd or long text"),
-    "names": (manifest(model__config={"a$b": 1}), "its model.config has an odd name"),
-    "notes": (manifest(data__notes={"\x1b[2J": 1}), "odd or long text"),
+    "escape codes": (
+        manifest(model__name="\x1b[31mred"),
+        "text with control characters, or too long",
+    ),
+    "long text": (manifest(preset="x" * 10_000), "text with control characters, or too long"),
+    "names": (manifest(model__config={"a$b": 1}), "its model.config has an invalid name"),
+    "notes": (manifest(data__notes={"\x1b[2J": 1}), "text with control characters, or too long"),
     "not finite": (manifest(cost__x=float("nan")), "not finite"),
-    "large": (manifest(seed=1 << 70), "too large"),
-    "maze": (manifest(tuned={"a": [[[[[[1]]]]]]}), "too large"),
+    "large": (manifest(seed=1 << 70), "number too large"),
+    "maze": (manifest(tuned={"a": [[[[[[1]]]]]]}), "nested too deeply"),
     "not JSON": (content("manifest.json", lambda _: b"{"), "not JSON"),
     "nested": (content("manifest.json", lambda _: b"[" * 100_000), "not JSON"),
-    "a list": (content("manifest.json", lambda _: b"[]"), "is not one"),
+    "a list": (content("manifest.json", lambda _: b"[]"), "is not a JSON object"),
     "pickle": (content("predictions.npy", array(np.array([{}], object))), "no vector of floats"),
     "huge": (content("predictions.npy", huge), "no vector of floats"),
     "integers": (content("predictions.npy", array(np.arange(9))), "holds <i8"),
@@ -236,15 +239,15 @@ HOSTILE = {
         "metrics.jsonl, line 1",
     ),
     "not a curve": (content("metrics.jsonl", lambda _: b"\xff"), "metrics.jsonl, line 1"),
-    "weights": (more("RUN/model.safetensors"), "has no place"),
-    "code": (more("RUN/model.py"), "has no place"),
-    "above": (more("../manifest.json"), "has no place"),
-    "absolute": (more("/tmp/x-261121-100946-4a21/manifest.json"), "has no place"),
-    "hidden": (more(".x-261121-100946-4a21/manifest.json"), "has no place"),
-    "dots": (more("RUN/./manifest.json"), "has no place"),
-    "backslash": (more("..\\x-261121-100946-4a21\\manifest.json"), "has no place"),
-    "folder": (more("RUN/", b""), "has no place"),
-    "not a run": (more("mlartifacts/manifest.json"), "has no place"),
+    "weights": (more("RUN/model.safetensors"), "does not belong"),
+    "code": (more("RUN/model.py"), "does not belong"),
+    "above": (more("../manifest.json"), "does not belong"),
+    "absolute": (more("/tmp/x-261121-100946-4a21/manifest.json"), "does not belong"),
+    "hidden": (more(".x-261121-100946-4a21/manifest.json"), "does not belong"),
+    "dots": (more("RUN/./manifest.json"), "does not belong"),
+    "backslash": (more("..\\x-261121-100946-4a21\\manifest.json"), "does not belong"),
+    "folder": (more("RUN/", b""), "does not belong"),
+    "not a run": (more("mlartifacts/manifest.json"), "does not belong"),
     "half a run": (more("x-261121-100946-4a21/manifest.json"), "has no predictions.npy"),
     "bomb": (more("RUN/metrics.jsonl", bytes(65 << 20)), "unpacks to 68,157,440 bytes"),
 }
@@ -290,9 +293,9 @@ def method(text: bytearray, at: int) -> None:
     ("change", "told"),
     [
         (size, "is damaged"),
-        (symlink, "is no plain file"),
-        (encrypted, "is no plain file"),
-        (method, "is no plain file"),
+        (symlink, "is not a regular file"),
+        (encrypted, "is not a regular file"),
+        (method, "is not a regular file"),
     ],
 )
 def test_a_directory_that_lies_is_found_out(
@@ -310,7 +313,7 @@ def test_a_file_that_is_cut_short_is_refused(
 ) -> None:
     pack(shared)
     Path("results.zip").write_bytes(Path("results.zip").read_bytes()[:cut])
-    assert "results.zip: no zip file" in fails(capsys, "import", "results.zip")
+    assert "results.zip: not a zip file" in fails(capsys, "import", "results.zip")
 
 
 def test_the_same_name_twice_is_refused(
@@ -322,7 +325,7 @@ def test_the_same_name_twice_is_refused(
         zipfile.ZipFile("results.zip", "a") as file,
     ):
         file.writestr(next(iter(shared)), "{}")
-    assert "is in it twice" in fails(capsys, "import", "results.zip", "--data", str(assay))
+    assert "is in the file twice" in fails(capsys, "import", "results.zip", "--data", str(assay))
 
 
 def test_one_run_that_does_not_match_keeps_out_the_others(
@@ -367,7 +370,9 @@ def test_a_table_is_named_where_it_is_here(capsys: pytest.CaptureFixture[str]) -
         Path(folder, "my.tsv").write_text(text)
     bench("run", "--model", "kmer-ridge", "--task", "there/my.tsv", "--no-tracking")
     bench("export", "kmer-ridge", "--out", "results.zip")
-    assert "Say where it is here by --task" in fails(capsys, "import", "results.zip", "--home", "h")
+    assert "Give its path on this machine by --task" in fails(
+        capsys, "import", "results.zip", "--home", "h"
+    )
     bench("import", "results.zip", "--task", "here/my.tsv", "--home", "h")
     _, manifest = only_run(Path("h"))
     assert manifest["task"]["name"] == str(Path("here/my.tsv").absolute())

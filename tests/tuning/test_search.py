@@ -63,8 +63,8 @@ def test_a_study_goes_on_where_it_stopped_and_knows_its_settings(
     assert len({row["model.x"] for row in rows(capsys)}) == 4
     line = fails(capsys, *SEARCH, "--trials", "4", "--study", "mine", *X)
     assert line == (
-        "study mine differs in its settings: none there, model.y=4 here. "
-        "Ask for the same, or name another study by --study."
+        "study mine differs in its settings: none in the study, model.y=4 here. "
+        "Give the same value, or name another study by --study."
     )
     line = fails(capsys, "search", "--resume", "--space", "model.x=1..2")
     assert line == "--resume takes its settings from the study. Leave out --space."
@@ -223,8 +223,8 @@ def test_a_study_of_an_earlier_version_is_read_but_not_gone_on_with_on_other_row
     bench("search", "--best")
     line = fails(capsys, "search", "--resume", "--trials", "2", "--no-tracking")
     assert line == (
-        "study old was begun by an earlier version, whose --fraction drew other rows. "
-        "Begin a new one."
+        "study old was begun by an earlier version, whose --fraction chose other rows. "
+        "Begin a new study."
     )
 
 
@@ -251,7 +251,7 @@ def test_a_trial_that_is_behind_is_pruned_and_keeps_its_best(
     assert [row["state"] for row in found] == ["complete", "pruned", "pruned"]
     assert [row["validations"] for row in found] == ["4", "2", "2"]
     assert float(found[1]["value"]) < float(found[0]["value"])
-    assert found[1]["reason"].startswith("behind with")
+    assert found[1]["reason"].startswith("behind other trials")
     assert sorted(m["status"] for m in manifests()) == ["finished", "pruned", "pruned"]
     bench(*hill, *fixed, "--sampler", "grid", "--no-pruning", "--study", "whole", "--home", "whole")
     assert status(capsys, "--home", "whole")["states"] == {"complete": 3}

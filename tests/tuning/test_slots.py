@@ -9,7 +9,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from bench.tuning import slots
-from bench.tuning.heartbeat import LOOKS, Heartbeat
+from bench.tuning.heartbeat import CHECKS, Heartbeat
 from bench.tuning.storage import open_storage
 
 
@@ -147,21 +147,22 @@ def test_a_trial_that_was_given_back_has_lost_nobody(study: Study) -> None:
     assert slots.claim(study, 1) is not None
 
 
-def test_a_silent_worker_is_given_up_after_so_many_looks_and_a_live_one_never(
+def test_a_silent_worker_is_given_up_after_so_many_checks_and_a_live_one_never(
     study: Study,
 ) -> None:
     silent, alive = slots.claim(study, 2), slots.claim(study, 2)
     assert silent is not None
     assert alive is not None
     watcher = Heartbeat(study, 60)
-    for look in range(LOOKS):
-        study._storage.set_trial_system_attr(alive, "beat", look)
-        watcher.look()
+    for check in range(CHECKS):
+        study._storage.set_trial_system_attr(alive, "beat", check)
+        watcher.check()
         assert states(study) == ["RUNNING", "RUNNING"]
-    study._storage.set_trial_system_attr(alive, "beat", LOOKS)
-    watcher.look()
+    study._storage.set_trial_system_attr(alive, "beat", CHECKS)
+    watcher.check()
     assert states(study) == ["FAIL", "RUNNING"]
-    assert study.trials[0].user_attrs == {"reason": "its worker fell silent", "end": "lost"}
+    reason = "the heartbeat of its worker stopped"
+    assert study.trials[0].user_attrs == {"reason": reason, "end": "lost"}
 
 
 def test_an_infeasible_trial_is_no_score_to_samplers_that_know_constraints_or_not(

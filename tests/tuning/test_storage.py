@@ -43,7 +43,7 @@ def test_a_journal_that_goes_away_is_waited_for_and_not_begun_anew(
     elsewhere.rename(path)
     writer.join(10)
     assert study_in(path).user_attrs == {"a": 1}
-    assert "is away" in capsys.readouterr().err
+    assert "cannot be reached" in capsys.readouterr().err
 
 
 def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:

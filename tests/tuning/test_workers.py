@@ -135,7 +135,7 @@ def test_a_storage_that_is_away_for_twenty_seconds_is_waited_for(
         Path(f"{storage}.away").rename(storage)
     said = [w.communicate(timeout=120)[1] for w in workers]
     assert [w.returncode for w in workers] == [0, 0], said
-    assert all("is back after" in text for text in said)
+    assert all("can be reached again after" in text for text in said)
     assert states(*place) == {"complete": 8}
 
 
