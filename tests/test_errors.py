@@ -106,10 +106,8 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
     "a space": (
         lambda: parsed(["recipe.lr=2..1"], {"recipe": Recipe}),
         BenchError,
-        "the space of recipe.lr has its low, 2.0, above its high, 1.0. "
-        "Try space recipe.lr=1.0..2.0.",
-        "the space of recipe.lr has its low, 2.0, above its high, 1.0. "
-        "Try --space recipe.lr=1.0..2.0.",
+        "the space of recipe.lr starts at 2.0, above its end, 1.0. Try space recipe.lr=1.0..2.0.",
+        "the space of recipe.lr starts at 2.0, above its end, 1.0. Try --space recipe.lr=1.0..2.0.",
         *("recipe.lr", None),
     ),
     "a hint that is a setting": (

@@ -212,7 +212,10 @@ def test_a_plugin_file_has_to_be_there(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["numpy.py", "json.py", "bench.py", "my_model.txt", "my_model"])
 def test_a_plugin_file_is_called_like_no_installed_module(tmp_path: Path, name: str) -> None:
     before = sys.modules.get(Path(name).stem)
-    expected = "plugin FILE: name the file NAME.py, like no installed module."
+    expected = (
+        "plugin FILE: rename the file to NAME.py; NAME is an identifier, and not the name of an "
+        "installed module."
+    )
     assert refusal(tmp_path / name, MODEL) == expected
     assert sys.modules.get(Path(name).stem) is before
 
