@@ -218,7 +218,7 @@ def _check(value: object, hint: object, metadata: Mapping[str, Any], label: str)
     """Check a value against the type and the bounds of its field; other types are not checked.
 
     Raises:
-        BenchError: The type or the value is wrong; the message has the label and the allowed values.
+        BenchError: The type or the value is wrong; the message names the allowed values.
     """
     if get_origin(hint) in (Union, types.UnionType):
         if value is None and type(None) in get_args(hint):

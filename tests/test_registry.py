@@ -225,7 +225,7 @@ def test_a_file_name_that_is_no_module_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # as in the `bench` script
-    assert refusal(tmp_path / name, MODEL).startswith("plugin FILE: name the file")
+    assert refusal(tmp_path / name, MODEL).startswith("plugin FILE: rename the file")
 
 
 @pytest.mark.parametrize(

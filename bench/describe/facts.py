@@ -250,12 +250,12 @@ def _replicates(split: Split) -> Replicates:
     variance = float(np.var(split.target))
     ceiling = None
     if found.sequences >= _ENOUGH and variance > 0:
-        ceiling = float(np.sqrt(max(1 - found.deviation**2 / variance, 0.0)))
+        ceiling = float(np.sqrt(max(1 - found.std**2 / variance, 0.0)))
     return Replicates(
         sequences=found.sequences,
         rows=found.rows,
         differing=found.differing,
-        deviation=found.deviation if found.sequences else None,
+        deviation=found.std if found.sequences else None,
         ceiling=ceiling,
     )
 

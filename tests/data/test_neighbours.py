@@ -247,10 +247,10 @@ def test_repeats_are_counted_with_their_differing_targets() -> None:
     found = repeats(split)
     assert (found.sequences, found.rows, found.differing) == (2, 4, 1)
     # Squares within: 1 + 1 of ACGT, none of TT; one degree of freedom each.
-    assert found.deviation == pytest.approx(1.0)
+    assert found.std == pytest.approx(1.0)
     alone = repeats(Split(encode(["A", "C"]), np.array([1.0, 2.0])))
     assert (alone.sequences, alone.rows, alone.differing) == (0, 0, 0)
-    assert np.isnan(alone.deviation)
+    assert np.isnan(alone.std)
 
 
 def dream(folder: Path) -> Dataset:

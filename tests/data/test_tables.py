@@ -16,7 +16,7 @@ from bench.errors import BenchError
 
 GOOD = b"ACGT\t1.5\nGA\t-2\nCCC\t0\n"
 NEEDED = "needs a sequence, a tab and a number"
-NO_NUMBER = "is not a number. A header line has to go."
+NO_NUMBER = "is not a number. Remove the line if it is a header."
 NOT_FINITE = "is not a finite number."
 EMPTY = "is empty. Fetch it again, or name another."
 
@@ -323,7 +323,7 @@ def test_a_header_alone_gives_no_positions(path: Path) -> None:
 def test_a_value_that_is_no_row_number_is_named(path: Path, cells: str) -> None:
     message = csv_fault(path, f"alt,ref\n0,1\n{cells}\n4,9\n".encode())
     assert message == (
-        f", row 3: '{cells}' is no position in a test file of 5 rows. "
+        f", row 3: '{cells}' is not a row number of a test file of 5 rows. "
         "Take both files from one release."
     )
 
@@ -332,7 +332,7 @@ def test_a_value_that_is_no_row_number_is_named(path: Path, cells: str) -> None:
 def test_an_empty_cell_is_no_row_number(path: Path, cells: str) -> None:
     message = csv_fault(path, f"alt,ref\n0,1\n{cells}\n".encode())
     assert message.startswith(", row 3: '")
-    assert " is no position in a test file of 5 rows." in message
+    assert " is not a row number of a test file of 5 rows." in message
 
 
 def test_the_size_of_the_table_is_told_with_commas(path: Path) -> None:
