@@ -129,8 +129,9 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
     "arguments inside a sentence": (
         lambda: _build(width=100, center=21),
         BenchError,
-        "center 21 has no middle place in width 100: both even or both odd. Try center=22.",
-        "--center 21 has no middle place in --width 100: both even or both odd. Try --center 22.",
+        "center 21 cannot be centered in width 100: make both even or both odd. Try center=22.",
+        "--center 21 cannot be centered in --width 100: make both even or both odd. "
+        "Try --center 22.",
         *("center", {"center": 22}),
     ),
     "several hints": (

@@ -202,7 +202,7 @@ def test_a_fault_that_passes_leaves_no_trace(
     assert records(folder)["data.txt"]["sha256"] == hashlib.sha256(body).hexdigest()
 
 
-AGAIN = "Run the command again: it goes on where it stopped. Try another source by mirror=URL"
+AGAIN = "Run the command again to continue the download. Try another source by mirror=URL"
 ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have."
 
 
@@ -230,7 +230,7 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {},
             5,
             PARTLY,
-            f"nothing came for 0.2 s, 5 times (URL). {AGAIN}",
+            f"no data for 0.2 s, 5 times (URL). {AGAIN}",
             id="stall",
         ),
         pytest.param(
@@ -273,7 +273,7 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {},
             1,
             [".lock"],
-            f"it is, or leads to, no web address (URL). {ELSEWHERE}",
+            f"the URL, or its redirect, is not a web address (URL). {ELSEWHERE}",
             id="redirect to another protocol",
         ),
         pytest.param(
@@ -289,7 +289,7 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {},
             1,
             [".lock"],
-            f"the server sends it packed (gzip), unasked (URL). {ELSEWHERE}",
+            f"the server sends the file compressed (gzip), without request (URL). {ELSEWHERE}",
             id="gzip",
         ),
         pytest.param(
@@ -321,7 +321,8 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {"sha256": SHA},
             2,
             [".lock"],
-            f"its sha256 is {OTHER_SHA[:12]}…, published is {SHA[:12]}…; removed it (URL).",
+            f"its sha256 is {OTHER_SHA[:12]}…, published is {SHA[:12]}…; the file was removed "
+            "(URL).",
             id="corrupt",
         ),
     ],
@@ -464,7 +465,7 @@ def test_what_is_published_later_is_held_against_a_recorded_file(
     file = remote(server, GOOD)
     fetch_all([file], folder, Console())
     message = fails(replace(file, **published), folder)
-    assert message.startswith(f"{folder}/data.txt is there, but its {next(iter(published))} is")
+    assert message.startswith(f"{folder}/data.txt exists, but its {next(iter(published))} is")
     assert (folder / "data.txt").read_bytes() == BODY
 
 
@@ -506,7 +507,7 @@ def test_a_wrong_file_that_was_put_there_is_named_and_left_alone(
     (folder / "data.txt").write_bytes(OTHER)
     message = fails(remote(server, GOOD, **published), folder)
     assert message == (
-        f"{folder}/data.txt is there, but {reason}. Move it away and run the command again."
+        f"{folder}/data.txt exists, but {reason}. Move it away and run the command again."
     )
     assert (folder / "data.txt").read_bytes() == OTHER
     assert on_disk(folder) == [".lock", "data.txt"]
@@ -600,7 +601,7 @@ def test_nobody_answers(folder: Path) -> None:
     file = RemoteFile(name="data.txt", url="http://127.0.0.1:9/data.txt")
     assert fails(file, folder).startswith(f"data.txt: no connection, 5 times ({file.url}). {AGAIN}")
     message = fails(file, folder, mirror="nowhere")
-    assert message.startswith("data.txt: it is, or leads to, no web address (nowhere/data.txt).")
+    assert message.startswith("data.txt: the URL, or its redirect, is not a web address (nowhere")
     assert on_disk(folder) == [".lock"]
 
 
@@ -632,7 +633,9 @@ def test_files_missing_from_a_folder_are_named_and_none_is_copied(
     for path in ("a.csv", "b.csv"):
         (source / path).write_bytes(BODY)
     files = [RemoteFile(name=name, url=server.url) for name in ("a.csv", "x/b.csv", "y/b.csv")]
-    with pytest.raises(BenchError, match=r"^source \S+/usb lacks x/b.csv, y/b.csv\. Without it"):
+    with pytest.raises(
+        BenchError, match=r"^source \S+/usb has no x/b.csv, y/b.csv\. Without source"
+    ):
         fetch_all(files, folder, Console(), source=source)
     assert on_disk(folder) == [".lock"]
     assert server.asked == []
@@ -643,7 +646,7 @@ def test_a_wrong_file_from_a_folder_is_refused(
 ) -> None:
     (tmp_path / "data.txt").write_bytes(OTHER)
     message = fails(remote(server, sha256=SHA), folder, source=tmp_path)
-    assert message.startswith(f"{tmp_path}/data.txt is not the file: its sha256 is")
+    assert message.startswith(f"{tmp_path}/data.txt is not the expected file: its sha256 is")
     assert on_disk(folder) == [".lock"]
     assert (tmp_path / "data.txt").read_bytes() == OTHER
 
@@ -674,7 +677,7 @@ def test_a_full_disk_is_one_line(server: FaultServer, folder: Path) -> None:
     (folder / "data.txt.part").symlink_to("/dev/full")  # whoever writes to it has no space left
     message = fails(remote(server, GOOD), folder)
     assert message.startswith(f"cannot put files into {folder}: No space left on device. Make room")
-    assert "it goes on where it stopped" in message
+    assert "to continue the download" in message
     assert on_disk(folder) == PARTLY
 
 
@@ -780,7 +783,7 @@ def test_a_second_process_waits_says_so_and_finds_everything_there(
     wait_for(half_way(folder))
     fetch_all([file], folder, Console())
     told = capsys.readouterr().err
-    assert told == f"Another process fetches into {folder}; waiting for it.\n"
+    assert told == f"Another process downloads to {folder}; waiting for it.\n"
     _, err = process.communicate()
     assert process.returncode == 0, err
     assert len(server.asked) == 1

@@ -187,8 +187,8 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
         (HEADER, "t.tsv: no row has a target."),
         ("", "t.tsv, row 1 is empty."),
         ("\n" + HEADER + ROWS, "t.tsv, row 1 is empty."),
-        (HEADER + "\n" + ROWS, "row 2 is empty. Mend or remove the line."),
-        (HEADER + ROWS[:15] + "\n" + ROWS, "row 3 is empty. Mend or remove the line."),
+        (HEADER + "\n" + ROWS, "row 2 is empty. Correct or remove the line."),
+        (HEADER + ROWS[:15] + "\n" + ROWS, "row 3 is empty. Correct or remove the line."),
         (HEADER + ROWS + "A\tC\t1\ttrain\n", "row 6: 4 columns, the header has 3."),
         ("# mine\n" + HEADER + ROWS, "no column 'sequence'. The header has: # mine (tabs separate"),
         (HEADER.replace("\t", ","), "The header has: sequence,target,split (tabs separate"),
@@ -410,8 +410,11 @@ def test_further_columns_are_carried_as_numbers_or_text() -> None:
     [
         ("columns = 'dose'", 't.toml: columns are names in quotes, such as ["strand", "cell"].'),
         ("columns = [3]", 't.toml: columns are names in quotes, such as ["strand", "cell"].'),
-        ("columns = ['target']", "t.toml: columns names one twice, or sequence, target or split."),
-        ("columns = ['dose', 'dose']", "t.toml: columns names one twice, or"),
+        (
+            "columns = ['target']",
+            "t.toml: columns lists a name twice, or the column of sequence, target or split.",
+        ),
+        ("columns = ['dose', 'dose']", "t.toml: columns lists a name twice, or"),
         ("columns = ['Cell']", "t.tsv: no column 'Cell'. The header has: "),
     ],
 )
