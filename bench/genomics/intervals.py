@@ -42,7 +42,7 @@ def overlapping(starts: Integers, ends: Integers, intervals: Integers) -> NDArra
 
 
 def link_overlapping(chromosome: ArrayLike, start: ArrayLike, end: ArrayLike) -> Integers:
-    """Return overlapping pairs of windows ``[start, end)`` that connect each cluster, ``(K, 2)``."""
+    """Return pairs of overlapping windows ``[start, end)`` that link each cluster, ``(K, 2)``."""
     starts, ends = np.asarray(start), np.asarray(end)
     _, number = np.unique(np.asarray(chromosome), return_inverse=True)
     order = np.lexsort((starts, number))

@@ -337,7 +337,7 @@ def test_an_empty_cell_is_no_row_number(path: Path, cells: str) -> None:
 
 def test_the_size_of_the_table_is_told_with_commas(path: Path) -> None:
     path.write_bytes(b"alt,ref\n71103,0\n")
-    with pytest.raises(BenchError, match="in a test file of 71,103 rows"):
+    with pytest.raises(BenchError, match="of a test file of 71,103 rows"):
         read_positions(path, ("alt", "ref"), rows=71_103)
 
 

@@ -245,7 +245,7 @@ def test_a_leak_is_counted_by_distance_and_put_into_words() -> None:
     assert found["test", "validation"].near == found["validation", "train"].near == 0
     assert verdicts(description) == [
         "21 test rows (42.0%) are within 5 substitutions of a training row, 1 of them at distance "
-        "0: scores on these rows are memory, not prediction.",
+        "0: scores on these rows measure memory, not prediction.",
         "No test row is within 5 substitutions of a validation row.",
         "No validation row is within 5 substitutions of a training row.",
     ]
@@ -259,7 +259,7 @@ def test_a_verdict_says_where_the_search_cannot_promise() -> None:
     assert description.overlaps[0].incomplete == 1
     assert verdicts(description)[0] == (
         "No test row is within 5 substitutions of a training row. For 1 test rows (50.0%), short "
-        "or repetitive, only fewer substitutions are ruled out."
+        "or repetitive, the search is complete only up to fewer substitutions."
     )
     found = described(dataset([*rows, test[1]], rows, test)).overlaps[0]
     assert (found.near, found.incomplete) == (1, 0)  # near enough is sure, however short

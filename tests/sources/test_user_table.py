@@ -218,8 +218,8 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
         (HEADER + '"AC"\t1\ttrain\n', "row 2: letter '\"' is not one of"),
         (HEADER + 'AC\t"1"\ttrain\n', "row 2: target '\"1\"' is not a finite number."),
         (HEADER + "A\tNA\ttrain\nAU\t1\ttrain\n", "row 3: letter 'U'"),
-        (HEADER + "AC\t1\ttrain\nAG\t2\tvalid\n", "no test rows. Rows that scores are taken on"),
-        ("sequence\ttarget\nACGT\t1\n", "no validation rows. Call some validation"),
+        (HEADER + "AC\t1\ttrain\nAG\t2\tvalid\n", "no test rows. Mark the rows to score"),
+        ("sequence\ttarget\nACGT\t1\n", "no validation rows. Mark some rows"),
         (HEADER + "AC\t1\ttest\nAG\t2\tvalid\n", "no train rows."),
     ],
 )
