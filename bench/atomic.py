@@ -25,8 +25,8 @@ def whole_file(
 
     Args:
         path: Path of the file; its folder exists.
-        durable: Whether to wait until the bytes are on the disk before the file is renamed.
-        keep_mode: Whether the new file gets the mode of the file that it replaces.
+        durable: True to wait until the bytes are on the disk before the file is renamed.
+        keep_mode: True to give the new file the mode of the file that it replaces.
 
     Raises:
         OSError: The file cannot be written; ``path`` is unchanged.
@@ -51,7 +51,7 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Args:
         folder: Path of the folder; its parents are created.
-        replace: Whether to replace an existing folder; if not, an existing folder that is not empty
+        replace: True to replace an existing folder; otherwise an existing folder that is not empty
             is an error.
 
     Raises:

@@ -18,7 +18,7 @@ class Console:
     """Messages on standard error; results go to standard output.
 
     Args:
-        quiet: Whether only warnings are printed.
+        quiet: True to print only warnings.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:

@@ -27,8 +27,8 @@ class ScoreInfo:
     Attributes:
         name: Name in results, such as "all/mse" or "pearson_score".
         label: Name in tables, such as "MSE".
-        higher_is_better: Whether a larger value is better.
-        correlation: Whether the score is a correlation or computed only from correlations.
+        higher_is_better: True if a larger value is better.
+        correlation: True if the score is a correlation or computed only from correlations.
         form: Format of a value in tables.
     """
 

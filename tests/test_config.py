@@ -1,4 +1,4 @@
-"""What `--set` makes of a text, case by case, and what it says to a wrong one."""
+"""Values that `--set` reads from text, case by case, and messages for wrong text."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""One error in two languages: Python's for who calls the library, options on the command line."""
+"""Error messages with two spellings: argument names in Python, options on the command line."""
 
 import ast
 import pickle

@@ -42,7 +42,7 @@ class MyTask(Task):
 
 @pytest.fixture(autouse=True)
 def registries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Forget afterwards what a test registered and imported."""
+    """Remove the plugins and modules that a test registered and imported."""
     monkeypatch.setattr(MODELS, "_extra", {})
     monkeypatch.setattr(TASKS, "_extra", {})
     yield
@@ -52,7 +52,7 @@ def registries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 
 
 def refusal(path: Path, text: str | None = None) -> str:
-    """Return what is said of a plugin file that is refused, which leaves nothing registered."""
+    """Return the message for a refused plugin file; nothing may stay registered."""
     if text is not None:
         path.write_text(text)
     before = MODELS.places(), TASKS.places()
@@ -268,7 +268,7 @@ def test_the_command_line_loads_plugin_files_before_it_runs(tmp_path: Path) -> N
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, points: str) -> None:
-    """Lay a distribution with entry points, and nothing else, on the import path."""
+    """Add a distribution that has only entry points to the import path."""
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

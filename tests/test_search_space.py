@@ -1,4 +1,4 @@
-"""What a search varies: how it is written, and what is told of one that is wrong."""
+"""Search spaces: parsing, and messages for wrong spaces."""
 
 from pathlib import Path
 

@@ -35,7 +35,7 @@ def mutate(source: random.Random, text: str, substitutions: int) -> str:
 
 
 def lacking(test: str, train: str) -> int:
-    """Count letters that one sequence lacks at the best shift, letter by letter."""
+    """Return the number of mismatches at the best shift, counted letter by letter."""
     if train in (test, other_strand(test)):
         return 0
     fewest = len(test)
@@ -50,7 +50,7 @@ def lacking(test: str, train: str) -> int:
 
 
 def check(test: list[str], train: list[str], within: int) -> neighbours.Neighbours:
-    """Compare with the plain loops: what is found is true, and what is promised is found."""
+    """Compare with plain loops: found distances are right, and the search is complete as stated."""
     found = nearest(encode(test), encode(train), (0, 0), within=within)
     for i, text in enumerate(test):
         every = [lacking(text, other) for other in train]
@@ -304,6 +304,6 @@ def test_a_leak_planted_into_real_training_promoters_is_counted_by_distance(
 
 
 def one_hot(tokens: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Write letters as vectors whose dot product counts equal letters: ``(N, 4 L)``."""
+    """Return one-hot vectors ``(N, 4 L)``, whose dot product counts equal letters."""
     flags = tokens[:, :, None] == np.arange(4, dtype=np.uint8)
     return flags.reshape(len(tokens), -1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Files typed byte by byte, and what a user is told of each wrong one."""
+"""Files typed byte by byte, and the message for each wrong file."""
 
 import gzip
 import os
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def fault(path: Path, content: bytes | None = None) -> str:
-    """Return the message for a wrong file, less the file's name in front."""
+    """Return the message for a wrong file, without the file's name at its start."""
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BenchError) as raised:
@@ -124,7 +124,7 @@ def test_files_of_several_chunks_are_read_whole(
 def test_blocks_are_cut_between_lines_wherever_a_read_ends(
     path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: bytes
 ) -> None:
-    """A byte order mark, ends of two bytes and blank lines at the end fall into any block."""
+    """Byte order marks, two-byte line ends and blank lines at the end may be in any block."""
     monkeypatch.setattr("bench.data.tables._BLOCK", block)
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace(b"\n", end) + end * 5)
     blocks = list(pair_blocks(path))

@@ -1,4 +1,4 @@
-"""Descriptions of small data sets counted by hand or in plain Python, and the page as it parses."""
+"""Descriptions of small data sets, counted by hand or in plain Python, and the parsed page."""
 
 import json
 import random
@@ -108,7 +108,7 @@ def dna(source: random.Random, letters: int) -> str:
 
 
 class Page(HTMLParser):
-    """Collects what a page says, and checks that its elements close in order."""
+    """Parser that collects the texts of a page and checks that its elements close in order."""
 
     VOID = frozenset({"meta", "br", "link", "img", "hr"})
 
@@ -220,7 +220,7 @@ def test_few_repeats_give_no_ceiling_and_none_no_deviation() -> None:
 
 
 def leaky() -> Dataset:
-    """Return 50 test rows of which 0, 1, … 5 substitutions lead to 1, 2, … 6 training rows."""
+    """Return 50 test rows; 1, 2, … 6 of them are 0, 1, … 5 substitutions from a training row."""
     source = random.Random(3)
     inserts = [dna(source, 80) for _ in range(50)]
     train = [(dressed(dna(source, 80)), source.random()) for _ in range(30)]

@@ -1,4 +1,4 @@
-"""Genomes, against strings in plain Python."""
+"""Genomes, compared with strings in plain Python."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Windows and splits drawn, against a list of all places."""
+"""Sampled windows and splits, compared with a list of all places."""
 
 from collections import Counter
 from itertools import pairwise

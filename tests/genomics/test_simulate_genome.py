@@ -1,4 +1,4 @@
-"""The made-up genome, read back."""
+"""The simulated genome, read back from its files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Downloads over every fault: what is asked of the server, left on the disk, and told."""
+"""Downloads with every kind of fault: requests, files on the disk, and messages."""
 
 import hashlib
 import json
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def remote(server: FaultServer, *answers: Answer, **published: Any) -> RemoteFile:
-    """Script the server; return the file it serves."""
+    """Set the server's answers; return the file that it serves."""
     if answers:
         server.answers["/data.txt"] = list(answers)
     return RemoteFile(name="data.txt", url=f"{server.url}/data.txt", **published)
@@ -74,7 +74,7 @@ def records(folder: Path) -> Any:
 
 
 def fails(file: RemoteFile, folder: Path, **options: Any) -> str:
-    """Fetch a file that cannot be had; return the one line a user sees."""
+    """Fetch a file whose download fails; return the one-line message."""
     with pytest.raises(BenchError) as raised:
         fetch_all([file], folder, Console(), **options)
     message = str(raised.value)
@@ -362,7 +362,7 @@ def test_the_next_start_asks_only_for_the_rest(server: FaultServer, folder: Path
 def test_a_mirror_goes_on_with_what_came_from_elsewhere(
     published: dict[str, Any], ranges: list[str | None], server: FaultServer, folder: Path
 ) -> None:
-    """A tag of one server means nothing to another, so it is not sent."""
+    """The ETag of one server is not valid for another server, so it is not sent."""
     file = remote(server, TAGGED_CUT, Answer(status=404), **published)
     server.answers["/copy/data.txt"] = [replace(TAGGED, headers={"ETag": '"theirs"'})]
     fails(file, folder)
@@ -627,7 +627,7 @@ def test_files_from_a_folder_are_copied_by_name_or_base_name(
 def test_files_missing_from_a_folder_are_named_and_none_is_copied(
     server: FaultServer, folder: Path, tmp_path: Path
 ) -> None:
-    """A base name that two files share says nothing of which it is."""
+    """A base name that two files share does not identify a file."""
     source = tmp_path / "usb"
     source.mkdir()
     for path in ("a.csv", "b.csv"):
@@ -703,7 +703,7 @@ def test_a_name_that_leaves_the_folder_is_a_programming_error(name: str) -> None
 
 
 def test_a_hash_that_is_none_is_a_programming_error() -> None:
-    with pytest.raises(ValueError, match="no lower-case sha256"):
+    with pytest.raises(ValueError, match="not a lower-case sha256"):
         RemoteFile(name="a.txt", url="http://127.0.0.1:9/", sha256=SHA.upper())
 
 

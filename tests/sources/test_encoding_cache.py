@@ -1,4 +1,4 @@
-"""Raw tables encoded once: what comes back, when it is made anew, and what a kill leaves."""
+"""Cache of encoded tables: content, re-encoding of changed files, and killed processes."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def spelt(sequences: Sequences) -> list[str]:
 def test_a_table_comes_back_from_disk_as_it_was(
     path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small blocks see longer and longer rows: what is written already moves apart."""
+    """Later blocks have longer rows, so that written rows must be moved to a larger width."""
     monkeypatch.setattr("bench.data.tables._BLOCK", block)
     table = open_table(path)
     assert spelt(table.sequences) == [letters for letters, _ in ROWS]

@@ -1,4 +1,4 @@
-"""Where data lies, and two processes that want the same simulation."""
+"""Location of data, and two processes that make the same simulation."""
 
 from pathlib import Path
 from typing import Any

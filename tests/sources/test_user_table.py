@@ -1,4 +1,4 @@
-"""A user's own table as a task: what is read, how it is split, and what is said about it."""
+"""A user's own table as a task: columns, split, notes and messages."""
 
 import gzip
 import json
@@ -364,7 +364,7 @@ def test_a_table_trains_scores_and_scores_again(capsys: pytest.CaptureFixture[st
 
 
 def test_the_measured_windows_are_a_task(real_data: Path) -> None:
-    """Chromosome blocks apart, a ridge is much worse than on windows drawn from among its own."""
+    """With a split by chromosomes, a ridge scores much lower than with a random split."""
     text = gzip.decompress((real_data / "gm12878" / "windows.tsv.gz").read_bytes()).decode()
     Path("w.tsv").write_text(text.replace("\tvalid\n", "\ttest\n"))
     Path("w.toml").write_text('table = "w.tsv"\ntarget = "gm12878"\n')

@@ -231,7 +231,7 @@ def test_record_is_what_simulate_returns(tmp_path: Path) -> None:
 
 @cache
 def slow_sites() -> list[tuple[int, regulation.Factor, list[str], float]]:
-    """Return every factor's word as sets of letters, on both strands, with its effect."""
+    """Return every factor's motif as sets of bases, on both strands, with its effect."""
     complement = str.maketrans("ACGT", "TGCA")
     sites = []
     for number, factor in enumerate(regulation.FACTORS):
@@ -242,7 +242,7 @@ def slow_sites() -> list[tuple[int, regulation.Factor, list[str], float]]:
 
 
 def slow_activity(sequence: str) -> float:
-    """Return the activity of 110 letters by plain loops over sites."""
+    """Return the activity of a promoter of 110 nt by plain loops over sites."""
     total, load = 0.0, dict.fromkeys((factor.name for factor in regulation.FACTORS), 0.0)
     for place in range(110 - 7):
         for _, factor, word, weight in slow_sites():
