@@ -101,7 +101,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def finite(value: Any) -> Any:
     """Return a JSON value with null for every float that is NaN or infinite."""
-    if value is None or isinstance(value, str | int):  # most are: asking for a Mapping is slow
+    if value is None or isinstance(value, str | int):  # most values: a check for Mapping is slow
         return value
     if isinstance(value, float) and not math.isfinite(value):
         return None

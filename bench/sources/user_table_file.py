@@ -55,7 +55,7 @@ def describe_table(path: Path) -> TableFile:
     flanks = values.get("flanks", [0, 0])
     whole = isinstance(flanks, list) and len(flanks) == 2
     if not whole or not all(type(n) is int and n >= 0 for n in flanks):
-        raise BenchError(f"{path}: flanks are two numbers of letters, such as [17, 13].")
+        raise BenchError(f"{path}: flanks are two numbers of bases, such as [17, 13].")
     columns = values.get("columns", [])
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise BenchError(f'{path}: columns are names in quotes, such as ["strand", "cell"].')
@@ -112,7 +112,7 @@ def read_table(file: TableFile) -> Rows:
         row = int(np.argmax(bad))
         text = known["sequence"][row]
         wrong = next((x for x in text if x.upper() not in LETTERS), None)
-        what = f"nothing between flanks of {sum(file.flanks)} letters" if text else "no sequence"
+        what = f"nothing between flanks of {sum(file.flanks)} nt" if text else "no sequence"
         what = f"letter {wrong!r} is not one of {LETTERS}" if wrong else what
         raise BenchError(f"{file.table}, row {known['row'][row]}: {what}: '{shorten(text)}'")
     split = known["split"].to_numpy().astype(str) if "split" in known.columns else None

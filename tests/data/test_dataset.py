@@ -180,7 +180,7 @@ def test_every_change_of_the_rows_changes_the_fingerprint() -> None:
         dataset(train=[a, b, ("GGN", 0.25)]),
         dataset(train=[("ACGTAN", 1.5), b, c]),
         dataset(train=[b, a, c]),  # the order
-        dataset(train=[("ACG", 1.5), ("ACGTA", -2.0), c]),  # which target is whose
+        dataset(train=[("ACG", 1.5), ("ACGTA", -2.0), c]),  # the assignment of targets to rows
         dataset(train=[a, b]),
         dataset(train=[a, b, c, c]),
         dataset(validation=[d]),

@@ -233,7 +233,7 @@ def test_a_gzip_file_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
 
 def test_a_gzip_file_whose_middle_is_damaged_is_refused(tmp_path: Path) -> None:
     content = bytearray(gzip.compress(GOOD, mtime=0))
-    content[10] = 0xFF  # a deflate block of a kind there is not
+    content[10] = 0xFF  # a deflate block of an unknown type
     expected = " is cut short or damaged after row 0. Fetch it again."
     assert fault(tmp_path / "pairs.txt.gz", bytes(content)) == expected
 

@@ -198,7 +198,7 @@ def test_noise_between_repeats_bounds_the_correlation() -> None:
     facts = described(dataset(rows, VALIDATION, TEST)).splits["train"].replicates
     assert (facts.sequences, facts.rows, facts.differing) == (400, 1200, 400)
     assert facts.deviation == pytest.approx(0.5, rel=0.05)
-    # What the bound promises: the truth itself correlates no better with single measurements.
+    # The ceiling equals the correlation of the true values with single measurements.
     measured = [value for _, value in rows]
     best = np.corrcoef(np.repeat(truth, 3), measured)[0, 1]
     assert facts.ceiling == pytest.approx(best, abs=0.01)
@@ -262,7 +262,7 @@ def test_a_verdict_says_where_the_search_cannot_promise() -> None:
         "or repetitive, the search is complete only up to fewer substitutions."
     )
     found = described(dataset([*rows, test[1]], rows, test)).overlaps[0]
-    assert (found.near, found.incomplete) == (1, 0)  # near enough is sure, however short
+    assert (found.near, found.incomplete) == (1, 0)  # a near row that was found is certain
     assert verdicts(description)[2].startswith(
         "2 validation rows (100.0%) are within 5 substitutions of a training row, 2 of them"
     )
@@ -306,7 +306,7 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(data: Dataset, tmp_path
     assert len(ids) == len(set(ids)), [name for name, n in Counter(ids).items() if n > 1]
     targets = re.findall(r"url\(([^)]*)\)", text) + found.attributes("xlink:href")
     assert {target.removeprefix("#") for target in targets} <= set(ids)
-    # Every colour of a picture is one of the page's, which exist.
+    # All colours of the plots are variables that the page defines.
     assert set(re.findall(r"var\((--\w+)\)", text)) <= set(re.findall(r"(--\w+):", text))
     assert "#0a0b" not in text
     figures = [attrs for tag, attrs in found.elements if tag == "figure"]

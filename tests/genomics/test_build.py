@@ -202,7 +202,7 @@ def test_measured_chromatin_is_cut_into_windows(tmp_path: Path, real_data: Path)
     )
     manifest = build(options, tmp_path / "out", Console(quiet=True))
     table = read_windows(tmp_path / "out")
-    # 5.3 of 50.8 million letters are known, so most windows drawn are lost.
+    # Only 5.3 of 50.8 million bases are known, so most windows are dropped.
     assert manifest["dropped"]["N in the window"] > 100_000
     assert len(table) == 20_000
     assert not table["sequence"].str.contains("N").any()

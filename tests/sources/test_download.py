@@ -107,7 +107,7 @@ def test_a_file_comes_whole_is_recorded_and_is_not_asked_for_again(
     fetch_all([file], folder, Console())
     assert len(server.asked) == 1
     assert server.asked[0].encoding == "identity"
-    assert on_disk(folder) == DONE[1:]  # nothing to do needs no right to write
+    assert on_disk(folder) == DONE[1:]  # a complete folder may be read-only
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_the_server_says_how_long_to_wait_within_reason(
         for code, value in [(429, "7"), (503, "86400"), (503, "Wed, 01 Jan 2200 00:00:00 GMT")]
     ]
     fetch_all([remote(server, *answers, Answer(status=503), GOOD)], folder, Console())
-    waits = [wait for wait in waits if wait]  # the server's own are none
+    waits = [wait for wait in waits if wait]  # without waits of the server
     assert waits[:3] == [7, 120, 120]
     assert 0 < waits[3] < 0.1
 
@@ -612,7 +612,7 @@ def test_files_from_a_folder_are_copied_by_name_or_base_name(
     (source / "ids").mkdir(parents=True)
     for path in ("ids/a.csv", "b.csv"):
         (source / path).write_bytes(BODY)
-    (source / "a.csv").write_bytes(OTHER)  # the whole name goes first
+    (source / "a.csv").write_bytes(OTHER)  # the full name is preferred
     files = [
         RemoteFile(name="ids/a.csv", url=server.url, sha256=SHA),
         RemoteFile(name="ids/b.csv", url=server.url),
@@ -674,7 +674,7 @@ def test_a_copy_that_is_stopped_is_not_taken_for_a_download(
 
 def test_a_full_disk_is_one_line(server: FaultServer, folder: Path) -> None:
     folder.mkdir()
-    (folder / "data.txt.part").symlink_to("/dev/full")  # whoever writes to it has no space left
+    (folder / "data.txt.part").symlink_to("/dev/full")  # every write fails: no space left
     message = fails(remote(server, GOOD), folder)
     assert message.startswith(f"cannot put files into {folder}: No space left on device. Make room")
     assert "to continue the download" in message
@@ -788,7 +788,7 @@ def test_a_second_process_waits_says_so_and_finds_everything_there(
     assert process.returncode == 0, err
     assert len(server.asked) == 1
     assert (folder / "data.txt").read_bytes() == BODY * 4
-    assert records(folder)["data.txt"]["url"] == file.url  # as the first one wrote it
+    assert records(folder)["data.txt"]["url"] == file.url  # the record of the first process
 
 
 def test_a_terminal_shows_a_bar_and_what_went_wrong(server: FaultServer, folder: Path) -> None:
@@ -812,7 +812,7 @@ def test_a_terminal_shows_a_bar_and_what_went_wrong(server: FaultServer, folder:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # Linux's way to say that the other end is closed
+    except OSError:  # raised by Linux if the other end is closed
         return b""
 
 

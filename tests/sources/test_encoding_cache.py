@@ -77,8 +77,8 @@ def test_a_changed_file_is_encoded_anew_and_the_old_encoding_leaves(
 ) -> None:
     stat = path.stat()
     open_table(path)
-    write(path, [("TTTT", 9.5), *ROWS[1:]])  # as long as before
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # and, it seems, as old
+    write(path, [("TTTT", 9.5), *ROWS[1:]])  # the size is the same
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # with the same modification time
     table = open_table(path)
     assert spelt(table.sequences)[0] == "TTTT"
     assert table.numbers[0] == 9.5
@@ -236,4 +236,4 @@ def test_a_process_killed_while_it_encodes_leaves_nothing_that_counts(
     assert not list(cache.glob("*/*/meta.json"))
     assert len(open_table(path).numbers) == 5
     folders = [found for found in cache.glob("*/*") if found.is_dir()]
-    assert len(folders) == 1  # what the kill left is gone
+    assert len(folders) == 1  # the killed process's files are removed

@@ -121,7 +121,7 @@ def test_shares_are_of_the_sequences_and_of_those_not_tested_on() -> None:
     lines = [f"{text}\t{row}\n" for row, text in enumerate(random_table(2000))]
     Path("t.tsv").write_text("sequence\ttarget\n" + "".join(lines))
     dataset = read(test=0.6, validation=0.5)
-    assert len(dataset.test) == pytest.approx(1200, abs=110)  # five standard deviations
+    assert len(dataset.test) == pytest.approx(1200, abs=110)  # five std
     assert len(dataset.validation) == pytest.approx(400, abs=90)
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 2000
 
@@ -226,7 +226,7 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
 def test_what_is_wrong_with_a_table_is_one_line(
     content: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("t.tsv").write_bytes(content.encode())  # a CR stays one
+    Path("t.tsv").write_bytes(content.encode())  # keeps CR characters
     run = ("run", "--model", "kmer-ridge", "--task", "t.tsv")
     assert expected in fails(capsys, *run)
     assert not Path("runs").exists()
@@ -283,7 +283,7 @@ def test_a_column_of_the_toml_file_may_be_called_row() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("flanks = [2, 1]", "t.tsv, row 3: nothing between flanks of 3 letters: 'GGC'"),
+        ("flanks = [2, 1]", "t.tsv, row 3: nothing between flanks of 3 nt: 'GGC'"),
         ("flanks = [99999999999999999999, 0]", "t.tsv, row 2: nothing between flanks"),
         ('split = "fold"', "t.tsv: no column 'fold'. The header has: sequence, target, split."),
     ],
@@ -401,7 +401,9 @@ def test_further_columns_are_carried_as_numbers_or_text() -> None:
     assert dataset.train.columns["dose"].dtype == np.float64
     assert dataset.train.columns["cell"].tolist() == ["K562", ""]
     assert dataset.validation.columns["dose"].tolist() == [-100]
-    assert dataset.test.columns["cell"].tolist() == ["HepG2"]  # the row without a target is gone
+    assert dataset.test.columns["cell"].tolist() == [
+        "HepG2"
+    ]  # the row without a target is excluded
     assert read().test.columns == {}
 
 

@@ -162,6 +162,6 @@ def test_the_measured_chromosome_gives_windows_and_counts_what_it_drops(
     )
     manifest = json.loads(capsys.readouterr().out)
     assert manifest["windows"]["written"] == 5000
-    assert manifest["dropped"]["N in the window"] > 20_000  # most of it is not known
+    assert manifest["dropped"]["N in the window"] > 20_000  # most bases are unknown
     dataset = read(Path("chr22"))
     assert set(dataset.test.subsets) == {"apart"}

@@ -19,7 +19,7 @@ from bench.tasks.dream import scoring
 from tests import reference
 
 Dream = TASKS.get("dream")
-# Figures of a winning submission on the private rows, and the organisers' two scores for it.
+# Metrics of a winning submission on the private rows, and the organisers' two scores for it.
 KNOWN_R = {
     "all": 0.957144539749361,
     "high": 0.6200899915391505,
@@ -115,7 +115,7 @@ def measured(real_data: Path) -> TestSet:
 
 def test_the_measured_private_rows_are_as_many_as_the_organisers(real_data: Path) -> None:
     units = dict(dream().scoring_groups(measured(real_data), "private"))
-    del units["SNVs"]  # derived here: the official list is another
+    del units["SNVs"]  # derived here; the official list differs
     assert {name: len(rows) for name, rows in units.items()} == {
         "all": 62_058,
         "high": 872,

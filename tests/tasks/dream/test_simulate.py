@@ -196,7 +196,9 @@ def test_extremes_and_natives_are_what_they_say(folder: Path) -> None:
     mean = {
         name: measured[[int(row["pos"]) for row in subset(folder, name)]].mean() for name in SINGLES
     }
-    assert mean["high"] - mean["random"] == pytest.approx(1.33, abs=0.35)  # the real distances
+    assert mean["high"] - mean["random"] == pytest.approx(
+        1.33, abs=0.35
+    )  # distances in the real data
     assert mean["random"] - mean["low"] == pytest.approx(1.16, abs=0.35)
     inserts = "".join(row["sequence"][17:97] for row in subset(folder, "yeast"))
     assert (inserts.count("A") + inserts.count("T")) / len(inserts) == pytest.approx(0.63, abs=0.03)
@@ -297,8 +299,8 @@ def test_ceilings_are_honest(folder: Path) -> None:
     assert record["train_ceiling"] == pytest.approx(0.75, abs=0.04)
     assert record["test_ceiling"] == pytest.approx(0.97, abs=0.015)
     assert record["singletons"] == pytest.approx(0.58, abs=0.03)
-    # True means from the files' letters, by tables that the test above checks, against the files'
-    # values. The training rows left out, of other lengths or with N, move r by some .003.
+    # True means are computed from the files' sequences, with tables that the test above checks.
+    # Excluded training rows (of other lengths or with N) change r by about .003.
     train = [(s, v) for s, v in table(folder / TRAIN) if len(s) == 110 and "N" not in s]
     test = table(folder / TEST)
     for rows, name, slack in ((train, "train_ceiling", 0.006), (test, "test_ceiling", 1e-9)):
