@@ -401,9 +401,7 @@ def test_further_columns_are_carried_as_numbers_or_text() -> None:
     assert dataset.train.columns["dose"].dtype == np.float64
     assert dataset.train.columns["cell"].tolist() == ["K562", ""]
     assert dataset.validation.columns["dose"].tolist() == [-100]
-    assert dataset.test.columns["cell"].tolist() == [
-        "HepG2"
-    ]  # the row without a target is excluded
+    assert dataset.test.columns["cell"].tolist() == ["HepG2"]  # one row has no target
     assert read().test.columns == {}
 
 

@@ -196,9 +196,7 @@ def test_extremes_and_natives_are_what_they_say(folder: Path) -> None:
     mean = {
         name: measured[[int(row["pos"]) for row in subset(folder, name)]].mean() for name in SINGLES
     }
-    assert mean["high"] - mean["random"] == pytest.approx(
-        1.33, abs=0.35
-    )  # distances in the real data
+    assert mean["high"] - mean["random"] == pytest.approx(1.33, abs=0.35)  # as in the real data
     assert mean["random"] - mean["low"] == pytest.approx(1.16, abs=0.35)
     inserts = "".join(row["sequence"][17:97] for row in subset(folder, "yeast"))
     assert (inserts.count("A") + inserts.count("T")) / len(inserts) == pytest.approx(0.63, abs=0.03)
