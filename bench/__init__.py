@@ -1,4 +1,4 @@
-"""Train, score and honestly rank networks that read DNA and predict a number.
+"""Train, score and rank networks that read DNA and predict a number.
 
     import bench
 
@@ -56,7 +56,7 @@ _HOMES = {
     **dict.fromkeys(("Choice", "Range"), "bench.search_space"),
     "Task": "bench.task",
 }
-"""Module of every public name, imported when the name is first asked for (PEP 562)."""
+"""Module of every public name, imported at the first use of the name (PEP 562)."""
 
 __all__ = [
     "Batch",
@@ -97,7 +97,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bench' has no attribute '{name}'")
     value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value  # asked for once
+    globals()[name] = value  # the next use does not call this function
     return value
 
 

@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all.
+"""Files and folders that appear complete or not at all.
 
-What is written goes to a name of its own in the same folder, and gets its final name in one step
-at the end: a reader sees the old content or the new, never half. Modes follow the umask.
+The content is written under a temporary name in the same folder and renamed at the end. A reader
+sees the old content or the new content, never a part of it. File modes follow the umask.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import IO, Any
 def whole_file(
     path: Path, *, durable: bool = False, keep_mode: bool = False
 ) -> Iterator[IO[bytes]]:
-    """Open a new file for bytes, which takes the place of ``path`` if the block succeeds.
+    """Open a new file for bytes, which replaces ``path`` if the block succeeds.
 
     Args:
-        path: The file; its folder exists.
-        durable: Wait until the bytes are on the disk before the file gets its name.
-        keep_mode: Give the new file the mode of the one that it replaces.
+        path: Path of the file; its folder exists.
+        durable: True to wait until the bytes are on the disk before the file is renamed.
+        keep_mode: True to give the new file the mode of the file that it replaces.
 
     Raises:
-        OSError: The file cannot be written; ``path`` is as it was.
+        OSError: The file cannot be written; ``path`` is unchanged.
     """
     fresh = _name_beside(path)
     try:
@@ -47,15 +47,15 @@ def whole_file(
 
 @contextmanager
 def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Give an empty folder, which becomes ``folder`` if the block succeeds.
+    """Yield an empty folder, which becomes ``folder`` if the block succeeds.
 
     Args:
-        folder: The folder; the folders above it are made.
-        replace: Take the place of the folder that is there; without it, one that holds
-            something is an error.
+        folder: Path of the folder; its parents are created.
+        replace: True to replace an existing folder; otherwise an existing folder that is not empty
+            is an error.
 
     Raises:
-        OSError: Nothing can be written there; ``folder`` is as it was.
+        OSError: The folder cannot be written; ``folder`` is unchanged.
     """
     with scratch_folder(folder.parent) as fresh:
         yield fresh
@@ -74,10 +74,10 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Give an empty folder in ``parent``, removed with what is left in it at the end of the block.
+    """Yield an empty folder in ``parent``; the folder is removed at the end of the block.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     parent.mkdir(parents=True, exist_ok=True)
     fresh = _name_beside(parent / "making")
@@ -89,19 +89,19 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file of UTF-8 text."""
+    """Write a file of UTF-8 text."""
     with whole_file(path) as file:
         file.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a whole file of JSON; NaN becomes null."""
+    """Write a JSON file; NaN becomes null."""
     write_text(path, json.dumps(finite(value), indent=1) + "\n")
 
 
 def finite(value: Any) -> Any:
     """Return a JSON value with null for every float that is NaN or infinite."""
-    if value is None or isinstance(value, str | int):  # most are: asking for a Mapping is slow
+    if value is None or isinstance(value, str | int):  # most values: a check for Mapping is slow
         return value
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -113,8 +113,9 @@ def finite(value: Any) -> Any:
 
 
 def _name_beside(path: Path) -> Path:
-    """Return a name in the same folder that no other writer of ``path`` chooses at the same time.
+    """Return a temporary name in the same folder, different for every writer of ``path``.
 
-    Processes on several machines may write to one file server, so a process number would not do.
+    The name is random: processes on several machines may share a file server, and two of them may
+    have the same process number.
     """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")

@@ -1,4 +1,4 @@
-"""What a plugin says about itself, so that a reader can check it against the original."""
+"""Cards of models and tasks: descriptions that a reader can check against the original."""
 
 import re
 from dataclasses import dataclass
@@ -7,41 +7,42 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """Where a plugin comes from."""
+    """Origin of a plugin."""
 
     citation: str
     """Authors, title or journal, year, DOI."""
     url: str
-    """The original program or data, pinned to a commit or record."""
+    """Address of the original program or data, pinned to a commit or record."""
     license: str
-    """SPDX name of the original's licence, or what is known of it."""
+    """SPDX name of the original's licence, or a short description."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCard:
-    """A model, in the words of its field."""
+    """Description of a model."""
 
     summary: str
     source: Source
     differences: tuple[str, ...] = ()
-    """How this implementation departs from the original, each with its reason."""
+    """Differences between this implementation and the original, each with its reason."""
     variants: tuple[tuple[str, str], ...] = ()
-    """Pairs of ``--set`` arguments and what they give."""
+    """Pairs of ``--set`` arguments and a description of the resulting variant."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskCard:
-    """A task: what a row is, what is predicted, and how it is scored."""
+    """Description of a task: its rows, its target and the score that ranks models."""
 
     summary: str
     version: int
-    """Raised whenever a score could change; results of two versions never rank together."""
+    """Version of the task, raised whenever a score could change; results of different versions are
+    never ranked together."""
     row: str
     target: str
     """Meaning and unit of the target."""
     primary: str
-    """The score that ranks: a subset's metric such as "all/mse", or one that
-    :meth:`bench.task.Task.overall` returns. Which direction is better, the metric says."""
+    """Name of the score that ranks models: a metric of a subset, such as "all/mse", or a score that
+    :meth:`bench.task.Task.overall` returns. The metric says which direction is better."""
     source: Source
 
 
@@ -51,9 +52,9 @@ class RemoteFile:
 
     Attributes:
         name: Path inside the task's folder, such as ``test_subset_ids/yeast_seqs.csv``.
-        url: Where it is published.
-        size: Bytes, where published.
-        sha256: Lower-case hexadecimal, where published.
+        url: Address of the file.
+        size: Size in bytes; None if no size is published.
+        sha256: Hash in lower-case hexadecimal digits; None if no hash is published.
     """
 
     name: str
@@ -66,4 +67,4 @@ class RemoteFile:
         if not path.name or path.is_absolute() or ".." in path.parts:
             raise ValueError(f"a file's name is a path inside the folder; got {self.name!r}")
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise ValueError(f"{self.name}: no lower-case sha256: {self.sha256!r}")
+            raise ValueError(f"{self.name}: not a lower-case sha256: {self.sha256!r}")

@@ -1,12 +1,12 @@
-"""Typed settings: frozen dataclasses whose fields know their meaning, and ``--set`` on top.
+"""Typed settings: frozen dataclasses whose fields have a meaning and bounds, and ``--set``.
 
     @settings
     class TinyConfig:
         filters: int = setting(32, "filters of the convolution", low=1)
 
-Configurations of models, options of tasks and the recipe are all such dataclasses, so one piece
-of code prints them, checks them and reads ``model.dim=256`` from a command line. A value is checked
-when it is made, ``TinyConfig(filters=0)`` raises; text only has to be parsed before.
+Configurations of models, options of tasks and the recipe are all such dataclasses. This module
+prints them, checks them and reads ``model.dim=256`` from a command line. Values are checked when
+the object is created: ``TinyConfig(filters=0)`` raises an error.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _SEVERAL = tuple[int, ...]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
-    """Make a frozen dataclass that checks the type and the bounds of every field of a new value.
+    """Turn a class into a frozen dataclass that checks the type and the bounds of every field.
 
-    The fields are checked first, then the class's own ``__post_init__`` may compare them. The class
-    has no slots: those need a second class, in which a ``super()`` without arguments fails.
+    The fields are checked first; then the class's own ``__post_init__`` may compare them. The class
+    has no slots, because slots need a second class, in which ``super()`` without arguments fails.
     """
     compare_fields = getattr(cls, "__post_init__", None)
 
@@ -59,13 +59,13 @@ def settings(cls: type[T]) -> type[T]:
 
 @settings
 class NoSettings:
-    """The settings of a plugin that has none."""
+    """Settings of a plugin that has no settings."""
 
 
 def setting(default: T, meaning: str, *, low: float | None = None, high: float | None = None) -> T:
     """Declare a dataclass field with its meaning and, for numbers, its inclusive bounds.
 
-    The bounds of a ``tuple[int, ...]`` are those of every number in it; it is never empty.
+    The bounds of a ``tuple[int, ...]`` hold for every number in it; the tuple is never empty.
     """
     metadata = {"meaning": meaning, "low": low, "high": high}
     return dataclasses.field(default=default, metadata=metadata)
@@ -75,8 +75,7 @@ def split_assignments(assignments: Iterable[str]) -> dict[str, dict[str, str]]:
     """Sort ``section.field=value`` arguments into ``{section: {field: text}}``.
 
     Raises:
-        BenchError: An argument has another form, or names another section than model, task or
-            recipe.
+        BenchError: An argument has another form, or its section is not model, task or recipe.
     """
     sections: dict[str, dict[str, str]] = {"model": {}, "task": {}, "recipe": {}}
     for assignment in assignments:
@@ -100,12 +99,12 @@ def override(settings: T, values: Mapping[str, object], *, section: str) -> T:
 
     Args:
         settings: A dataclass of fields declared with :func:`setting`.
-        values: New values by field name, as text (from a command line), already typed (from a
-            preset), or as JSON keeps them, which has lists for tuples.
-        section: What the fields are called in messages, such as "model".
+        values: New values by field name: text (from a command line), typed values (from a preset),
+            or JSON values, which have lists in place of tuples.
+        section: Name of the section in messages, such as "model".
 
     Raises:
-        BenchError: No such field, or a value of the wrong type or out of range.
+        BenchError: There is no such field, or a value has the wrong type or is out of range.
     """
     if not values:
         return settings
@@ -117,10 +116,10 @@ def override(settings: T, values: Mapping[str, object], *, section: str) -> T:
 
 
 def typed_value(settings_type: type[Any], name: str, value: object, *, section: str) -> object:
-    """Return one field's value, parsed where it is text, checked against the field.
+    """Return the checked value of one field; text is parsed first.
 
     Raises:
-        BenchError: No such field, or a value of the wrong type or out of range.
+        BenchError: There is no such field, or the value has the wrong type or is out of range.
     """
     fields = _fields(settings_type)
     if name not in fields:
@@ -137,7 +136,7 @@ def typed_value(settings_type: type[Any], name: str, value: object, *, section: 
 
 
 def describe(settings_type: type[Any]) -> list[dict[str, str]]:
-    """Tabulate a settings class: name, type, default and meaning of every field."""
+    """Return the name, type, default and meaning of every field of a settings class."""
     hints = get_type_hints(settings_type)
     return [
         {
@@ -151,7 +150,7 @@ def describe(settings_type: type[Any]) -> list[dict[str, str]]:
 
 
 def spell(value: object) -> str:
-    """Write a value as ``--set`` reads it back, exactly."""
+    """Return the text from which ``--set`` reads exactly this value."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -166,7 +165,7 @@ def as_dict(settings: object) -> dict[str, Any]:
 
 
 def type_name(hint: object) -> str:
-    """Spell a field's type as a user would: ``int``, ``adam | rmsprop``, ``int | none``."""
+    """Return the name of a field's type for users: ``int``, ``adam | rmsprop``, ``int | none``."""
     if get_origin(hint) is Literal:
         return " | ".join(str(choice) for choice in get_args(hint))
     if get_origin(hint) in (Union, types.UnionType):
@@ -185,7 +184,10 @@ def _fields(settings_type: type[Any]) -> dict[str, dataclasses.Field[Any]]:
 
 
 def _parse(text: str, hint: object, label: str) -> object:
-    """Turn text into the field's type; what cannot be turned stays text, and fails the check."""
+    """Convert text to the field's type; text that cannot be converted stays text and fails later.
+
+    :func:`_check` then raises the error.
+    """
     if get_origin(hint) in (Union, types.UnionType):  # optional: ``int | None``
         return None if text.lower() == "none" else _parse(text, _not_none(hint), label)
     if get_origin(hint) is Literal:
@@ -213,10 +215,10 @@ _KINDS: dict[object, str] = {
 
 
 def _check(value: object, hint: object, metadata: Mapping[str, Any], label: str) -> None:
-    """Hold a value against its field's type and bounds; types not known here are let through.
+    """Check a value against the type and the bounds of its field; other types are not checked.
 
     Raises:
-        BenchError: The type or the value is wrong; the message has the label and what is allowed.
+        BenchError: The type or the value is wrong; the message names the allowed values.
     """
     if get_origin(hint) in (Union, types.UnionType):
         if value is None and type(None) in get_args(hint):
@@ -242,12 +244,12 @@ def _is_several(value: object) -> bool:
 
 
 def _without_lists(value: object) -> object:
-    """Return the tuple that JSON keeps as a list; anything else as it is."""
+    """Return a list as a tuple (JSON has no tuples), and any other value unchanged."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _is_of(value: object, kind: object) -> bool:
-    """Say whether a value is of a kind: a whole number is a number, and a bool is neither."""
+    """Return whether a value has a type; an int is also a float here, and a bool is neither."""
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, cast("type[Any]", kind)) and (

@@ -1,7 +1,7 @@
-"""The one place that prints progress: standard error, for people.
+"""The only module that prints progress: lines and bars on standard error.
 
-A library function that takes long is handed a :class:`Console` and tells it how things go. It is
-silent unless the caller gives another one, as the command line does.
+Library functions that take long have an argument ``console``. Its default is silent; the command
+line passes a console that prints.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Standard error, for people; results go to standard output.
+    """Messages on standard error; results go to standard output.
 
     Args:
-        quiet: Say nothing but warnings.
+        quiet: True to print only warnings.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -27,7 +27,7 @@ class Console:
 
     @classmethod
     def mute(cls) -> Console:
-        """Return one that says nothing: the default, and a rank's, where rank 0 says the same."""
+        """Return a console that prints nothing: the default, and that of every rank but rank 0."""
         console = cls(quiet=True)
         console._mute = True
         return console
@@ -38,26 +38,26 @@ class Console:
         return self._mute
 
     def only_warnings(self) -> Console:
-        """Return a quiet one, or one that says nothing where this one says nothing."""
+        """Return a console that prints only warnings; a silent console stays silent."""
         return self if self._mute else Console(quiet=True)
 
     def say(self, text: str) -> None:
-        """Write a line."""
+        """Print a line, unless the console is quiet."""
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
     def warn(self, text: str | None) -> None:
-        """Write a line even when quiet; nothing for None."""
+        """Print a warning, even if the console is quiet; None prints nothing."""
         if text and not self._mute:
             print(f"bench: {text}", file=sys.stderr, flush=True)
 
     def show(self, error: BaseException) -> None:
-        """Write the traceback of an error even when quiet."""
+        """Print the traceback of an error, even if the console is quiet."""
         if not self._mute:
             traceback.print_exception(error)
 
     def bar(self, *columns: str | ProgressColumn) -> Progress:
-        """Return a progress bar, for a terminal, that goes when it is done."""
+        """Return a progress bar for a terminal, which is erased at the end."""
         from rich.console import Console as RichConsole
         from rich.progress import Progress
 

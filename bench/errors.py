@@ -1,21 +1,21 @@
-"""The exceptions of bench, and the words in which they name arguments.
+"""Exceptions of bench, and the spelling of argument names in their messages.
 
     * BenchError             a mistake the user can fix (exit status 2)
-      + DivergedError        the loss is no number any more
+      + DivergedError        the loss is not a number any more
       + OutOfMemoryError     the device has too little memory for so many rows at once
       + RankError            one of several processes of a run failed (its exit status)
-      + StoppedError         a signal asked for the end (exit status 128 + signal)
-    * PrunedError            the rest of a run is not worth its time
+      + StoppedError         a signal stopped the run (exit status 128 + signal)
+    * PrunedError            a search ended an unpromising run early
 
-Private to one file, so that nobody outside meets them:
+Exceptions that never leave their file:
 
     * InfeasibleError        a trial breaks a limit                (bench.tuning.trial)
     * LostError              a trial was given to another worker   (bench.tuning.trial)
     * _PassingError          a download may work at the next try   (bench.sources.download.transfer)
 
-A sentence names an argument by :func:`argument`. The same sentence then reads "data /x: no such
-folder." in Python and "--data /x: no such folder." on the command line, which spells the names of
-its options itself (:mod:`bench.cli.common`).
+Messages name arguments with :func:`argument`. The same message then reads "data /x: no such
+folder." in Python and "--data /x: no such folder." on the command line, where
+:mod:`bench.cli.common` inserts the names of the options.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-# Three letters of Unicode's private area, so that no path and no sentence has them.
+# Three characters of Unicode's private area, which no path and no message contains.
 _START, _VALUE, _END = "\ue000", "\ue001", "\ue002"
 _ARGUMENT = re.compile(f"{_START}([^{_VALUE}{_END}]+)(?:{_VALUE}([^{_END}]*))?{_END}")
 
@@ -32,9 +32,9 @@ def argument(name: str, value: object = None) -> str:
     """Name an argument inside the text of a :class:`BenchError`.
 
     Args:
-        name: Name in Python, such as "batch_per_device"; a setting with its section, such as
-            "model.dim".
-        value: Value to take; None names the argument alone.
+        name: Name of the argument in Python, such as "batch_per_device", or of a setting with its
+            section, such as "model.dim".
+        value: Value to suggest; None for the name alone.
     """
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return f"{_START}{name}{'' if value is None else _VALUE + text}{_END}"
@@ -46,13 +46,13 @@ class BenchError(Exception):
     The command line prints it without a traceback and exits with ``exit_status``.
 
     Args:
-        message: Sentences that say what is wrong; arguments in them are named by :func:`argument`.
-        field: Argument or setting at fault, where it is not the first one that the text names.
-        hint: What to change: sentences, or new values by the names of arguments.
+        message: Description of the problem; arguments in it are named with :func:`argument`.
+        field: Argument or setting at fault, if it is not the first one that the message names.
+        hint: Advice for the user: a sentence, or new values by argument name.
 
     Attributes:
         field: Argument or setting at fault, such as "data" or "model.dim"; None if there is none.
-        hint: What to change, as text or as values by the names of arguments; None if unknown.
+        hint: Advice for the user, as text or as new values by argument name; None if unknown.
     """
 
     exit_status = 2
@@ -77,19 +77,19 @@ class BenchError(Exception):
 
     @property
     def text(self) -> str:
-        """Message and hint, for the text of another :class:`BenchError`; names are not spelled."""
+        """Message and hint with argument names still marked, for use in another error's message."""
         return str(self.args[0])
 
     def render(self, spell: Callable[[str, str | None], str]) -> str:
-        """Return message and hint in one line.
+        """Return the message and the hint in one line.
 
         Args:
-            spell: Returns the words for an argument of this name and value (None for no value).
+            spell: Function from an argument's name and value (or None) to its text.
         """
         return " ".join(map(str.strip, _render(self.text, spell).splitlines()))
 
     def wrapped(self, before: str = "", after: str = "") -> BenchError:
-        """Return the same error with words before and after its text."""
+        """Return the same error with additional text before and after its message."""
         return _restored(type(self), (f"{before}{self.text}{after}",), self.__dict__)
 
     def __str__(self) -> str:
@@ -99,12 +99,15 @@ class BenchError(Exception):
         return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let the error travel between ranks, whatever a derived class takes to be made."""
+        """Return the data for pickling, which works for any constructor of a derived class.
+
+        Ranks send errors to each other.
+        """
         return _restored, (type(self), self.args, self.__dict__)
 
 
 class DivergedError(BenchError):
-    """The loss is no longer a number: the run failed and has no score."""
+    """The loss is not a number any more: the run failed and has no score."""
 
 
 class OutOfMemoryError(BenchError):
@@ -112,10 +115,10 @@ class OutOfMemoryError(BenchError):
 
 
 class RankError(BenchError):
-    """One of several processes of a run failed, and with it the run.
+    """One of several processes of a run failed, so the run failed.
 
     Args:
-        message: As of :class:`BenchError`.
+        message: Description of the problem; see :class:`BenchError`.
         exit_status: Exit status of the process that failed.
     """
 
@@ -125,11 +128,11 @@ class RankError(BenchError):
 
 
 class StoppedError(BenchError):
-    """A signal asked the run to end; it is saved and can go on.
+    """A signal stopped the run; the run is saved and can be continued.
 
     Args:
         number: Number of the signal.
-        message: As of :class:`BenchError`.
+        message: Description of the problem; see :class:`BenchError`.
     """
 
     def __init__(self, number: int, message: str) -> None:
@@ -139,11 +142,11 @@ class StoppedError(BenchError):
 
 
 class PrunedError(Exception):
-    """The caller that watches a run ends it: the rest is not worth its time."""
+    """The search ended a run early, because the run is unpromising."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or its type where it has none."""
+    """Return the first line of an error's text, or the name of its type if the text is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

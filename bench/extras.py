@@ -1,7 +1,7 @@
-"""Check for packages that only some commands need, and that an extra of the distribution installs.
+"""Check for optional packages, which the extras of the distribution install.
 
-Which package belongs to which extra is written in pyproject.toml. A file that imports such a
-package does so inside a function, and calls :func:`needed` before.
+pyproject.toml lists the packages of each extra. A module imports such a package inside a function
+and calls :func:`needed` before the import.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from bench.errors import BenchError
 
 
 def needed(*packages: str, extra: str, what: str) -> None:
-    """Check that packages are installed; none of them is imported.
+    """Check that packages are installed, without importing them.
 
     Args:
-        packages: Names as they are imported, such as "jinja2".
+        packages: Import names of the packages, such as "jinja2".
         extra: Extra that installs them, such as "pages".
         what: Subject of the error's sentence, such as "a leaderboard's page".
 
@@ -32,5 +32,5 @@ def needed(*packages: str, extra: str, what: str) -> None:
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ModuleNotFoundError:  # an import hook may say so by raising
+    except ModuleNotFoundError:  # some import hooks raise instead of returning None
         return False

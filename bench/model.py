@@ -1,7 +1,7 @@
-"""The contract of a model: what it takes, what it returns, how it is trained, and its card.
+"""Base class of models: inputs, outputs, loss, recipe and card.
 
-A new architecture is one file: a class of settings and a class like this one. See CONTRIBUTING.md
-for a complete example.
+A new architecture is one file with a settings class and a subclass of :class:`Model`. See
+CONTRIBUTING.md for a complete example.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ ConfigT = TypeVar("ConfigT", default=Any)
 
 
 class Batch(NamedTuple):
-    """Some rows on the device.
+    """A batch of rows on the device.
 
     Attributes:
-        tokens: Letters as numbers, see :mod:`bench.data.sequences`, ``(B, positions)`` uint8.
-        target: Standardized targets, ``(B,)`` float32; NaN where they are to be predicted.
-        columns: The further inputs that the model asked for, ``(B, ...)`` each, by name.
+        tokens: Bases as numbers, see :mod:`bench.data.sequences`, ``(B, positions)`` uint8.
+        target: Standardized targets, ``(B,)`` float32; NaN for rows to predict.
+        columns: Additional inputs of the model by name, ``(B, ...)`` each.
     """
 
     tokens: Tensor
@@ -42,55 +42,55 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TargetScale:
-    """The mean and the standard deviation that training targets were standardized by."""
+    """Mean and std of the training targets, used to standardize targets."""
 
     mean: float = 0.0
     std: float = 1.0
 
     def raw(self, standardized: Tensor) -> Tensor:
-        """Return standardized targets or predictions in the task's unit."""
+        """Convert standardized targets or predictions to the task's unit."""
         return standardized * self.std + self.mean
 
     def standardized(self, raw: Tensor) -> Tensor:
-        """Return values in the task's unit as standardized ones."""
+        """Convert values in the task's unit to standardized values."""
         return (raw - self.mean) / self.std
 
 
 UNSCALED = TargetScale()
-"""The scale of targets that stay as they are."""
+"""Scale that leaves targets unchanged."""
 
 
 class Model(nn.Module, Generic[ConfigT]):
-    """A network that reads DNA and predicts one number a sequence.
+    """A network that reads DNA and predicts one number per sequence.
 
     Args:
         config: Settings; their class is the type argument, ``class Tiny(Model[TinyConfig])``.
-        positions: Tokens a sequence has once laid out, both strands counted.
+        positions: Number of tokens per sequence after layout, both strands included.
 
     Attributes:
-        scale: The scale of the targets, set before training and when weights are loaded; it is no
-            part of the weights.
+        scale: Scale of the targets, set before training and when weights are loaded; not a part of
+            the weights.
     """
 
     card: ClassVar[ModelCard]
     Config: ClassVar[type[Any]] = NoSettings
-    """The class of settings: the type argument, where there is one."""
+    """Settings class: the type argument of the base class, if there is one."""
     presets: ClassVar[Mapping[str, Preset]] = {}
-    """Smaller budgets by name: "smoke" is a minute on two cores, "quick" a lunch break."""
+    """Smaller budgets by name: "smoke" takes a minute on two cores, "quick" about an hour."""
     space: ClassVar[Spaces] = {}
-    """What ``bench search`` varies, by field of ``Config``."""
+    """Search space of ``bench search``, by field of ``Config``."""
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
-    """Task options that belong to the paper's recipe, by task."""
+    """Task options of the paper's recipe, by task."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """Names of the data set's columns that :meth:`forward` takes beside the tokens."""
+    """Names of the data set's columns that :meth:`forward` takes in addition to the tokens."""
 
     config: ConfigT
     positions: int
     forward: Callable[..., Tensor]
-    """``forward(tokens, **columns)``: returns the output for ``(B, positions)`` uint8 tokens.
+    """``forward(tokens, **columns)`` returns the output for ``(B, positions)`` uint8 tokens.
 
-    The output is a standardized prediction ``(B,)``, or anything else with the first axis B, such
-    as logits ``(B, K)``, that :meth:`expectation` turns into one.
+    The output is a standardized prediction ``(B,)``, or another tensor with first axis B, such as
+    logits ``(B, K)``, which :meth:`expectation` converts to predictions.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -108,29 +108,29 @@ class Model(nn.Module, Generic[ConfigT]):
 
     @classmethod
     def layout(cls, config: ConfigT) -> Layout:
-        """Return how sequences are trimmed, padded and doubled for this configuration."""
+        """Return the layout of input sequences for this configuration."""
         return Layout()
 
     @classmethod
     def paper_recipe(cls, config: ConfigT) -> Recipe:
-        """Return how the authors trained it; the standard recipe if they said nothing."""
+        """Return the authors' recipe; by default the standard recipe."""
         return Recipe()
 
     @classmethod
     def input_columns(cls, config: ConfigT, rows: Split) -> Mapping[str, NDArray[Any]]:
-        """Return the inputs beside the tokens: numbers or truth values, ``(N, ...)`` each, by name.
+        """Return the additional inputs by name: numbers or booleans, ``(N, ...)`` each.
 
-        By default these are the columns of the data set that the class names. A model may as well
-        derive its inputs, from sequences, from columns and, in training, from targets.
+        By default these are the data set's columns that the attribute ``columns`` names. A model
+        may derive inputs from sequences, columns and, for training rows, targets.
 
         Args:
-            config: The model's settings.
-            rows: N sequences with their columns. Targets, in the task's unit, are those of training
-                rows; they are NaN wherever they are to be predicted, in validation and test, too.
+            config: Settings of the model.
+            rows: N sequences with their columns. The targets of training rows are in the task's
+                unit; the targets of validation and test rows, and of all rows to predict, are NaN.
                 Sequences that ``bench predict`` reads have no columns.
 
         Raises:
-            BenchError: The rows have no column of that name.
+            BenchError: The rows do not have a column that the class names.
         """
         missing = [name for name in cls.columns if name not in rows.columns]
         if missing:
@@ -141,11 +141,11 @@ class Model(nn.Module, Generic[ConfigT]):
         return {name: rows.columns[name] for name in cls.columns}
 
     def expectation(self, output: Tensor) -> Tensor:
-        """Return standardized predictions ``(B,)`` for what :meth:`forward` returned."""
+        """Return standardized predictions ``(B,)`` from an output of :meth:`forward`."""
         if output.ndim != 1:
             raise BenchError(
                 f"{type(self).__name__}.forward returns {tuple(output.shape)}, one row a sequence: "
-                "define expectation(output), which makes one number of each."
+                "define expectation(output), which returns one number per sequence."
             )
         return output
 
@@ -155,30 +155,30 @@ class Model(nn.Module, Generic[ConfigT]):
         return mse_loss(self.expectation(output), batch.target)
 
     def l2_parameters(self) -> Iterable[nn.Parameter]:
-        """List the weights that a recipe's ``l2`` acts on: matrices and kernels by default."""
+        """Return the weights that a recipe's ``l2`` penalizes: matrices and kernels by default."""
         return [parameter for parameter in self.parameters() if parameter.ndim > 1]
 
 
 FITTED_ROWS = 1 << 13
-"""Rows a batch when a model is fitted in one go."""
+"""Number of rows per batch for models without a training loop."""
 
 
 class FittedModel(Model[ConfigT]):
-    """A model that is fitted in one go, with no training loop; all else is the same."""
+    """A model that is fitted in one pass over the training rows, without a training loop."""
 
     def fit(self, batches: Iterable[Batch]) -> None:
-        """Set the model's buffers from all training rows, which come once, batch by batch.
+        """Set the model's buffers from one pass over all training rows.
 
         Args:
-            batches: Batches of ``FITTED_ROWS`` rows, and the rest.
+            batches: Batches of ``FITTED_ROWS`` rows; the last batch may be smaller.
         """
         raise NotImplementedError
 
 
 def count_parameters(model: Model) -> int:
-    """Count weights and statistics as Keras does: moving averages are parameters too."""
+    """Return the number of weights and statistics as Keras counts them, with moving averages."""
     buffers = list(model.named_buffers())
-    if not isinstance(model, FittedModel):  # whose buffers are all fitted
+    if not isinstance(model, FittedModel):  # all buffers of a fitted model are parameters
         buffers = [(n, b) for n, b in buffers if n.rpartition(".")[2] in _STATISTICS]
     return sum(tensor.numel() for tensor in [*model.parameters(), *(b for _, b in buffers)])
 

@@ -1,4 +1,4 @@
-"""How a model is trained, as data: two recipes are comparable when these fields agree."""
+"""Training recipes: optimizer, schedule, budget, clipping and regularization."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.search_space import Choice, Range, Spaces
 
 @settings
 class Recipe:
-    """Optimizer, schedule, budget, clipping and regularization.
+    """Settings of a training: optimizer, schedule, budget, clipping and regularization.
 
-    The defaults are the ``standard`` recipe, one protocol for every model: that of the Proformer
-    talk (Kwak et al., RECOMB/ISCB RSG with DREAM 2022), with the clipping it leaves open set to
-    a global norm of 1.
+    The defaults are the ``standard`` protocol, which is the same for every model. They follow the
+    Proformer talk (Kwak et al., RECOMB/ISCB RSG with DREAM 2022). The talk does not state the
+    clipping; here gradients are clipped to a global norm of 1.
     """
 
     optimizer: Literal["adam", "rmsprop"] = setting("adam", "update rule")
@@ -30,16 +30,16 @@ class Recipe:
     )
     warmup: float = setting(1.0, "linear warm-up, in units of `warmup_unit`", low=0)
     warmup_unit: Literal["epochs", "steps"] = setting("epochs", "unit of `warmup`")
-    batch_size: int = setting(512, "sequences an update", low=1)
-    epochs: int = setting(20, "validations; the best one's weights are kept", low=1)
-    passes: int = setting(1, "passes over the training rows an epoch", low=1)
-    clip_value: float = setting(0.0, "cut every gradient element to +-this; 0: not at all", low=0)
-    clip_norm: float = setting(1.0, "then scale gradients to this norm at most; 0: never", low=0)
+    batch_size: int = setting(512, "sequences per step", low=1)
+    epochs: int = setting(20, "validations; the weights of the best one are kept", low=1)
+    passes: int = setting(1, "passes over the training rows per epoch", low=1)
+    clip_value: float = setting(0.0, "clip every gradient element to +-this; 0: off", low=0)
+    clip_norm: float = setting(1.0, "then scale gradients to at most this norm; 0: off", low=0)
     clip_by: Literal["global", "tensor"] = setting(
-        "global", "norm over all tensors, or of each alone as Keras' clipnorm"
+        "global", "norm over all tensors, or of each tensor alone like Keras' clipnorm"
     )
     l2: float = setting(0.0, "adds this times the sum of squared weights to the loss", low=0)
-    standardize: bool = setting(True, "train on targets of mean 0 and deviation 1")
+    standardize: bool = setting(True, "train on targets of mean 0 and std 1")
 
 
 SPACE: Spaces = {
@@ -47,12 +47,12 @@ SPACE: Spaces = {
     "batch_size": Choice((128, 256, 512, 1024)),
     "clip_norm": Choice((0.1, 1.0, 10.0)),
 }
-"""What ``bench search`` varies of every recipe."""
+"""Search space of ``bench search`` for the recipe of every model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """A smaller budget: settings of the model and the recipe, and how many updates at most."""
+    """A smaller budget: settings of the model and the recipe, and the largest number of steps."""
 
     model: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)

@@ -1,9 +1,11 @@
-"""Finds plugins by name and imports only the one that is asked for.
+"""Registries of models and tasks, which import only the plugin that is used.
 
-A plugin is a class, :class:`bench.model.Model` or :class:`bench.task.Task`, from one of three
-places: a module of ``bench.models`` or ``bench.tasks`` (drop a file in the folder, its name with
-dashes is the plugin's), an installed distribution's entry point in the group of the same name, or
-a file named by ``--plugin``.
+A plugin is a subclass of :class:`bench.model.Model` or :class:`bench.task.Task` from one of three
+places:
+
+- a module of ``bench.models`` or ``bench.tasks``; the plugin's name is the file's, with dashes
+- an entry point of an installed distribution, in the group ``bench.models`` or ``bench.tasks``
+- a file given by ``--plugin``
 """
 
 from __future__ import annotations
@@ -31,30 +33,30 @@ if TYPE_CHECKING:
 P = TypeVar("P")
 
 AT_HAND = "at hand"
-"""Origin of a class that no file or distribution is known to hold."""
+"""Origin of a class that was registered in Python, such as one from a notebook."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a plugin's class is to be found, before anything of it is imported."""
+    """Location of a plugin's class, known before the class is imported."""
 
     name: str
     module: str
     attribute: str | None = None
-    """Class name where an entry point gives one; else the module's only plugin class."""
+    """Class name, if an entry point gives one; otherwise the module has only one plugin class."""
     origin: str
     """"built in", a distribution's name, or a file's path."""
 
 
 class Registry(Generic[P]):
-    """Name to plugin class, each module imported only when its plugin is asked for.
+    """Mapping of names to plugin classes; a module is imported at the first use of its plugin.
 
     Args:
-        kind: "model" or "task", used in messages.
+        kind: Word for messages, "model" or "task".
         package: Package of the built-in plugins, and name of the entry-point group.
-        base: The class a plugin derives from, as "module:Class"; imported on first use.
-        makers: Functions that make a plugin of a user's data file, as "module:function", by the
-            ends of the file's name; imported on first use.
+        base: Base class of the plugins, as "module:Class"; imported at first use.
+        makers: Functions that create a plugin from a user's data file, as "module:function", by
+            suffixes of the file's name; imported at first use.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Registry(Generic[P]):
         self._at_hand: dict[str, type[P]] = {}
 
     def places(self) -> dict[str, Place]:
-        """Return every known plugin by name, importing none of them.
+        """Return the place of every known plugin by name, without imports.
 
         Raises:
             BenchError: Two plugins have one name.
@@ -86,7 +88,7 @@ class Registry(Generic[P]):
         """Import and return the plugin called ``name``.
 
         Raises:
-            BenchError: There is none, or its module fails to import.
+            BenchError: There is no such plugin, or its module cannot be imported.
         """
         places = self.places()
         if name not in places:
@@ -112,18 +114,18 @@ class Registry(Generic[P]):
         return classes[0]
 
     def register(self, plugin: type[P], name: str | None = None) -> str:
-        """Register a class that is at hand, such as one from the cell of a notebook.
+        """Register a class, such as one from the cell of a notebook.
 
         Args:
-            plugin: The class. One that has a name already keeps it; one of the name of an earlier
-                class at hand takes its place, as when a cell is run again.
-            name: Name of the plugin; that of the class with dashes if None: my-net for MyNet.
+            plugin: Class to register. A class that has a name already keeps it. The class replaces
+                an earlier registered class of the same name, as when a cell is run again.
+            name: Name of the plugin; if None, the name of the class with dashes: my-net for MyNet.
 
         Returns:
-            The name.
+            Name of the plugin.
 
         Raises:
-            BenchError: The class is of another kind, or the name is that of another plugin.
+            BenchError: The class is not a plugin of this kind, or another plugin has the name.
         """
         if not (inspect.isclass(plugin) and issubclass(plugin, self._base_class())):
             raise BenchError(
@@ -140,11 +142,11 @@ class Registry(Generic[P]):
         return name
 
     def is_file_name(self, name: str) -> bool:
-        """Return whether a name is that of a file that a plugin is made of."""
+        """Return whether a name is that of a data file from which a plugin can be created."""
         return name.endswith(tuple(end for ends in self._makers for end in ends))
 
     def from_file(self, path: Path) -> type[P]:
-        """Return the plugin that is made of a user's data file.
+        """Return a plugin created from a user's data file.
 
         Raises:
             BenchError: The file is missing or wrong.
@@ -154,13 +156,13 @@ class Registry(Generic[P]):
         return plugin
 
     def claim(self, module: ModuleType, origin: str) -> Place | None:
-        """Find the plugin an imported module defines; it gets the module's name.
+        """Find the plugin that an imported module defines; it gets the name of the module.
 
         Returns:
-            Its place, for :meth:`add`, or None where the module defines none.
+            Place of the plugin, for :meth:`add`; None if the module defines no plugin.
 
         Raises:
-            BenchError: It defines two, or the name is taken.
+            BenchError: The module defines two plugins, or the name is taken.
         """
         classes = self._classes(module)
         if not classes:
@@ -176,7 +178,7 @@ class Registry(Generic[P]):
         return Place(name=name, module=module.__name__, origin=origin)
 
     def add(self, place: Place) -> None:
-        """Register a claimed place."""
+        """Register a place that :meth:`claim` returned."""
         self._extra[place.name] = place
 
     def _built_in(self) -> list[Place]:
@@ -207,14 +209,14 @@ class Registry(Generic[P]):
             return importlib.import_module(place.module)
         except BenchError:
             raise
-        except Exception as error:  # a plugin may raise anything; it must break only itself
+        except Exception as error:  # a broken plugin must not break the others
             raise BenchError(
                 f"{self.kind} '{place.name}' ({place.origin}) cannot be imported: "
                 f"{_describe(error)}"
             ) from error
 
     def _classes(self, module: ModuleType) -> list[type[Any]]:
-        """List the plugin classes, those with a card, defined in a module or package."""
+        """Return the plugin classes (the classes with a card) that a module or package defines."""
         base = self._base_class()
         found = [
             value
@@ -224,7 +226,7 @@ class Registry(Generic[P]):
             and hasattr(value, "card")
             and f"{value.__module__}.".startswith(f"{module.__name__}.")
         ]
-        return list(dict.fromkeys(found))  # an alias is no second class
+        return list(dict.fromkeys(found))  # a class may have two names in its module
 
     def _base_class(self) -> type[Any]:
         base: type[Any] = _imported(self._base)
@@ -241,39 +243,40 @@ TASKS: Registry[Task] = Registry(
 
 
 def get_task(name: str) -> type[Task]:
-    """Return the task called ``name``, or the one that a table or TOML file of that path makes.
+    """Return the task called ``name``, or the task of the table or TOML file at that path.
 
     Raises:
-        BenchError: There is none, or the file is wrong.
+        BenchError: There is no such task, or the file is wrong.
     """
     return TASKS.from_file(Path(name)) if TASKS.is_file_name(name) else TASKS.get(name)
 
 
 def load_plugin_file(path: Path) -> None:
-    """Import a user's file and register the model and the task it defines, named as the file.
+    """Import a user's file and register its model and its task under the name of the file.
 
     Raises:
-        BenchError: The file is missing, fails to import, or defines no plugin.
+        BenchError: The file is missing, cannot be imported, or defines no plugin.
     """
     name = path.stem
     if not path.is_file():
         raise BenchError(f"{argument('plugin')} {path}: no such file.")
     if path.suffix != ".py" or not name.isidentifier() or _is_taken(name, path):
         raise BenchError(
-            f"{argument('plugin')} {path}: name the file NAME.py, like no installed module."
+            f"{argument('plugin')} {path}: rename the file to NAME.py; NAME is an identifier, and "
+            "not the name of an installed module."
         )
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up by name
+    sys.modules[name] = module  # dataclasses look up their module by name
     try:
         spec.loader.exec_module(module)
         claims = [(registry, registry.claim(module, str(path))) for registry in (MODELS, TASKS)]
     except BenchError:
         del sys.modules[name]
         raise
-    except Exception as error:  # as above: whatever a plugin raises is reported in one line
+    except Exception as error:  # a plugin may raise any error; the message has one line
         del sys.modules[name]
         raise BenchError(f"{argument('plugin')} {path}: {_describe(error)}") from error
     if not any(place for _, place in claims):
@@ -288,13 +291,13 @@ def load_plugin_file(path: Path) -> None:
 
 
 def _imported(place: str) -> Any:
-    """Import what stands at "module:name"."""
+    """Import and return the object at "module:name"."""
     module, _, name = place.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def _is_taken(name: str, path: Path) -> bool:
-    """Say whether a module of this name is another one than the file."""
+    """Return whether a module of this name exists that is not this file."""
     if name in sys.modules:
         return True
     found = importlib.util.find_spec(name)  # `python -m bench` finds the current folder's own
@@ -302,7 +305,7 @@ def _is_taken(name: str, path: Path) -> bool:
 
 
 def _describe(error: BaseException) -> str:
-    """Say what was raised and where, on one line."""
+    """Return the type, text and place of an error in one line."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

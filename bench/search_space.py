@@ -1,8 +1,8 @@
-"""What a search may vary: the values of a setting, declared beside the settings they belong to.
+"""Search spaces: the values of a setting that a search tries.
 
     space = {"dim": Choice((64, 128, 256)), "dropout": Range(0, 0.3), "k": Range(4, 12)}
 
-A user writes the same on a command line: ``model.dim=64,128,256``, ``model.dropout=0..0.3``,
+On a command line the same spaces are ``model.dim=64,128,256``, ``model.dropout=0..0.3`` and
 ``recipe.lr=log:1e-4..1e-2``; a single value fixes the setting.
 """
 
@@ -28,13 +28,13 @@ class Choice:
         return ",".join(map(spell, self.values))
 
     def ends(self) -> tuple[Value, ...]:
-        """Return the values to try before a search starts: here all of them."""
+        """Return the values to check before a search starts: all values."""
         return self.values
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from ``low`` to ``high``, both included; whole ones where the setting is whole."""
+    """Numbers from ``low`` to ``high``, both included; whole numbers if the setting is an int."""
 
     low: float
     high: float
@@ -44,24 +44,24 @@ class Range:
         return f"{'log:' * self.log}{self.low}..{self.high}"
 
     def ends(self) -> tuple[Value, ...]:
-        """Return the values to try before a search starts."""
+        """Return the values to check before a search starts: the two bounds."""
         return (self.low, self.high)
 
 
 Space: TypeAlias = Choice | Range
 Spaces: TypeAlias = Mapping[str, Space]
-"""By ``section.field``, such as model.dim or recipe.lr."""
+"""Search spaces by field, such as dim, or by ``section.field``, such as model.dim."""
 
 
 def checked(declared: Mapping[str, Spaces], types: Mapping[str, type[Any]]) -> dict[str, Space]:
-    """Return declared spaces by their whole names, every value held against its field.
+    """Return declared spaces by ``section.field``, with every value checked against its field.
 
     Args:
         declared: Spaces by section and field.
-        types: The settings class of every section.
+        types: Settings class of every section.
 
     Raises:
-        BenchError: As :func:`parsed`.
+        BenchError: The same errors as in :func:`parsed`.
     """
     return {
         f"{section}.{field}": _typed(space, types[section], section, field)
@@ -71,11 +71,11 @@ def checked(declared: Mapping[str, Spaces], types: Mapping[str, type[Any]]) -> d
 
 
 def parsed(assignments: Iterable[str], types: Mapping[str, type[Any]]) -> dict[str, Space]:
-    """Read spaces as users write them, ``section.field=SPACE``.
+    """Return the spaces of command-line arguments, ``section.field=SPACE``.
 
     Raises:
-        BenchError: Another form, no such field, no value, low above high, or a value of the wrong
-            type or out of range.
+        BenchError: An argument has another form, there is no such field, a value is missing, low is
+            above high, or a value has the wrong type or is out of range.
     """
     spaces: dict[str, Space] = {}
     for assignment in assignments:
@@ -93,7 +93,7 @@ def parsed(assignments: Iterable[str], types: Mapping[str, type[Any]]) -> dict[s
 
 
 def _read(text: str, label: str) -> Space:
-    """Read ``low..high`` or a list; the values stay text."""
+    """Parse ``low..high`` or a list; the values stay text."""
     low, dots, high = text.removeprefix("log:").partition("..")
     if text.startswith("log:") and not dots:
         raise BenchError(
@@ -108,15 +108,15 @@ def _read(text: str, label: str) -> Space:
 
 
 def _typed(space: Space, settings_type: type[Any], section: str, field: str) -> Space:
-    """Hold a space against its field, and give its values the field's type."""
+    """Check a space against its field, and convert its values to the field's type."""
     label = f"{section}.{field}"
-    texts = [spell(value) for value in space.ends()]  # so that declared types count, too
+    texts = [spell(value) for value in space.ends()]  # declared values are parsed like text
     values: list[Any] = [typed_value(settings_type, field, text, section=section) for text in texts]
     if not values:
         raise BenchError(f"the space of {label} has no values.")
     if isinstance(values[0], tuple):
         raise BenchError(
-            f"{label} is several numbers at once, which no search varies. "
+            f"{label} is a list of numbers, which a search cannot vary. "
             f"Fix it by {argument('settings')}.",
             field=label,
         )
@@ -127,11 +127,12 @@ def _typed(space: Space, settings_type: type[Any], section: str, field: str) -> 
     low, high = values
     if isinstance(low, bool) or not isinstance(low, int | float):
         raise BenchError(
-            f"{label} is no number: list its values, {argument('space')} {label}=A,B.", field=label
+            f"{label} is not a number: list its values, {argument('space')} {label}=A,B.",
+            field=label,
         )
     if low > high:
         raise BenchError(
-            f"the space of {label} has its low, {low}, above its high, {high}. "
+            f"the space of {label} starts at {low}, above its end, {high}. "
             f"Try {argument('space')} {label}={Range(high, low, space.log)}.",
             field=label,
         )

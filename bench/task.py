@@ -1,4 +1,4 @@
-"""The contract of a task: what it reads, what it hands to a model, what its score is taken over."""
+"""Base class of tasks: reading of data, subsets of test rows, metrics and scores."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from bench.metrics import STANDARD, Metric
 
 @dataclass(frozen=True, slots=True)
 class ScoreInfo:
-    """What a reader needs to know of a score.
+    """Properties of a score, for tables and rankings.
 
     Attributes:
-        name: Name in results, such as "all/mse", or of an overall score.
+        name: Name in results, such as "all/mse" or "pearson_score".
         label: Name in tables, such as "MSE".
-        higher_is_better: Direction of a better value.
-        correlation: True for a correlation, and for what is made of nothing but correlations.
+        higher_is_better: True if a larger value is better.
+        correlation: True if the score is a correlation or computed only from correlations.
         form: Format of a value in tables.
     """
 
@@ -40,41 +40,41 @@ class ScoreInfo:
 
 
 class Task(ABC):
-    """A data set with a question, and the score that ranks answers.
+    """A data set with a target to predict, and the scores of predictions.
 
     A subclass has a card, a frozen dataclass ``Options`` of :func:`bench.config.setting` fields,
-    and the abstract methods below. How scores are computed is not its business: they are the
-    :attr:`metrics`, over the rows that :meth:`scoring_groups` names. Nothing of a task needs torch.
+    and the abstract methods below. Scores are the :attr:`metrics` over the rows that
+    :meth:`scoring_groups` returns; a task does not compute them itself. Tasks do not need torch.
     """
 
     card: ClassVar[TaskCard]
     Options: ClassVar[type[Any]] = NoSettings
     files: ClassVar[tuple[RemoteFile, ...]] = ()
-    """Where the data is published; what `bench data get` fetches."""
+    """Published files, which `bench data get` fetches."""
     home: ClassVar[Path | None] = None
-    """Where the data lies, if the task itself knows."""
+    """Folder of the data, if the task itself defines it."""
     row_sets: ClassVar[tuple[str, ...]] = ("all",)
-    """Parts of the test rows that can be scored; results rank on the first."""
+    """Parts of the test rows that can be scored; rankings use the first."""
     subsets: ClassVar[tuple[str, ...]] = ()
-    """Subsets of a complete test set, in the order of a table; "all" goes without saying."""
+    """Subsets of a complete test set, in the order of tables; "all" is not listed."""
     metrics: ClassVar[tuple[Metric, ...]] = STANDARD
-    """Metrics of every subset; the standard ones are computed even if they are not named here."""
+    """Metrics of every subset; the standard metrics are always computed."""
     lower_is_better: ClassVar[frozenset[str]] = frozenset()
-    """Scores of :meth:`overall` that are better the less they are."""
+    """Names of the scores of :meth:`overall` for which a smaller value is better."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
         self.console: Console = SILENT
-        """Where the task tells of work that reading takes, such as building a data set."""
+        """Console for messages about slow steps of reading, such as building a data set."""
 
     @classmethod
     def filed_as(cls, name: str) -> str:
-        """Return what results are filed under when a user types ``name``."""
+        """Return the task name in results for the name that a user types."""
         return name
 
     @classmethod
     def all_metrics(cls) -> tuple[Metric, ...]:
-        """Return the metrics that are computed: the standard ones, then the task's further ones.
+        """Return all metrics: the standard metrics, then the task's additional metrics.
 
         Raises:
             BenchError: Two metrics have the same name.
@@ -87,10 +87,10 @@ class Task(ABC):
 
     @classmethod
     def score_info(cls, name: str) -> ScoreInfo:
-        """Return what is known of a score, such as "all/mse" or one that :meth:`overall` returns.
+        """Return the properties of a score, such as "all/mse" or a score of :meth:`overall`.
 
         Raises:
-            BenchError: It is a score by a metric that the task does not have.
+            BenchError: The task does not have the score's metric.
         """
         subset, _, metric_name = name.rpartition("/")
         metrics = {metric.name: metric for metric in cls.all_metrics()}
@@ -115,11 +115,11 @@ class Task(ABC):
 
     @abstractmethod
     def read(self, directory: Path, test_directory: Path) -> Dataset:
-        """Read the public release's own files.
+        """Read the files of the public release.
 
         Args:
-            directory: Where the training files lie.
-            test_directory: Where the test files lie; mostly the same.
+            directory: Folder of the training files.
+            test_directory: Folder of the test files; usually the same folder.
 
         Raises:
             BenchError: A file is missing or wrong; file and row are named.
@@ -127,19 +127,19 @@ class Task(ABC):
 
     @abstractmethod
     def read_test(self, directory: Path) -> TestSet:
-        """Read only what scoring needs; the same as :meth:`read` gives as its test set."""
+        """Read only the test set; it equals the test set of :meth:`read`."""
 
     @classmethod
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
-        """Write simulated raw files in the real layout, and return what is worth telling.
+        """Write simulated raw files in the format of the real files, and return facts about them.
 
         Raises:
-            BenchError: The task has no simulation, as most have none.
+            BenchError: The task has no simulation; most tasks have none.
         """
         raise BenchError(f"{cls.card.summary}: this task cannot be simulated.")
 
     def read_subset(self, name: str, path: Path, rows: int) -> NDArray[np.int64]:
-        """Read one of the test set's subsets from a file of another name.
+        """Read one of the test set's subsets from a user's file.
 
         Raises:
             BenchError: The task has no such subset, or the file is wrong.
@@ -147,46 +147,47 @@ class Task(ABC):
         raise BenchError(f"this task has no subset '{name}'.")
 
     def linked_rows(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
-        """Name pairs of test rows that say much the same, such as overlapping windows: ``(K, 2)``.
+        """Return pairs of dependent test rows, such as overlapping windows, ``(K, 2)``.
 
-        Intervals of scores draw linked rows together. Rows with equal sequences need no naming.
+        Confidence intervals of scores resample linked rows together. Rows with equal sequences are
+        always linked and need not be returned.
 
         Args:
-            test: The test rows.
-            directory: Where their files lie.
+            test: Test rows.
+            directory: Folder of their files.
         """
         return np.empty((0, 2), dtype=np.int64)
 
     def missing_file(self, test: TestSet, rows: str) -> str | None:
-        """Name a missing file without which a part of the rows cannot be told from the others."""
+        """Return the name of a missing file that is needed to select a part of the test rows."""
         return None
 
     def scoring_groups(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
-        """Say over what metrics are taken: "all" first, then subsets.
+        """Return the rows over which metrics are computed: "all" first, then subsets.
 
         Args:
-            test: The test set.
-            rows: One of ``row_sets``, of which nothing is lacking.
+            test: Test set.
+            rows: Name from ``row_sets`` for which no file is missing.
 
         Returns:
-            By subset, test rows ``(M,)`` or pairs ``(M, 2)`` whose differences are scored.
+            Test rows ``(M,)``, or pairs ``(M, 2)`` whose differences are scored, by subset.
         """
         return {"all": np.arange(len(test)), **test.subsets}
 
-    def overall_scores(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the overall scores; those that lack a subset or a metric are NaN.
+    def overall_scores(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the overall scores; a score that needs an unavailable metric is NaN.
 
         Args:
-            figures: Values by name, or arrays of them; none at all gives the scores' names.
+            metrics: Values or arrays of values by name; an empty mapping gives the scores' names.
         """
         names = (f"{name}/{m.name}" for name in ("all", *self.subsets) for m in self.all_metrics())
-        return self.overall({**dict.fromkeys(names, math.nan), **figures})
+        return self.overall({**dict.fromkeys(names, math.nan), **metrics})
 
-    def overall(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """Combine the subsets' metrics into overall scores, by arithmetic that works on arrays.
+    def overall(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Combine the subsets' metrics into overall scores, with arithmetic that works on arrays.
 
         Args:
-            figures: Values by name, such as "all/mse", for every subset and metric of the task;
-                NaN where one has no value. Resampling gives arrays.
+            metrics: Values by name, such as "all/mse", for every subset and metric of the task;
+                NaN for a metric without a value. Resampling passes arrays.
         """
         return {}

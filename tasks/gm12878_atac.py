@@ -1,8 +1,8 @@
-"""GM12878 ATAC-seq: how open the chromatin of a lymphoblastoid line is at 100-nt windows.
+"""GM12878 ATAC-seq: chromatin accessibility of a lymphoblastoid cell line in 100-nt windows.
 
 100,000 windows of 100 nt are drawn from the 1,000 bp around ATAC-seq summits; the target is the
-mean signal of a window's central 20 bp. Windows of one peak overlap, so the talk's random split
-tests on letters that were trained on. The split that ranks holds whole chromosomes out.
+mean signal of a window's central 20 bp. Windows of one peak overlap, so with the talk's random
+split, test windows share bases with training windows. Rankings use the split by chromosomes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SPLITS: tuple[Split, ...] = ("chromosome", "paper")
 
 @settings
 class Gm12878Options:
-    """Which windows are tested on."""
+    """Choice of the test windows."""
 
     split: Literal["chromosome", "paper"] = setting(
         "chromosome", "test chr8 and chr9, validation chr10; paper: 20% at random, which leaks"
@@ -46,7 +46,7 @@ class Gm12878Options:
 
 
 class Gm12878Atac(Task):
-    """See the module docstring."""
+    """Chromatin accessibility in GM12878; see the module docstring."""
 
     Options = Gm12878Options
     card = TaskCard(
@@ -72,7 +72,7 @@ class Gm12878Atac(Task):
     options: Gm12878Options
 
     def read(self, directory: Path, test_directory: Path) -> Dataset:
-        """Read windows, building them first from the published files where there are none yet."""
+        """Read the windows; if there are none yet, build them from the published files."""
         folder = self._windows(directory)
         table = read_windows(folder)
         train = take_split(table, "train")
@@ -89,12 +89,12 @@ class Gm12878Atac(Task):
         )
 
     def read_test(self, directory: Path) -> TestSet:
-        """Read the test windows, with strata of what training has seen of them."""
+        """Read the test windows, with subsets by their similarity to training windows."""
         folder = self._windows(directory)
         return _test_set(folder, read_windows(folder))
 
     def linked_rows(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
-        """Link test windows that overlap: their signal is much the same."""
+        """Return pairs of overlapping test windows, whose signals are similar, ``(K, 2)``."""
         import polars as pl
 
         table = read_windows(self._windows(directory)).filter(pl.col("split") == "test")
@@ -102,7 +102,7 @@ class Gm12878Atac(Task):
 
     @classmethod
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
-        """Write a made-up genome, signal and peaks, for the same path as the real files."""
+        """Write a simulated genome, signal and peaks, and build windows of them."""
         facts = simulate_genome(directory, rows=rows, seed=seed)
         paths = {kind: directory / file for kind, file in SIMULATED.items()}
         for split in SPLITS:
@@ -111,7 +111,7 @@ class Gm12878Atac(Task):
         return facts
 
     def _windows(self, directory: Path) -> Path:
-        """Find the folder of the windows of this split, or build it from the published files."""
+        """Return the folder of the windows of this split; build it first if needed."""
         split = self.options.split
         for folder in (directory, _folder(directory, split)):
             if (folder / WINDOWS).is_file():
@@ -137,7 +137,7 @@ class Gm12878Atac(Task):
 
 
 def _folder(directory: Path, split: Split) -> Path:
-    """Return the folder of the windows of one split, beside the raw files."""
+    """Return the folder of the windows of one split, next to the raw files."""
     return directory / f"windows-{split}"
 
 
@@ -162,7 +162,7 @@ def _notes(folder: Path) -> dict[str, Any]:
 
 
 def _test_set(folder: Path, table: polars.DataFrame) -> TestSet:
-    """Tell test windows apart by what training has seen of them; empty strata are left out."""
+    """Return the test windows with subsets by similarity to training; empty ones are omitted."""
     test, train = take_split(table, "test"), take_split(table, "train")
     shared = _overlaps_training(table)
     near = nearest(test.sequences, train.sequences, (0, 0)).distance >= 0
@@ -176,7 +176,7 @@ def _test_set(folder: Path, table: polars.DataFrame) -> TestSet:
 
 
 def _overlaps_training(table: polars.DataFrame) -> NDArray[np.bool_]:
-    """Say of every test window whether it shares letters with a training window."""
+    """Return whether each test window overlaps a training window, ``(N,)``."""
     import polars as pl
 
     test = table.filter(pl.col("split") == "test")

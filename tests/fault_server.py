@@ -1,4 +1,4 @@
-"""An HTTP server on 127.0.0.1 that misbehaves as told, and writes down what it was asked."""
+"""An HTTP server on 127.0.0.1 with configurable faults, which records its requests."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _BLOCK = 1 << 16
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one request gets.
+    """Response to one request.
 
     Attributes:
-        body: The whole file; a range of it is cut out where ``ranges`` and asked for.
-        status: With anything but 200, ranges are not looked at.
-        headers: Sent as they are; they win over the server's own of the same name.
-        ranges: Whether Range is honoured.
-        if_range: Whether If-Range is.
-        shift: Added to where a range begins, in the header and in the body.
-        stop: Bytes of the answer's body after which it breaks off.
-        stall: Go silent there, rather than close.
-        slow: Seconds before each 64 KiB.
-        framing: How the end is told: by Content-Length, by chunks, or by closing.
+        body: Content of the whole file; a requested range of it is sent if ``ranges`` is true.
+        status: HTTP status; ranges are ignored if it is not 200.
+        headers: Additional headers, which replace the server's own headers of the same name.
+        ranges: True if the server supports Range.
+        if_range: True if the server supports If-Range.
+        shift: Number added to the first byte of a range, in the header and in the body.
+        stop: Number of body bytes after which the connection breaks off.
+        stall: True to keep the connection open without data, instead of closing it.
+        slow: Delay before each 64 KiB (s).
+        framing: End of the body: by Content-Length, by chunks, or by closing.
     """
 
     body: bytes = b""
@@ -44,8 +44,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class SearchOptions:
-    """A request that came, and the status it got."""
+class RecordedRequest:
+    """A recorded request with the status of its response."""
 
     path: str
     range: str | None
@@ -56,18 +56,18 @@ class SearchOptions:
 
 
 class FaultServer:
-    """Serves, by path, a list of answers in turn; the last one again and again.
+    """A server that sends the answers of each path in turn, and then repeats the last one.
 
-    Set ``answers[path]``; ``asked`` fills. A proxy's paths are whole URLs.
+    ``answers[path]`` has the answers; ``asked`` records the requests. A proxy's paths are URLs.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
-        self.asked: list[SearchOptions] = []
+        self.asked: list[RecordedRequest] = []
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = False  # closing waits for them: nothing is left behind
+        self._server.daemon_threads = False  # closing waits for all threads
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
@@ -75,7 +75,7 @@ class FaultServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def ranges(self) -> list[str | None]:
-        """What parts were asked for, request by request."""
+        """Requested ranges, one per request."""
         return [asked.range for asked in self.asked]
 
     def next(self, path: str) -> Answer:
@@ -109,7 +109,7 @@ class FaultServer:
                 answer = faults.next(self.path)
                 status, headers, body = _answer(answer, *self._asked()[:2])
                 faults.asked.append(
-                    SearchOptions(self.path, *self._asked(), status, time.monotonic())
+                    RecordedRequest(self.path, *self._asked(), status, time.monotonic())
                 )
                 self.send_response(status)
                 for name, value in headers.items():
@@ -148,7 +148,7 @@ class FaultServer:
 def _answer(
     answer: Answer, asked: str | None, condition: str | None
 ) -> tuple[int, dict[str, str], bytes]:
-    """Return the status, headers and body, by RFC 9110 as far as the answer lets it."""
+    """Return the status, headers and body by RFC 9110, with the faults of the answer."""
     status, body, headers = answer.status, answer.body, dict(answer.headers)
     same = condition in (None, headers.get("ETag"), headers.get("Last-Modified"))
     if status == 200 and asked and answer.ranges and (same or not answer.if_range):

@@ -1,4 +1,4 @@
-"""What is written whole: a reader, a failure or a second writer never meets half of it."""
+"""Files and folders that appear complete, also after a failure or with a second writer."""
 
 import json
 import os

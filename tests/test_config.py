@@ -1,4 +1,4 @@
-"""What `--set` makes of a text, case by case, and what it says to a wrong one."""
+"""Values that `--set` reads from text, case by case, and messages for wrong text."""
 
 import dataclasses
 import json
@@ -149,7 +149,7 @@ def test_several_numbers_are_whole_and_at_least_one(given: object) -> None:
 def test_several_numbers_survive_json_and_are_spelt_as_they_are_read() -> None:
     knobs = Knobs(widths=(15, 20, 25))
     kept = json.loads(json.dumps(as_dict(knobs)))
-    assert kept == as_dict(knobs)  # a tuple here would differ from what is read back
+    assert kept == as_dict(knobs)  # a tuple would differ from the list in the JSON file
     assert kept["widths"] == [15, 20, 25]
     assert override(Knobs(), {"widths": kept["widths"]}, section="model") == knobs
     assert spell((15, 20, 25)) == "15,20,25"
@@ -350,7 +350,7 @@ def test_settings_that_are_right_are_made_as_they_are_given() -> None:
         "label": "",
         "widths": [3, 5],
     }
-    assert type(made.lr) is int  # a manifest says what was given
+    assert type(made.lr) is int  # a manifest has the given value
     assert Made(widths=[7, 8]).widths == (7, 8)  # type: ignore[arg-type]  # as JSON keeps it
     with pytest.raises(dataclasses.FrozenInstanceError):
         made.dim = 4  # type: ignore[misc]

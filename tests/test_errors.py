@@ -1,4 +1,4 @@
-"""One error in two languages: Python's for who calls the library, options on the command line."""
+"""Error messages with two spellings: argument names in Python, options on the command line."""
 
 import ast
 import pickle
@@ -106,10 +106,8 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
     "a space": (
         lambda: parsed(["recipe.lr=2..1"], {"recipe": Recipe}),
         BenchError,
-        "the space of recipe.lr has its low, 2.0, above its high, 1.0. "
-        "Try space recipe.lr=1.0..2.0.",
-        "the space of recipe.lr has its low, 2.0, above its high, 1.0. "
-        "Try --space recipe.lr=1.0..2.0.",
+        "the space of recipe.lr starts at 2.0, above its end, 1.0. Try space recipe.lr=1.0..2.0.",
+        "the space of recipe.lr starts at 2.0, above its end, 1.0. Try --space recipe.lr=1.0..2.0.",
         *("recipe.lr", None),
     ),
     "a hint that is a setting": (
@@ -131,8 +129,9 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
     "arguments inside a sentence": (
         lambda: _build(width=100, center=21),
         BenchError,
-        "center 21 has no middle place in width 100: both even or both odd. Try center=22.",
-        "--center 21 has no middle place in --width 100: both even or both odd. Try --center 22.",
+        "center 21 cannot be centered in width 100: make both even or both odd. Try center=22.",
+        "--center 21 cannot be centered in --width 100: make both even or both odd. "
+        "Try --center 22.",
         *("center", {"center": 22}),
     ),
     "several hints": (

@@ -1,4 +1,4 @@
-"""Requirements are declared where they are imported, and a missing extra is one line."""
+"""Declared requirements match the imports, and a missing extra gives a one-line message."""
 
 import ast
 import os

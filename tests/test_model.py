@@ -1,4 +1,4 @@
-"""The contract of a model: its settings, its inputs, its output."""
+"""Base class of models: settings, inputs and output."""
 
 from typing import Any
 

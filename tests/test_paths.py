@@ -1,4 +1,4 @@
-"""Default folders, by every variable that names another."""
+"""Default folders, and every environment variable that changes one."""
 
 from pathlib import Path
 

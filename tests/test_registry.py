@@ -42,7 +42,7 @@ class MyTask(Task):
 
 @pytest.fixture(autouse=True)
 def registries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Forget afterwards what a test registered and imported."""
+    """Remove the plugins and modules that a test registered and imported."""
     monkeypatch.setattr(MODELS, "_extra", {})
     monkeypatch.setattr(TASKS, "_extra", {})
     yield
@@ -52,7 +52,7 @@ def registries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 
 
 def refusal(path: Path, text: str | None = None) -> str:
-    """Return what is said of a plugin file that is refused, which leaves nothing registered."""
+    """Return the message for a refused plugin file; nothing may stay registered."""
     if text is not None:
         path.write_text(text)
     before = MODELS.places(), TASKS.places()
@@ -212,7 +212,10 @@ def test_a_plugin_file_has_to_be_there(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["numpy.py", "json.py", "bench.py", "my_model.txt", "my_model"])
 def test_a_plugin_file_is_called_like_no_installed_module(tmp_path: Path, name: str) -> None:
     before = sys.modules.get(Path(name).stem)
-    expected = "plugin FILE: name the file NAME.py, like no installed module."
+    expected = (
+        "plugin FILE: rename the file to NAME.py; NAME is an identifier, and not the name of an "
+        "installed module."
+    )
     assert refusal(tmp_path / name, MODEL) == expected
     assert sys.modules.get(Path(name).stem) is before
 
@@ -222,7 +225,7 @@ def test_a_file_name_that_is_no_module_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # as in the `bench` script
-    assert refusal(tmp_path / name, MODEL).startswith("plugin FILE: name the file")
+    assert refusal(tmp_path / name, MODEL).startswith("plugin FILE: rename the file")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +268,7 @@ def test_the_command_line_loads_plugin_files_before_it_runs(tmp_path: Path) -> N
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, points: str) -> None:
-    """Lay a distribution with entry points, and nothing else, on the import path."""
+    """Add a distribution that has only entry points to the import path."""
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")

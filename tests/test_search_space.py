@@ -1,4 +1,4 @@
-"""What a search varies: how it is written, and what is told of one that is wrong."""
+"""Search spaces: parsing, and messages for wrong spaces."""
 
 from pathlib import Path
 
@@ -49,11 +49,11 @@ def test_a_space_is_read_with_its_fields_type_and_written_as_it_is_read(
         ("model.y=", "--space model.y=: a value is missing."),
         ("model.y=1,,2", "--space model.y=1,,2: a value is missing."),
         ("model.y=..4", "--space model.y=..4: a value is missing."),
-        ("model.x=3..1", "has its low, 3.0, above its high, 1.0. Try --space model.x=1.0..3.0."),
+        ("model.x=3..1", "starts at 3.0, above its end, 1.0. Try --space model.x=1.0..3.0."),
         ("model.y=1.5..3", "model.y is a whole number; got '1.5'."),
         ("model.y=one,2", "model.y is a whole number; got 'one'."),
         ("model.fault=none,bugs", "model.fault is one of none, bug, memory, constant"),
-        ("model.fault=bug..none", "model.fault is no number"),
+        ("model.fault=bug..none", "model.fault is not a number"),
         ("model.x=-11..1", "model.x must be between -10 and 10; got -11.0."),
         ("model.x=log:-1..1", "a logarithmic space starts above 0; model.x starts at -1.0."),
         ("model.x=log:1", "a logarithmic space is log:LOW..HIGH"),
@@ -73,7 +73,7 @@ def test_a_wrong_space_is_one_line_before_anything_is_written(
 
 def test_several_numbers_at_once_are_no_space(capsys: pytest.CaptureFixture[str]) -> None:
     madlab = ("search", "--model", "madlab", "--task", "dream", "--simulate", "--trials", "1")
-    message = "model.widths is several numbers at once, which no search varies. Fix it by --set."
+    message = "model.widths is a list of numbers, which a search cannot vary. Fix it by --set."
     for given in ("15,20", "15", "15..30"):
         assert fails(capsys, *madlab, "--space", f"model.widths={given}") == message
     widths: Spaces = {"widths": Choice(((7, 8), (9,)))}  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Sequences, targets and tables as arrays; needs NumPy, and polars only to read text."""
+"""Sequences, targets and tables as NumPy arrays; only reading text needs polars."""

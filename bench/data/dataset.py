@@ -1,7 +1,7 @@
-"""A task's data once read: encoded sequences, targets, and what identifies them.
+"""Data sets in memory and on disk: encoded sequences, targets, columns and fingerprints.
 
-Needs only NumPy, so that a data set encoded on one machine trains on another that has neither
-polars nor the raw files.
+This module needs only NumPy. A data set that was encoded on one machine can be used for training on
+another machine without polars and without the raw files.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from bench.errors import BenchError
 
 SPLITS = ("train", "validation", "test")
 _HEADER = "dataset.json"
-_THINNING = (0, 1)  # seeds the draw of a fraction; another stream than a task's split_seed of 0
+_THINNING = (0, 1)  # seed for fractions; its stream differs from that of a task's split_seed 0
 _DAMAGE = (*(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError),)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of one purpose.
+    """Rows for training, validation or test.
 
     Attributes:
         sequences: N encoded sequences, flanks included.
-        target: ``(N,)`` float64, as the file says: scores are exact, training rounds.
-        columns: More about every row, ``(N, ...)`` each, by name: numbers that a model may take as
-            an input, or fixed-width text such as the name of a cell line.
+        target: Targets ``(N,)`` float64, as in the file; training rounds them to float32.
+        columns: Additional columns by name, ``(N, ...)`` each: numbers that a model may take as an
+            input, or fixed-width text such as the name of a cell line.
     """
 
     sequences: Sequences
@@ -43,7 +43,7 @@ class Split:
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuse columns of other lengths, and those that are neither numbers nor text."""
+        """Refuse columns of another length, and columns that are neither numbers nor text."""
         for name, column in self.columns.items():
             if len(column) != len(self):
                 raise BenchError(f"column '{name}' has {len(column):,} rows, not {len(self):,}.")
@@ -55,16 +55,16 @@ class Split:
 
     @classmethod
     def of(cls, sequences: Sequence[str], target: ArrayLike, **columns: ArrayLike) -> Split:
-        """Return rows from sequences as text and their numbers.
+        """Return rows made from sequences as text and their targets.
 
         Args:
             sequences: N sequences of A, C, G, T and N, in upper or lower case.
             target: N finite numbers.
-            columns: More about every row, N values each, by name.
+            columns: Additional columns by name, N values each.
 
         Raises:
-            BenchError: A sequence is empty or has another letter, a number is not finite, or there
-                are not as many numbers as sequences; the row is named, from 0.
+            BenchError: A sequence is empty or has another letter, a number is not finite, or the
+                numbers of sequences and targets differ; the message counts rows from 0.
         """
         numbers = np.asarray(target, dtype=np.float64)
         if numbers.shape != (len(sequences),):
@@ -91,7 +91,7 @@ class Split:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of letters, targets and columns: equal for equal content, however it was stored."""
+        """Hash of bases, targets and columns, independent of the way they are stored."""
         digest = hashlib.blake2b(f"{len(self)}".encode(), digest_size=8)
         for array in (self.sequences.hashes(), self.target):
             digest.update(np.ascontiguousarray(array).data)
@@ -104,15 +104,15 @@ class Split:
 
 @dataclass(frozen=True)
 class TestSet(Split):
-    """What predictions are scored on; enough for that, with no training data.
+    """Test rows with their subsets; scoring needs nothing else.
 
     Attributes:
-        name: What scores are filed under, such as "dream" or "dream-simulated".
-        subsets: By name: test rows ``(M,)``, or pairs of them ``(M, 2)`` as in the files.
-        missing: Files that were not there, by the subset they hold.
+        name: Name of the data set in results, such as "dream" or "dream-simulated".
+        subsets: Subsets by name: test rows ``(M,)``, or pairs of test rows ``(M, 2)``.
+        missing: Missing files by the name of their subset.
     """
 
-    __test__: ClassVar[bool] = False  # not a test case, pytest
+    __test__: ClassVar[bool] = False  # tells pytest that this class is not a test case
 
     name: str = ""
     subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class TestSet(Split):
 
     @cached_property
     def subsets_fingerprint(self) -> str:
-        """Hash of the subsets: with :attr:`fingerprint`, all a score depends on but predictions."""
+        """Hash of the subsets; a score depends on it, on :attr:`fingerprint` and on predictions."""
         digest = hashlib.blake2b(digest_size=8)
         for name, rows in sorted(self.subsets.items()):
             digest.update(f"{name} {rows.shape} {rows.dtype}".encode())
@@ -130,22 +130,22 @@ class TestSet(Split):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Everything a model is trained and scored on.
+    """Training, validation and test rows of a task.
 
-    Rows in memory are enough::
+    A data set can be made from rows in memory::
 
         Dataset(train=Split.of(sequences, numbers), validation=…, test=…)
 
     Attributes:
-        train, validation: Rows to fit the weights to, and rows to choose among the weights.
+        train, validation: Rows to train on, and rows to choose the best weights with.
         test: Rows to score; a plain split becomes a test set without subsets.
-        name: Name that results are filed under, such as "dream" or "dream-simulated".
-        version: Version of the task that read it.
-        options: Options of the task, baked into the rows.
-        usual_length: Letters of a typical sequence, flanks included; 0 for those of the longest
-            training sequence.
-        flanks: Number of constant letters on the left and on the right of every sequence.
-        notes: Counts worth a reader's eye, such as repeated sequences.
+        name: Name of the data set in results, such as "dream" or "dream-simulated".
+        version: Version of the task that read the rows.
+        options: Options of the task with which the rows were read.
+        usual_length: Length of a typical sequence (nt), flanks included; 0 for the length of the
+            longest training sequence.
+        flanks: Number of constant bases on the left and on the right of every sequence.
+        notes: Counts for the user, such as the number of repeated sequences.
     """
 
     train: Split
@@ -159,7 +159,7 @@ class Dataset:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make a test set of a plain split, and take the usual length from the rows."""
+        """Turn a plain test split into a test set, and derive the usual length from the rows."""
         if not isinstance(self.test, TestSet):
             rows: Split = self.test
             test = TestSet(rows.sequences, rows.target, self.name, columns=rows.columns)
@@ -170,22 +170,22 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of letters, targets and split: equal for equal content, however it was stored."""
+        """Hash of bases, targets, columns and split, independent of the way they are stored."""
         splits = [f"{name} {getattr(self, name).fingerprint}" for name in SPLITS]
         return hashlib.blake2b(" ".join(splits).encode(), digest_size=8).hexdigest()
 
     def thinned(self, fraction: float | None) -> Dataset:
-        """Return it with a part of its training rows, in their order; all else stays.
+        """Return the data set with a fraction of its training rows, in their order.
 
-        The rows are the first of one permutation, which neither the seed of a run nor the fraction
-        changes: all runs with the same fraction train on the same rows, and a smaller part lies
-        within a larger one.
+        The rows are the first rows of one fixed permutation, which depends neither on the seed of a
+        run nor on the fraction. All runs with the same fraction train on the same rows, and the
+        rows of a smaller fraction are a subset of those of a larger one.
 
         Args:
-            fraction: Share of the training rows, one row at least; None for all.
+            fraction: Share of the training rows, at least one row; None for all rows.
 
         Raises:
-            BenchError: It is not above 0, or above 1.
+            BenchError: The fraction is not above 0, or it is above 1.
         """
         if fraction is None:
             return self
@@ -198,16 +198,16 @@ class Dataset:
         return replace(self, train=self.train.take(np.sort(kept)))
 
     def _checksum(self) -> str:
-        """Hash what the fingerprint leaves out: what trims sequences and picks test rows."""
+        """Return a hash of the facts outside the fingerprint: lengths, flanks and test subsets."""
         test = self.test
         rest = (self.usual_length, self.flanks, test.name, test.missing, test.subsets_fingerprint)
         return hashlib.blake2b(repr(rest).encode(), digest_size=8).hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write the data set as ``.npy`` files and a JSON header, the header last.
+        """Write the data set as ``.npy`` files and a JSON header; the header is written last.
 
         Raises:
-            BenchError: The folder holds a data set already; its files may be mapped by this one.
+            BenchError: The folder holds a data set already, whose files this one may have mapped.
         """
         if self.is_saved(directory):
             raise BenchError(f"{directory} holds a data set already. Name a new folder.")
@@ -243,15 +243,15 @@ class Dataset:
 
     @classmethod
     def is_saved(cls, directory: Path) -> bool:
-        """Say whether a directory holds a data set written by :meth:`save`."""
+        """Return whether a directory holds a data set written by :meth:`save`."""
         return (directory / _HEADER).is_file()
 
     @classmethod
     def open(cls, directory: Path) -> Dataset:
-        """Open a data set written by :meth:`save`, its arrays memory-mapped.
+        """Open a data set written by :meth:`save`; its arrays are memory-mapped.
 
         Raises:
-            BenchError: A file is missing or does not hold what was written.
+            BenchError: A file is missing or has changed.
         """
         try:
             header = json.loads((directory / _HEADER).read_text())
@@ -288,7 +288,7 @@ class Dataset:
 
 
 def _as_stored_anywhere(column: NDArray[Any]) -> NDArray[Any]:
-    """Return a column in the byte order and, for text, the width that its cells alone decide."""
+    """Return a column with a fixed byte order and, for text, the width of its longest cell."""
     if column.dtype.kind in "SU":
         width = int(np.char.str_len(column).max(initial=1))
         return np.ascontiguousarray(column, dtype=f"<{column.dtype.kind}{width}")
@@ -296,7 +296,7 @@ def _as_stored_anywhere(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _save_tokens(path: Path, sequences: Sequences) -> None:
-    """Write a chunk at a time: the rows need not fit into memory."""
+    """Write tokens chunk by chunk, because the rows may not fit into memory."""
     shape = len(sequences), sequences.base.shape[1]
     if not len(sequences):  # an empty file cannot be mapped
         np.save(path, np.zeros(shape, dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""The layout a model wants of sequences: how they are trimmed, padded, cropped and doubled."""
+"""Layout of input sequences: trimming, padding, cropping and the reverse complement."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ from bench.data.sequences import N, Sequences, Tokens
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """How a model wants its input.
+    """Layout of a model's input sequences.
 
     With ``length=10``, ``pad="both"`` the insert ACGTA becomes NNACGTANNN.
     """
 
     flanks: Literal["keep", "trim"] = "keep"
-    """Whether letters that are the same in every sequence of a task stay."""
+    """Whether to keep the bases that are the same in every sequence of a task."""
     length: int | None = None
-    """Positions a strand; None for the task's usual length (with or without its flanks)."""
+    """Positions per strand; None for the task's usual length (with or without its flanks)."""
     pad: Literal["left", "right", "both"] = "right"
-    """Where N fill a shorter sequence; "both" puts an odd one on the right."""
+    """Side on which N fill a shorter sequence; for "both", an odd N goes to the right."""
     crop: Literal["left", "right", "both"] = "right"
-    """Where letters of a longer one are cut off."""
+    """Side on which bases of a longer sequence are cut off."""
     drop_longer: bool = False
-    """Leave longer ones out of training; those to be predicted are always cropped instead."""
+    """Whether training excludes longer sequences; in prediction they are always cropped."""
     reverse_complement: bool = False
-    """Append the other strand, read backwards: the model sees twice the positions."""
+    """Whether to append the reverse complement, which doubles the number of positions."""
 
     def strand_length(self, usual_length: int, flanks: tuple[int, int]) -> int:
-        """Return positions a strand for a task with this usual length and these flanks."""
+        """Return the number of positions per strand for a task's usual length and flanks."""
         if self.length is not None:
             return self.length
         return usual_length - (sum(flanks) if self.flanks == "trim" else 0)
 
     def longest(self, usual_length: int, flanks: tuple[int, int]) -> int:
-        """Return the letters, flanks included, that fit without cropping."""
+        """Return the length of the longest sequence (nt, with flanks) that is not cropped."""
         cut = sum(flanks) if self.flanks == "trim" else 0
         return self.strand_length(usual_length, flanks) + cut
 
     def positions(self, usual_length: int, flanks: tuple[int, int]) -> int:
-        """Return the positions a model with this layout sees."""
+        """Return the number of input positions of a model with this layout."""
         strand = self.strand_length(usual_length, flanks)
         return strand * 2 if self.reverse_complement else strand
 
 
 def lay_out(sequences: Sequences, layout: Layout, length: int, flanks: tuple[int, int]) -> Tokens:
-    """Write every sequence into ``length`` positions as a layout asks: ``(N, length)``.
+    """Return the tokens of all sequences in a layout, ``(N, length)``.
 
-    The reverse complement is not appended here: it is made from a batch on the device.
+    The reverse complement is not appended here: it is computed for each batch on the device.
 
     Args:
-        sequences: Base encoding, flanks included.
-        layout: What is trimmed, padded and cropped, and where.
-        length: Positions a strand, from :meth:`Layout.strand_length`.
-        flanks: Constant letters on the left and right of every sequence.
+        sequences: Sequences, flanks included.
+        layout: Rules for trimming, padding and cropping.
+        length: Positions per strand, from :meth:`Layout.strand_length`.
+        flanks: Number of constant bases on the left and on the right of every sequence.
     """
     left, right = flanks if layout.flanks == "trim" else (0, 0)
     laid_out = np.full((len(sequences), length), N, dtype=np.uint8)
     for part, chunk in sequences.chunks():
         tokens, out = chunk.tokens, laid_out[part]
-        # Rows of one length move alike, and a task has a few dozen lengths at most.
+        # Rows of equal length are moved together; a task has a few dozen lengths at most.
         for letters in np.unique(chunk.lengths):
             rows = np.flatnonzero(chunk.lengths == letters)
             start, stop = left, max(int(letters) - right, left)

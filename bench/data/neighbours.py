@@ -1,21 +1,23 @@
-"""Nearest training neighbours of test rows: how much of a score could be memory.
+"""Nearest training neighbours of test rows, which show how much a model could have memorized.
 
-Leakage is measured by similarity of test to training sequences, as hashFrag does (Rafi et al.,
-bioRxiv 2025, doi:10.1101/2025.01.22.634321), but by substitutions instead of alignment scores.
+Leakage is measured by the similarity of test to training sequences, as in hashFrag (Rafi et al.,
+bioRxiv 2025, doi:10.1101/2025.01.22.634321), but with substitutions instead of alignment scores.
 
-The distance of a test row from a training row is the number of its letters that the training row
-does not repeat, at the best ungapped shift, on either strand; constant flanks are cut off first::
+The distance of a test row from a training row is the number of bases of the test row that do not
+match the training row, at the best ungapped shift, on either strand. Constant flanks are cut off
+first::
 
     test      ACGTTGCA         ACGTTGCA          ACGTTGCA
     training  ACGATGCA         TTACGTTGCAGG      GTTGCA
-              1: a substitution   0: contained    2: two letters have no partner
+              1: a substitution   0: contained    2: two bases have no partner
 
-N repeats nothing, not even N, unless whole rows are equal. An insertion or deletion is no
-substitution, so a row that has one in its middle is far away.
+N matches nothing, not even N, unless the whole rows are equal. Insertions and deletions are not
+modelled, so a row with one of them in its middle is far away.
 
-Candidates come from pigeonhole seeds: a test row is cut into b blocks of k letters, and b - 1
-substitutions leave one of them whole, so every training row that near repeats a block. All
-training windows of k letters are looked up in a table of all blocks, then whole rows are compared.
+Candidates come from pigeonhole seeds: a test row is cut into b blocks of k bases. With at most
+b - 1 substitutions, at least one block stays unchanged, so every training row within that distance
+contains one of the blocks. All training windows of k bases are looked up in a table of all blocks;
+then the whole rows are compared.
 """
 
 from __future__ import annotations
@@ -35,13 +37,13 @@ from bench.data.sequences import MASK, N, Sequences, Tokens, reverse_complement
 Integers = NDArray[np.int64]
 
 WITHIN = 5
-"""Substitutions searched for: five in the 80 letters of a random promoter leave 94% as they were,
-while unrelated ones differ in about 60."""
+"""Largest distance that is searched: five substitutions leave 94% of the 80 random bases of a
+promoter unchanged, while unrelated promoters differ in about 60 bases."""
 
-_LETTERS = (10, 13)  # of a block: fewer hit by chance, and the table of 4^13 has 67 MB
-_ROWS = 1 << 13  # training rows at once: their windows fit into a processor's cache
-_PAIRS = 1 << 18  # compared at once: bounds the memory
-_MOST_PAIRS = 1 << 25  # that one block may bring: poly-A against poly-A is quadratic
+_BLOCK_SIZES = (10, 13)  # bases: smaller blocks match by chance; the table of 4^13 takes 67 MB
+_ROWS = 1 << 13  # training rows per chunk: their windows fit into a processor's cache
+_PAIRS = 1 << 18  # pairs that are compared at once: bounds the memory
+_MOST_PAIRS = 1 << 25  # limit of pairs per block: poly-A against poly-A is quadratic
 _NONE = np.iinfo(np.int64).max
 
 
@@ -50,13 +52,12 @@ class Neighbours:
     """The nearest training row of every test row.
 
     Attributes:
-        distance: ``(N,)`` letters of the test row that the training row lacks; -1 where no
-            training row is near enough.
-        row: ``(N,)`` that training row, the first of equally near ones; -1 where there is none.
-        complete: ``(N,)`` the distance up to which nothing can have been missed. Less than asked
-            for where a row has too few letters for as many blocks, or blocks so frequent (poly-A)
-            that they were given up; -1 where only equal sequences are sure to be found.
-        within: The distance asked for.
+        distance: Distance to the nearest training row ``(N,)``; -1 if no row is near enough.
+        row: Index of that training row ``(N,)``, the first of equally near rows; -1 for none.
+        complete: Distance up to which the search is complete ``(N,)``. It is below ``within`` for
+            a row with too few bases for all blocks, or with blocks so frequent (poly-A) that the
+            search skipped them; -1 if only equal sequences are certain to be found.
+        within: Largest distance that was searched.
     """
 
     distance: Integers
@@ -65,7 +66,7 @@ class Neighbours:
     within: int
 
     def counts(self) -> Integers:
-        """Count test rows at distance 0, 1, …: ``(within + 1,)``."""
+        """Return the number of test rows at distance 0, 1, …, ``(within + 1,)``."""
         return np.bincount(self.distance[self.distance >= 0], minlength=self.within + 1)
 
 
@@ -76,14 +77,14 @@ def nearest(
 
     Args:
         test: N sequences, flanks included.
-        train: The sequences to compare them with; they may lie on disk.
-        flanks: Constant letters on the left and right of every sequence.
-        within: The largest distance that counts.
+        train: Sequences to compare with; they may be on disk.
+        flanks: Number of constant bases on the left and on the right of every sequence.
+        within: Largest distance to search.
     """
     queries = _queries(test, flanks)
     table = _Table(queries, within)
     copies = _Copies(queries)
-    best = np.full(len(queries), _NONE)  # distance and row in one number, so the smallest wins
+    best = np.full(len(queries), _NONE)  # distance and row in one number: the minimum wins
     for rows, inserts in _inserts(train, flanks):
         copies.look_up(inserts, rows)
         for query, row, shift in table.look_up(inserts):
@@ -104,20 +105,20 @@ class Repeats:
     """Sequences that occur more than once among the rows of a split.
 
     Attributes:
-        sequences: Different sequences that occur more than once.
-        rows: Rows that hold one of them.
-        differing: How many of these sequences have targets that differ.
-        deviation: Standard deviation of targets within a sequence, pooled; NaN without repeats.
+        sequences: Number of different sequences that occur more than once.
+        rows: Number of rows with one of these sequences.
+        differing: Number of these sequences whose targets differ.
+        std: Pooled std of the targets within a sequence; NaN without repeats.
     """
 
     sequences: int
     rows: int
     differing: int
-    deviation: float
+    std: float
 
 
 def repeats(split: Split) -> Repeats:
-    """Count exact duplicates, flanks included, told by a 64-bit hash."""
+    """Return the counts of exact duplicates, flanks included, found by a 64-bit hash."""
     _, of, sizes = np.unique(split.sequences.hashes(), return_inverse=True, return_counts=True)
     again = sizes[of] > 1
     _, of, sizes = np.unique(of[again], return_inverse=True, return_counts=True)
@@ -127,21 +128,21 @@ def repeats(split: Split) -> Repeats:
     np.maximum.at(highest, of, target)
     centred = target - (np.bincount(of, weights=target, minlength=len(sizes)) / sizes)[of]
     freedom = len(target) - len(sizes)
-    deviation = float(np.sqrt(np.sum(centred**2) / freedom)) if freedom else float("nan")
-    return Repeats(len(sizes), len(target), int((lowest < highest).sum()), deviation)
+    std = float(np.sqrt(np.sum(centred**2) / freedom)) if freedom else float("nan")
+    return Repeats(len(sizes), len(target), int((lowest < highest).sum()), std)
 
 
 class _Table:
-    """Blocks of the queries by their letters, and what became of them."""
+    """Lookup table of the blocks of all queries."""
 
     def __init__(self, queries: Sequences, within: int) -> None:
         self.queries, self.within = queries, within
         usual = int(np.median(queries.lengths)) if len(queries) else 0
-        self.k = k = int(np.clip(usual // (within + 1), *_LETTERS))
+        self.k = k = int(np.clip(usual // (within + 1), *_BLOCK_SIZES))
         self.blocks = queries.lengths // k
         windows = sliding_window_view(_padded(queries.tokens, 0, k), k, axis=1)[:, ::k]
         query, block = np.nonzero(np.arange(windows.shape[1]) < self.blocks[:, None])
-        known = (windows[query, block] < N).all(axis=1)  # an N is one of the substitutions
+        known = (windows[query, block] < N).all(axis=1)  # a block with N matches nothing
         query, block = query[known], block[known]
         codes = windows[query, block] @ (4 ** np.arange(k)[::-1]).astype(np.uint32)
         order = np.argsort(codes, kind="stable")
@@ -154,7 +155,7 @@ class _Table:
         self.present[self.codes] = True
 
     def look_up(self, train: Sequences) -> Iterator[tuple[Integers, Integers, Integers]]:
-        """Yield pairs that share a block: query, training row, letters it is shifted by."""
+        """Yield pairs that share a block: query, training row and shift (nt)."""
         row, place, slot = self._hits(train)
         pairs = self.counts[slot]
         ends = np.cumsum(pairs)
@@ -171,13 +172,13 @@ class _Table:
             yield query[near], row[hit[near]], shift[near]
 
     def complete(self) -> Integers:
-        """Return the distance up to which all neighbours of a query have been looked at."""
-        given_up = np.repeat(self.spent > _MOST_PAIRS, self.counts)
-        lost = np.bincount(self.query[given_up], minlength=len(self.queries))
+        """Return the distance up to which all neighbours of a query were compared."""
+        skipped = np.repeat(self.spent > _MOST_PAIRS, self.counts)
+        lost = np.bincount(self.query[skipped], minlength=len(self.queries))
         return np.maximum(self.blocks - lost - 1, -1)
 
     def _hits(self, train: Sequences) -> tuple[Integers, Integers, Integers]:
-        """Find windows that are a block: training row, place in it, and which block."""
+        """Find windows that equal a block: training row, place in the row, index of the block."""
         codes = _codes(train.tokens.ravel(), self.k)
         at = np.flatnonzero(self.present[codes])
         row, place = np.divmod(at, max(train.tokens.shape[1], 1))
@@ -191,7 +192,7 @@ class _Table:
 
 
 class _Copies:
-    """Finds equal sequences whatever their length and however repetitive: by a 64-bit hash."""
+    """Search for equal sequences by a 64-bit hash, also for short and repetitive sequences."""
 
     def __init__(self, queries: Sequences) -> None:
         hashes, self.of = np.unique(queries.hashes(), return_inverse=True)
@@ -199,19 +200,19 @@ class _Copies:
         self.hashes, self.first = hashes, np.full(len(hashes), _NONE)
 
     def look_up(self, train: Sequences, rows: Integers) -> None:
-        """Note the first of these training rows that equals a query."""
+        """Record the first of these training rows that equals a query."""
         hashes = train.hashes()
         slot = np.searchsorted(self.hashes, hashes)
         equal = np.searchsorted(self.hashes, hashes, side="right") > slot
         np.minimum.at(self.first, slot[equal], rows[equal])
 
     def rows(self) -> Integers:
-        """Return the first equal training row of each query, a large number for none."""
+        """Return the first equal training row of each query, or a large number for none."""
         return np.where(self.empty, _NONE, self.first[self.of])
 
 
 def _queries(test: Sequences, flanks: tuple[int, int]) -> Sequences:
-    """Cut the flanks off and append the other strand of every row: ``(2 N, L)``."""
+    """Return the rows without flanks, then their reverse complements, ``(2 N, L)``."""
     lengths = np.maximum(test.lengths - sum(flanks), 0)
     width = int(lengths.max(initial=0))
     right = lay_out(test, Layout(flanks="trim", pad="left"), width, flanks)
@@ -221,7 +222,7 @@ def _queries(test: Sequences, flanks: tuple[int, int]) -> Sequences:
 
 
 def _inserts(train: Sequences, flanks: tuple[int, int]) -> Iterator[tuple[Integers, Sequences]]:
-    """Cut the flanks off and yield some rows at a time, of like length: row numbers and rows."""
+    """Yield row numbers and rows without flanks, in chunks of rows of similar length."""
     for part, chunk in train.chunks():
         order = np.argsort(chunk.lengths, kind="stable")
         for start in range(0, len(chunk), _ROWS):
@@ -240,7 +241,7 @@ def _compare(
     shift: Integers,
     within: int,
 ) -> Integers:
-    """Count letters of queries that training rows lack: ``(pairs,)``."""
+    """Return the number of bases of each query that do not match the training row, ``(pairs,)``."""
     width = queries.tokens.shape[1]
     letters = np.where(train.tokens == N, MASK, train.tokens)  # so that N never equals N
     windows = sliding_window_view(_padded(letters, within, within + width), width, axis=1)
@@ -249,12 +250,12 @@ def _compare(
 
 
 def _padded(tokens: Tokens, left: int, right: int) -> Tokens:
-    """Write letters that equal nothing on both sides of every row."""
+    """Return rows padded on both sides with tokens that match nothing."""
     return np.pad(tokens, ((0, 0), (left, right)), constant_values=MASK)
 
 
 def _codes(tokens: Tokens, k: int) -> NDArray[np.uint32]:
-    """Write every window of k letters as one number, two bits a letter; what N gives is wrong."""
+    """Return every window of k bases as a number, two bits per base; wrong for windows with N."""
     windows = max(len(tokens) - k + 1, 0)
     letters = (tokens & 3).astype(np.uint32)
     codes = np.zeros(windows, dtype=np.uint32)

@@ -1,4 +1,4 @@
-"""Sequences from a file or a pipe, record by record, and files that appear only when complete."""
+"""Sequences from a file or a pipe, record by record, and output files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Record = tuple[bytes, bytes]
 """Name and sequence."""
 
 _END = b">"  # closes the last FASTA record
-_LETTERS = 1 << 26  # in memory at once
+_LETTERS = 1 << 26  # letters in memory at once
 
 
 @contextmanager
 def open_sequences(name: str) -> Iterator[Iterable[bytes]]:
-    """Open a file of sequences, or standard input for "-"; gzip is unpacked on the way.
+    """Open a file of sequences, or standard input for "-"; gzip is decompressed.
 
     Raises:
         BenchError: There is no such file.
@@ -31,12 +31,12 @@ def open_sequences(name: str) -> Iterator[Iterable[bytes]]:
     if name != "-" and not Path(name).is_file():
         raise BenchError(f"{argument('sequences')} {name}: no such file.")
     with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as raw:
-        file: Any = raw  # both are buffered readers, which can look ahead
+        file: Any = raw  # both are buffered readers, which can peek
         yield gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
 
 
 def records(source: Iterable[bytes]) -> Iterator[Record]:
-    """Yield name and sequence of every record; the first letter tells FASTA from lines."""
+    """Yield the name and sequence of every record; a FASTA begins with ">"."""
     lines = (line.rstrip(b"\r\n") for line in source)
     head: list[bytes] = []
     for line in lines:
@@ -62,7 +62,7 @@ def _fasta(first: bytes, lines: Iterator[bytes]) -> Iterator[Record]:
 
 
 def chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
-    """Gather records, ``size`` at a time, or fewer where they are very long."""
+    """Yield lists of ``size`` records, or of fewer records if they are very long."""
     chunk: list[Record] = []
     letters = 0
     for record in records:
@@ -77,19 +77,20 @@ def chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
 
 @contextmanager
 def open_whole(out: Path | IO[bytes]) -> Iterator[IO[bytes]]:
-    """Open a file that appears only once it is complete; a device or a pipe is written as it is.
+    """Open an output file that appears only when it is complete.
 
-    An open file, such as standard output, is handed through.
+    A device or a pipe is written directly; an open file, such as standard output, is returned as
+    it is.
 
     Raises:
-        BenchError: It is a folder.
+        BenchError: The path is a folder.
     """
     if not isinstance(out, Path):
         yield out
         return
     target = out.resolve()
     if target.is_dir():
-        raise BenchError(f"{argument('out')} {out}: is a folder. Name a file in it.")
+        raise BenchError(f"{argument('out')} {out} is a folder. Name a file in it.")
     if target.exists() and not target.is_file():
         with target.open("wb") as file:
             yield file

@@ -1,8 +1,8 @@
-"""DNA as numbers: the one encoding of sequences in memory and on disk.
+"""Encoding of DNA sequences as numbers, in memory and on disk.
 
-Tokens are A 0, C 1, G 2, T 3 and N 4, one byte a letter. A set of sequences is a matrix
-``(N, L)`` of tokens, every row written from the left and filled with N, and the lengths ``(N,)``;
-nothing here loops over sequences.
+Tokens are A 0, C 1, G 2, T 3 and N 4, one byte per base. A set of sequences is a matrix ``(N, L)``
+of tokens, with every row starting at the left and filled with N, and the lengths ``(N,)``. The
+functions work on whole arrays and have no loops over sequences.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 LETTERS = "ACGTN"
 N = 4
 MASK = 5
-"""Token for a hidden letter; only models that fill masks use it."""
+"""Token of a masked base; only models that train on masked bases use it."""
 
 Tokens = NDArray[np.uint8]
 
@@ -26,19 +26,19 @@ _TOKEN_OF_BYTE = np.full(256, _INVALID, dtype=np.uint8)
 for _token, _letter in enumerate(LETTERS):
     _TOKEN_OF_BYTE[[ord(_letter), ord(_letter.lower())]] = _token
 TRANSLATION = _TOKEN_OF_BYTE.tobytes()
-"""For :meth:`bytes.translate`: letters to tokens; what is none of ACGTN or acgtn becomes 255."""
+"""Table for :meth:`bytes.translate`: letters to tokens; letters outside ACGTN, acgtn become 255."""
 _BYTE_OF_TOKEN = np.frombuffer(LETTERS.encode(), dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """Encoded sequences of unequal length; some rows of a matrix that may lie on disk.
+    """Encoded sequences of unequal length: rows of a matrix that may be on disk.
 
     Attributes:
-        base: ``(M, L)``, each row from the left, N after its end.
-        lengths: ``(N,)`` letters in each row, at most L.
-        rows: ``(N,)`` which rows of ``base`` these are; None for all of them.
-        base_hashes: ``(M,)`` hash of every row of ``base``, where known.
+        base: Tokens ``(M, L)``, each row starting at the left, with N after its end.
+        lengths: Lengths of the rows ``(N,)`` (nt), at most L.
+        rows: Row numbers in ``base`` ``(N,)``; None for all rows.
+        base_hashes: Hashes of the rows of ``base`` ``(M,)``; None if not computed yet.
     """
 
     base: Tokens
@@ -51,18 +51,18 @@ class Sequences:
 
     @property
     def tokens(self) -> Tokens:
-        """The rows themselves, ``(N, L)``: a copy in memory if they are a choice of rows."""
+        """Tokens of the rows, ``(N, L)``; a copy if they are a selection of ``base``."""
         return self.base if self.rows is None else self.base[self.rows]
 
     def take(self, rows: NDArray[np.int64] | slice) -> Sequences:
-        """Return some rows, in the order given, without copying letters."""
+        """Return some rows, in the order given, without a copy of the tokens."""
         if isinstance(rows, slice):
             rows = np.arange(len(self))[rows]
         chosen = rows if self.rows is None else self.rows[rows]
         return Sequences(self.base, self.lengths[rows], chosen, self.base_hashes)
 
     def chunks(self) -> Iterator[tuple[slice, Sequences]]:
-        """Yield all rows, some 100,000 at a time: what is done to a chunk fits into memory."""
+        """Yield all rows in chunks of about 100,000 rows, which limit the memory of callers."""
         for start in range(0, len(self), _CHUNK):
             part = slice(start, start + _CHUNK)
             if self.rows is not None:
@@ -72,7 +72,7 @@ class Sequences:
                 yield part, Sequences(self.base[part], self.lengths[part], None, hashes)
 
     def hashes(self) -> NDArray[np.uint64]:
-        """Return a hash of each row's letters, ``(N,)``: equal for equal sequences."""
+        """Return a hash of each sequence, ``(N,)``; equal sequences have equal hashes."""
         if self.base_hashes is not None:
             return self.base_hashes if self.rows is None else self.base_hashes[self.rows]
         hashes = np.empty(len(self), dtype=np.uint64)
@@ -82,7 +82,7 @@ class Sequences:
 
 
 def _hash_rows(tokens: Tokens, lengths: NDArray[np.int32]) -> NDArray[np.uint64]:
-    """Hash rows of tokens, eight letters at a time; what follows a row's end does not count."""
+    """Return hashes of rows of tokens, eight at a time; tokens after a row's end do not count."""
     words = -(-tokens.shape[1] // 8)
     padded = np.full((len(tokens), words * 8), N, dtype=np.uint8)
     padded[:, : tokens.shape[1]] = tokens
@@ -102,7 +102,7 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def encode_letters(letters: Tokens) -> Tokens:
-    """Turn ASCII letters into tokens; 255 stands where a letter is none of ACGTN or acgtn."""
+    """Return the tokens of ASCII letters; letters outside ACGTN and acgtn become 255."""
     return np.take(_TOKEN_OF_BYTE, letters)
 
 
@@ -125,14 +125,15 @@ def encode_lines(
 
     Args:
         texts: N sequences, upper or lower case.
-        width: Letters kept of each; all by default. Lengths are those of the whole texts.
+        width: Number of letters to keep of each sequence; all by default. The returned lengths are
+            those of the whole texts.
 
     Returns:
-        The sequences, and of each whether all letters kept are of ACGTN, ``(N,)``.
+        Sequences, and for each sequence whether all kept letters are valid, ``(N,)``.
     """
     lengths = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))
     width = int(lengths.max(initial=0)) if width is None else width
-    # A fixed-width array cuts and pads in C; what it pads with (0) is no letter, so N goes there.
+    # A fixed-width array cuts and pads in C. It pads with 0, which is replaced by N below.
     cell = max(width, 1)
     letters = np.array(texts, dtype=f"S{cell}").view(np.uint8).reshape(len(texts), cell)
     tokens = encode_letters(letters)
@@ -143,11 +144,11 @@ def encode_lines(
 
 
 def decode(tokens: Tokens) -> list[str]:
-    """Spell rows of tokens as text, N included."""
+    """Return rows of tokens as text, N included."""
     letters = _BYTE_OF_TOKEN[tokens]
     return [row.tobytes().decode() for row in letters]
 
 
 def reverse_complement(tokens: Tokens) -> Tokens:
-    """Read the other strand: ``(..., L)`` tokens, AACGN becomes NCGTT."""
+    """Return the reverse complement of tokens ``(..., L)``: AACGN becomes NCGTT."""
     return np.take(np.array([3, 2, 1, 0, 4, 5], dtype=np.uint8), tokens)[..., ::-1]

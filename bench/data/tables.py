@@ -1,8 +1,8 @@
-"""Reads tables of sequences and numbers, fast when they are right, exact when they are wrong.
+"""Readers for tables of sequences and numbers.
 
-The fast way works on the text buffer as it is: one translation, one gather, and polars for the
-numbers. Only when that fails does a plain loop over the lines look for the first fault, so that the
-message can name its row.
+A valid table is read fast, without a loop over lines: sequences are translated in the text buffer,
+and polars parses the numbers. Only if that fails, a loop over the lines searches for the first
+fault, so that the message can name its row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.errors import BenchError, first_line
 
 _BLOCK = 1 << 22  # bytes read at once: bounds the memory
 LARGEST = float(np.finfo(np.float32).max)
-"""A number beyond it counts as infinite: models and their predictions are float32."""
+"""Largest finite float32; larger numbers count as infinite, since models predict in float32."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LETTERS = frozenset(LETTERS + LETTERS.lower())
@@ -44,12 +44,12 @@ def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float64]]:
 
 
 def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
-    """Read ``sequence<TAB>number`` lines without a header, some 35,000 at a time.
+    """Read ``sequence<TAB>number`` lines without a header, about 35,000 at a time.
 
-    Lower-case letters and Windows line ends are accepted; gzip is unpacked on the way.
+    Lower-case letters and Windows line ends are accepted; gzip is decompressed.
 
     Yields:
-        Encoded sequences and their numbers ``(N,)``, never none.
+        Encoded sequences and their numbers ``(N,)``, at least one row.
 
     Raises:
         BenchError: The file is missing, empty, cut short, or a row is not a sequence of ACGTN and
@@ -73,7 +73,7 @@ def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Cut a file into blocks of whole lines; blank lines at its end are left out."""
+    """Yield blocks of whole lines of a file; blank lines at its end are skipped."""
     rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
     while chunk := file.read(_BLOCK):
         text = rest + chunk
@@ -89,7 +89,7 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _encode_block(text: bytes) -> tuple[Sequences, NDArray[np.float64]] | None:
-    """Encode whole lines straight from their text; None where a line is not as it should be."""
+    """Return the encoded rows of whole lines; None if a line is wrong."""
     buffer = np.frombuffer(text, dtype=np.uint8)
     ends, tabs = np.flatnonzero(buffer == ord("\n")), np.flatnonzero(buffer == ord("\t"))
     starts = np.concatenate([[0], ends[:-1] + 1])
@@ -97,7 +97,7 @@ def _encode_block(text: bytes) -> tuple[Sequences, NDArray[np.float64]] | None:
         return None
     lengths = (tabs - starts).astype(np.int32)
     width = int(lengths.max())
-    # A window on the text from each line's start is a row of the matrix but for its end.
+    # A window of the text from the start of each line is a row of the matrix; its end is set to N.
     encoded = np.frombuffer(text.translate(TRANSLATION) + bytes(width), dtype=np.uint8)
     tokens = sliding_window_view(encoded, width)[starts]
     tokens[np.arange(width, dtype=np.int32) >= lengths[:, None]] = N
@@ -108,7 +108,7 @@ def _encode_block(text: bytes) -> tuple[Sequences, NDArray[np.float64]] | None:
 
 
 def _numbers(text: bytes) -> NDArray[np.float64] | None:
-    """Parse the second column; None where one is not a finite number."""
+    """Return the numbers of the second column; None if one is not a finite number."""
     import polars
 
     schema = {"sequence": polars.String, "number": polars.Float64}
@@ -125,7 +125,7 @@ def _numbers(text: bytes) -> NDArray[np.float64] | None:
 
 
 def read_numbers(path: Path) -> NDArray[np.float64]:
-    """Read one number a line, ``(N,)``; errors as those of :func:`pair_blocks`."""
+    """Read one number per line, ``(N,)``; the errors are those of :func:`pair_blocks`."""
     import polars
 
     if not path.is_file():
@@ -143,7 +143,7 @@ def read_numbers(path: Path) -> NDArray[np.float64]:
     if wrong or not len(column) or len(column) < height:
         fault = _first_fault(path, 1)
         if fault or wrong:
-            raise BenchError(fault or f"{path}: a row lacks its number.")
+            raise BenchError(fault or f"{path}: a row has no number.")
     numbers: NDArray[np.float64] = column.to_numpy()
     return numbers
 
@@ -152,15 +152,15 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
     """Read columns of 0-based row numbers from a CSV file with a header.
 
     Args:
-        path: The file; other columns are passed over.
-        columns: Names of the wanted columns.
-        rows: Rows of the table they point into.
+        path: Path of the file; other columns are ignored.
+        columns: Names of the columns to read.
+        rows: Number of rows of the table to which the row numbers refer.
 
     Returns:
-        Array ``(N, len(columns))``.
+        Row numbers ``(N, len(columns))``.
 
     Raises:
-        BenchError: A column is missing or a value is no row number below ``rows``.
+        BenchError: A column is missing or a value is not a row number below ``rows``.
     """
     import polars
 
@@ -177,14 +177,14 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
         first = int(np.argmax(wrong))
         shown = shorten(",".join(map(str, frame.row(first))))
         raise BenchError(
-            f"{path}, row {first + 2}: '{shown}' is no position in a test file of "
+            f"{path}, row {first + 2}: '{shown}' is not a row number of a test file of "
             f"{rows:,} rows. Take both files from one release."
         )
     return positions
 
 
 def _first_fault(path: Path, columns: int) -> str | None:
-    """Say what is wrong in the first wrong row of a file of one or two columns, or None."""
+    """Return the fault of the first wrong row of a file of one or two columns, or None."""
     blank: int | None = None
     number, empty = 0, True
     try:
@@ -223,14 +223,14 @@ def _line_fault(line: bytes, columns: int) -> str | None:
             return f"{what}: '{shorten(text)}'"
     shown = shorten(number)
     if not _NUMBER.fullmatch(number) and not _NOT_FINITE.fullmatch(number.strip()):
-        return f"'{shown}' is not a number. A header line has to go."
+        return f"'{shown}' is not a number. Remove the line if it is a header."
     if _NOT_FINITE.fullmatch(number.strip()) or abs(float(number)) > LARGEST:
         return f"'{shown}' is not a finite number."
     return None
 
 
 def columns_of(path: Path) -> int:
-    """Count the tab-separated cells of a file's first line; 0 for none that can be read."""
+    """Return the number of tab-separated cells in a file's first line; 0 if it cannot be read."""
     try:
         first = next(lines(path), b"")
     except (OSError, EOFError, zlib.error):
@@ -239,14 +239,14 @@ def columns_of(path: Path) -> int:
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a file to read bytes; gzip is known by its first two, as polars does."""
+    """Open a file to read bytes; gzip is recognized by the first two bytes, as polars does."""
     with path.open("rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
     return cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb")
 
 
 def lines(path: Path) -> Iterator[bytes]:
-    """Yield a file's lines without their ends; gzip is unpacked on the way."""
+    """Yield a file's lines without their line ends; gzip is decompressed."""
     with _open(path) as file:
         for number, line in enumerate(file):
             if number == 0:
@@ -255,6 +255,6 @@ def lines(path: Path) -> Iterator[bytes]:
 
 
 def shorten(text: str, letters: int = 40) -> str:
-    """Return the start of a text as it can be shown on one line, control characters escaped."""
+    """Return the start of a text for a one-line message, with control characters escaped."""
     text = text.encode("unicode_escape").decode()
     return text if len(text) <= letters else f"{text[: letters - 3]}..."

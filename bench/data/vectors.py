@@ -1,4 +1,4 @@
-"""Reads a NumPy vector that somebody else wrote, without believing its header."""
+"""Reader for NumPy vectors from untrusted files."""
 
 from __future__ import annotations
 
@@ -15,26 +15,30 @@ _KINDS = ("<f4", "<f8")
 
 
 def read_vector(content: bytes, name: str, rows: int | None) -> NDArray[np.float64]:
-    """Return the values ``(N,)`` of an .npy file, without unpickling and in no more than its size.
+    """Return the values ``(N,)`` of an .npy file, without unpickling.
+
+    The header is checked against the file's size before memory is allocated.
 
     Args:
-        content: The file.
-        name: What to call it.
-        rows: How many finite values there have to be; None where any number will do.
+        content: Bytes of the file.
+        name: Name of the file in messages.
+        rows: Required number of values, which must be finite; None for any number of any values.
 
     Raises:
-        BenchError: It is no vector of floating-point numbers, or not of so many.
+        BenchError: The file is not a vector of floating-point numbers, or has another length.
     """
     file = io.BytesIO(content)
     try:
         if npy.read_magic(file) != (1, 0):
             raise ValueError("a later version of the format")
         shape, _, kind = npy.read_array_header_1_0(file)
-    except Exception as error:  # a damaged header raises whatever its parser stumbled over
-        raise BenchError(f"its {name} is no NumPy array: {first_line(error)[:100]}.") from None
+    except Exception as error:  # a damaged header may raise any error
+        raise BenchError(f"its {name} is not a NumPy array: {first_line(error)[:100]}.") from None
     rest = content[file.tell() :]
     if kind.str not in _KINDS or len(shape) != 1 or shape[0] * kind.itemsize != len(rest):
-        raise BenchError(f"its {name} holds {kind.str[:20]} of shape {shape}, no vector of floats.")
+        raise BenchError(
+            f"its {name} holds {kind.str[:20]} of shape {shape}, not a vector of floats."
+        )
     values = np.frombuffer(rest, dtype=kind).astype(np.float64)
     if rows is not None and len(values) != rows:
         raise BenchError(f"its {name} has {len(values):,} values for {rows:,} test rows.")

@@ -1,1 +1,1 @@
-"""Describes a data set: a table and a page of what is in it."""
+"""Description of a data set as tables and as a page."""

@@ -1,6 +1,6 @@
-"""What is in a data set: its rows, letters and targets, and how near its splits are to each other.
+"""Facts about a data set: rows, bases, targets, and the similarity of its splits.
 
-A :class:`Description` is plain data, and so JSON as it is; :mod:`bench.describe.page` shows it.
+A :class:`Description` is plain data, which :mod:`bench.describe.page` shows as tables and a page.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from bench.task import Task
 
 BASES = LETTERS[:N]
 PAIRS = (("test", "train"), ("test", "validation"), ("validation", "train"))
-"""Which rows are looked for among which others."""
-GC_BINS = 40  # of 2.5%, two of the values that 80 letters can have
+"""Pairs of splits: near neighbours of the first are searched in the second."""
+GC_BINS = 40  # of 2.5%, twice the resolution of a sequence of 80 nt
 _TARGET_BINS = 60
-_ENOUGH = 30  # repeated sequences; below, their standard deviation says little
+_ENOUGH = 30  # repeated sequences; with fewer, their std is not reliable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Letters:
-    """Letters between the flanks; shares are of known letters but for N."""
+    """Bases between the flanks; all shares but that of N are shares of known bases."""
 
     bases: dict[str, float]
     gc_mean: float | None
@@ -37,7 +37,7 @@ class Letters:
     gc_histogram: list[int]
     """Rows by GC share, in equal bins from 0 to 1."""
     by_position: list[list[float]]
-    """Shares of A, C, G, T at each position of a usual row."""
+    """Shares of A, C, G and T at each position of a row of usual length."""
     rows_with_n: int
     share_of_n: float
 
@@ -52,38 +52,39 @@ class Targets:
     maximum: float
     deviation: float
     edges: list[float]
-    """Of equal bins from the minimum to the maximum; one more than there are bins."""
+    """Edges of equal bins from the minimum to the maximum; one more than there are bins."""
     rows: list[int]
+    """Number of rows in each bin."""
     whole: list[int]
-    """Of these rows, those whose target is a whole number."""
+    """Number of rows in each bin whose target is a whole number."""
     share_whole: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replicates:
-    """Sequences measured more than once, and what they say about noise."""
+    """Sequences measured more than once, and the measurement noise derived from them."""
 
     sequences: int
     rows: int
     differing: int
-    """Repeated sequences whose targets differ."""
+    """Number of repeated sequences whose targets differ."""
     deviation: float | None
-    """Standard deviation within a sequence; None without repeats."""
+    """Std of the targets within a sequence; None without repeats."""
     ceiling: float | None
-    """Largest Pearson r such noise allows, sqrt(1 - noise variance / variance of all targets);
-    None below 30 repeated sequences."""
+    """Largest Pearson r that this noise allows, sqrt(1 - noise variance / variance of all targets);
+    None with fewer than 30 repeated sequences."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFacts:
-    """One split; lengths include the flanks."""
+    """Facts about one split; lengths include the flanks."""
 
     rows: int
     shortest: int
     median_length: float
     longest: int
     lengths: dict[str, int]
-    """Rows by length, which JSON wants as text."""
+    """Number of rows by length; the length is text, because JSON keys are text."""
     letters: Letters
     targets: Targets
     replicates: Replicates
@@ -91,21 +92,21 @@ class SplitFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Overlap:
-    """Rows of one split near to rows of another; see :mod:`bench.data.neighbours`."""
+    """Rows of one split that are similar to rows of another; see :mod:`bench.data.neighbours`."""
 
     of: str
     among: str
     rows: int
     by_distance: list[int]
-    """Rows at 0, 1, … substitutions from the nearest."""
+    """Number of rows at 0, 1, … substitutions from their nearest row."""
     near: int
     incomplete: int
-    """Rows without a near one for which the search cannot promise that there is none."""
+    """Number of rows without a near row for which the search is not complete."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Units:
-    """What one figure is taken over."""
+    """Size of the scoring group of one subset."""
 
     kind: str
     """"rows" or "pairs"."""
@@ -114,7 +115,7 @@ class Units:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Everything told of a data set."""
+    """All facts about a data set."""
 
     name: str
     simulated: bool
@@ -130,23 +131,23 @@ class Description:
     notes: dict[str, Any]
     flanks: list[int]
     splits: dict[str, SplitFacts]
-    """But for those without rows."""
+    """Facts about the splits that have rows, by name."""
     overlaps: list[Overlap]
     within: int
     units: dict[str, dict[str, Units]]
-    """By part of the test rows, then by subset."""
+    """Sizes of the scoring groups, by part of the test rows, then by subset."""
     lacking: dict[str, str]
-    """Parts that cannot be told from the others, and the missing file."""
+    """Missing files of the unavailable parts of the test rows, by part."""
     missing: dict[str, str]
-    """Subsets and their missing files."""
+    """Missing files by subset."""
 
 
 def describe(dataset: Dataset, task: Task) -> Description:
-    """Count and compare everything; a minute for millions of rows.
+    """Return all facts about a data set; this takes a minute for millions of rows.
 
     Args:
-        dataset: The rows.
-        task: The task that read them.
+        dataset: Data set to describe.
+        task: Task that read the data set.
     """
     card, test = task.card, dataset.test
     splits = {name: split for name in SPLITS if len(split := getattr(dataset, name))}
@@ -181,7 +182,7 @@ def describe(dataset: Dataset, task: Task) -> Description:
 
 
 def as_json(description: Description) -> str:
-    """Write a description as JSON; what has no value is null."""
+    """Return a description as JSON; missing values are null."""
     return json.dumps(asdict(description), indent=1, allow_nan=False, ensure_ascii=False)
 
 
@@ -214,7 +215,7 @@ def _letters(sequences: Sequences, dataset: Dataset) -> Letters:
             known[part] += of_row
             strong[part] += of_row * (BASES[base] in "GC")
     gc = strong[known > 0] / known[known > 0]
-    # Whole numbers are binned: a share such as 0.3 is no exact multiple of a bin.
+    # Counts are binned as integers: a share such as 0.3 may be rounded to the wrong bin.
     bins = np.minimum(strong[known > 0] * GC_BINS // known[known > 0], GC_BINS - 1)
     usual = at[: max(dataset.usual_length - sum(dataset.flanks), 0)]
     return Letters(
@@ -250,12 +251,12 @@ def _replicates(split: Split) -> Replicates:
     variance = float(np.var(split.target))
     ceiling = None
     if found.sequences >= _ENOUGH and variance > 0:
-        ceiling = float(np.sqrt(max(1 - found.deviation**2 / variance, 0.0)))
+        ceiling = float(np.sqrt(max(1 - found.std**2 / variance, 0.0)))
     return Replicates(
         sequences=found.sequences,
         rows=found.rows,
         differing=found.differing,
-        deviation=found.deviation if found.sequences else None,
+        deviation=found.std if found.sequences else None,
         ceiling=ceiling,
     )
 

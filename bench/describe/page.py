@@ -1,6 +1,6 @@
-"""A description in words, tables and pictures: one HTML file that needs nothing else.
+"""A description as sentences, tables and plots: one HTML file without external resources.
 
-Pictures are SVG in the page itself; their colours are the page's, so they follow light and dark.
+Plots are inline SVG. They use the colours of the page, so they follow light and dark mode.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Drawing = Callable[[list["Axes"]], None]
 
 
 def check_page_packages() -> None:
-    """Check that the packages of :func:`page` are installed, before minutes of describing.
+    """Check that the packages of :func:`page` are installed, before the slow description starts.
 
     Raises:
         BenchError: A package is missing.
@@ -33,7 +33,7 @@ def check_page_packages() -> None:
 
 
 def write_page(description: Description, path: Path) -> None:
-    """Write a description as one HTML file that needs nothing else.
+    """Write a description as one HTML file without external resources.
 
     Raises:
         BenchError: A package of the extra ``pages`` is missing.
@@ -63,12 +63,12 @@ def page(description: Description) -> str:
 
 
 def verdicts(description: Description) -> list[str]:
-    """Say of each overlap in a sentence or two what it means."""
+    """Return the meaning of each overlap in one or two sentences."""
     return [_verdict(overlap, description.within) for overlap in description.overlaps]
 
 
 def tables(description: Description) -> dict[str, TextTable]:
-    """Put the numbers into tables of text, by what they are about."""
+    """Return the tables of the page as text, by topic."""
     splits = description.splits
     return {
         "letters": _by_split(splits, _letters),
@@ -80,19 +80,19 @@ def tables(description: Description) -> dict[str, TextTable]:
 
 
 def count(n: float) -> str:
-    """Format a whole number, or a median that may lie between two."""
+    """Format a whole number, or a median that may lie between two whole numbers."""
     return f"{n:,.0f}" if n == int(n) else f"{n:,.1f}"
 
 
 def share(part: float) -> str:
-    """Format a share in percent; a small one never reads as none."""
+    """Format a share in percent; a small share is never shown as 0%."""
     if 0 < part < 0.001:
         return "<0.1%"
     return ">99.9%" if 0.999 < part < 1 else f"{part:.1%}"
 
 
 def number(x: float | None) -> str:
-    """Format a number of the target's scale; a dash for none."""
+    """Format a number on the target's scale; None becomes a dash."""
     return "-" if x is None else f"{x:,.3f}"
 
 
@@ -102,8 +102,8 @@ def _verdict(overlap: Overlap, within: int) -> str:
     text = f"No {row} is within {within} substitutions of a {other}."
     if overlap.near:
         meaning = {
-            "test": "scores on these rows are memory, not prediction",
-            "validation": "there, the best epoch is chosen by memory, not prediction",
+            "test": "scores on these rows measure memory, not prediction",
+            "validation": "on these rows, the best epoch is chosen by memory, not prediction",
         }[overlap.of]
         text = (
             f"{overlap.near:,} {row}s ({share(overlap.near / overlap.rows)}) are within {within} "
@@ -113,7 +113,7 @@ def _verdict(overlap: Overlap, within: int) -> str:
     if overlap.incomplete:
         text += (
             f" For {overlap.incomplete:,} {row}s ({share(overlap.incomplete / overlap.rows)}), "
-            "short or repetitive, only fewer substitutions are ruled out."
+            "short or repetitive, the search is complete only up to fewer substitutions."
         )
     return text
 
@@ -121,10 +121,10 @@ def _verdict(overlap: Overlap, within: int) -> str:
 def _by_split(
     splits: Mapping[str, SplitFacts], column: Callable[[SplitFacts], dict[str, str]]
 ) -> TextTable:
-    """Set columns of figures side by side."""
+    """Return a table with one column per split."""
     columns = [column(split) for split in splits.values()]
     labels = columns[0] if columns else {}
-    return ["", *splits], [[label, *(figures[label] for figures in columns)] for label in labels]
+    return ["", *splits], [[label, *(cells[label] for cells in columns)] for label in labels]
 
 
 def _letters(split: SplitFacts) -> dict[str, str]:
@@ -136,7 +136,7 @@ def _letters(split: SplitFacts) -> dict[str, str]:
         "median length (nt)": count(split.median_length),
         "longest (nt)": count(split.longest),
         **{f"share of {base}": share(part) for base, part in letters.bases.items()},
-        "GC of a row, mean ± sd": gc,
+        "GC of a row, mean ± std": gc,
         "rows with N": count(letters.rows_with_n),
         "share of N": share(letters.share_of_n),
     }
@@ -149,7 +149,7 @@ def _targets(split: SplitFacts) -> dict[str, str]:
         "median": number(targets.median),
         "mean": number(targets.mean),
         "highest": number(targets.maximum),
-        "standard deviation": number(targets.deviation),
+        "std": number(targets.deviation),
         "whole numbers": share(targets.share_whole),
     }
 
@@ -158,10 +158,10 @@ def _replicates(split: SplitFacts) -> dict[str, str]:
     again = split.replicates
     none = "too few replicates" if again.sequences else "no replicates"
     return {
-        "sequences that occur again": count(again.sequences),
-        "of them, with different targets": count(again.differing),
-        "rows that hold them": count(again.rows),
-        "sd within a sequence": none if again.deviation is None else number(again.deviation),
+        "repeated sequences": count(again.sequences),
+        "of these, with different targets": count(again.differing),
+        "rows of repeated sequences": count(again.rows),
+        "std within a sequence": none if again.deviation is None else number(again.deviation),
         "ceiling of Pearson r": none if again.ceiling is None else number(again.ceiling),
     }
 
@@ -213,7 +213,7 @@ _COLOURS = {
     name: f"#0a0b{i:02x}"
     for i, name in enumerate(["ink", "faint", "train", "validation", "test", *BASES])
 }
-"""Stand-ins that no other colour equals; the page's own colours take their place."""
+"""Placeholder colours of the plots; the page's own colours replace them."""
 _SETTINGS = {
     "font.size": 8.5,
     "axes.titlesize": 9.5,
@@ -223,7 +223,7 @@ _SETTINGS = {
 
 
 def _picture(name: str, draw: Drawing, *, panels: int) -> str:
-    """Draw panels side by side and return them as SVG for a page."""
+    """Draw panels side by side and return them as inline SVG."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -232,7 +232,7 @@ def _picture(name: str, draw: Drawing, *, panels: int) -> str:
     faint = ("axes.edgecolor", "xtick.color", "ytick.color")
     settings: Any = {
         **_SETTINGS,
-        "svg.hashsalt": name,  # ids differ from picture to picture
+        "svg.hashsalt": name,  # makes the ids of every plot different
         **dict.fromkeys(inked, _COLOURS["ink"]),
         **dict.fromkeys(faint, _COLOURS["faint"]),
     }
@@ -248,7 +248,7 @@ def _picture(name: str, draw: Drawing, *, panels: int) -> str:
 
 
 def _inline(svg: str) -> str:
-    """Cut out of an SVG file what a page has already, and give it the page's colours."""
+    """Return an SVG file without its header and metadata, with the page's colours."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(
         r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg
@@ -260,7 +260,7 @@ def _inline(svg: str) -> str:
 
 
 def _each(splits: Mapping[str, SplitFacts], panel: Panel) -> Drawing:
-    """Draw a panel for each split."""
+    """Return a function that draws a panel for each split."""
 
     def draw(axes: list[Axes]) -> None:
         for place, (name, split) in zip(axes, splits.items(), strict=True):
@@ -287,7 +287,7 @@ def _draw_gc(axes: Axes, splits: Mapping[str, SplitFacts]) -> None:
         shares = [100 * rows / known for rows in split.letters.gc_histogram]
         axes.stairs(shares, edges, color=_COLOURS[name], linewidth=1.6, label=name)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("G and C among the letters between the flanks (%)")
+    axes.set_xlabel("G and C among the bases between the flanks (%)")
     axes.set_ylabel("share of rows (%)")
     axes.legend(frameon=False)
 
@@ -300,7 +300,7 @@ def _draw_positions(axes: Axes, name: str, split: SplitFacts) -> None:
     axes.axhline(25, color=_COLOURS["faint"], linewidth=0.8, linestyle=":")
     axes.set_ylim(0, max(50, *(100 * max(at) for at in split.letters.by_position)))
     axes.set_xlabel("position after the left flank (nt)")
-    axes.set_ylabel("share of letters (%)")
+    axes.set_ylabel("share of bases (%)")
     axes.legend(frameon=False, ncols=4, loc="lower center", handlelength=1.2, columnspacing=1)
 
 
@@ -322,7 +322,7 @@ def _draw_neighbours(axes: Axes, description: Description) -> None:
     for i, overlap in enumerate(overlaps):
         places = [n - 0.4 + (i + 0.5) * width for n in range(description.within + 1)]
         shares = [100 * rows / overlap.rows for rows in overlap.by_distance]
-        # Two overlaps are of test rows: the second is told by a lighter bar.
+        # Two overlaps are of test rows; the second one gets lighter bars.
         alpha = 0.5 if (overlap.of, overlap.among) == ("test", "validation") else 1
         label = f"{overlap.of} rows, in {overlap.among}"
         axes.bar(places, shares, width * 0.9, color=_COLOURS[overlap.of], alpha=alpha, label=label)
@@ -432,35 +432,35 @@ the same in every row</dd>
 {% endfor %}
 </dl>
 
-<h2>How near the splits are</h2>
+<h2>Similarity of the splits</h2>
 {{ table(tables.neighbours, "Rows by substitutions to the nearest row of another split") }}
 {% if pictures.neighbours is defined %}
 {{ figure("neighbours", "Bars: share of rows by substitutions to the nearest row of another split."
    ~ " The table above has the numbers.", "Share of rows by their distance.") }}
 {% endif %}
-<p class="small">The distance counts letters of a row that the other lacks at the best ungapped
-shift, on either strand, flanks cut off; N matches nothing, and an insertion is no substitution.
-Measuring leakage by similarity to training rows follows hashFrag, Rafi et al., bioRxiv (2025),
-doi:10.1101/2025.01.22.634321.</p>
+<p class="small">The distance is the number of bases of a row that do not match the other row at the
+best ungapped shift, on either strand, without flanks. N matches nothing; insertions and deletions
+are not modelled. Measuring leakage by similarity to training rows follows hashFrag, Rafi et al.,
+bioRxiv (2025), doi:10.1101/2025.01.22.634321.</p>
 
 <h2>Targets</h2>
 {{ table(tables.targets, "Targets by split") }}
 {{ figure("targets", "Histograms of the targets of each split. The table above has their range,"
-   ~ " mean and standard deviation.",
+   ~ " mean and std.",
    "Rows by target, each split on its own scale.") }}
-<p class="small">Where a target is a mean of sorting bins, a whole number tells of a single bin, and
-mostly of a single cell.</p>
+<p class="small">If a target is a mean of sorting bins, a whole number usually comes from a single
+bin, and mostly from a single cell.</p>
 
-<h2>Measured more than once</h2>
+<h2>Repeated sequences</h2>
 {{ table(tables.replicates, "Repeated sequences by split") }}
-<p class="small">Sequences equal in every letter, flanks included. The ceiling is the largest
-Pearson r that noise between their targets allows, √(1 − variance within a sequence / variance of
-all targets), if the other rows are as noisy; it needs 30 such sequences.</p>
+<p class="small">Repeated sequences are equal in every base, flanks included. The ceiling is the
+largest Pearson r that the noise of their targets allows, √(1 − variance within a sequence /
+variance of all targets), if the other rows are as noisy; it needs 30 repeated sequences.</p>
 
-<h2>Letters</h2>
-{{ table(tables.letters, "Lengths and letters by split") }}
-<p class="small">Lengths include the flanks; shares are of the letters between them, those of bases
-and GC of known letters only.</p>
+<h2>Lengths and bases</h2>
+{{ table(tables.letters, "Lengths and bases by split") }}
+<p class="small">Lengths include the flanks. Shares refer to the sequence between the flanks; the
+shares of bases and GC refer to known bases only.</p>
 {{ figure("gc", "Histogram of the GC share of rows, one line a split.",
    "Share of G and C in a row, in bins of 2.5%.") }}
 {{ figure("positions", "Lines: share of A, C, G and T at each position, one panel a split.",
@@ -476,7 +476,7 @@ and GC of known letters only.</p>
 <dt>{{ name }}</dt><dd>{{ file }}</dd>
 {% endfor %}
 {% for name, file in about.lacking.items() %}
-<dt>{{ name }} rows</dt><dd>cannot be told without {{ file }}</dd>
+<dt>{{ name }} rows</dt><dd>unavailable without {{ file }}</dd>
 {% endfor %}
 </dl>
 {% endif %}

@@ -1,27 +1,28 @@
-"""Builds a data set from a bigWig, peaks and a genome: windows, their letters and their signal.
+"""Data sets of windows, built from a bigWig, peaks and a genome.
 
-The task is that of sequence-to-signal models: given the letters of a short window near a peak,
-predict the mean signal of its central letters. With a width of 100 and a center of 20::
+The task is that of sequence-to-signal models: given the sequence of a short window near a peak,
+predict the mean signal of its central bases. With a width of 100 and a center of 20::
 
     flank 500 |                       summit                        | flank 500
               |      [.... 40 ....[== 20 ==].... 40 ....]           |
 
-A window is drawn at random among all that lie within the flanks of a peak's summit. One with a
-letter that is not known (N), one beyond its chromosome's end and one in the blacklist are dropped,
-counted, and replaced while there are places left. Letters are those of the forward strand.
+Windows are drawn at random from all windows within the flanks of a peak's summit. A window is
+dropped if it contains an unknown base (N), reaches beyond the end of its chromosome, or overlaps
+the blacklist. Dropped windows are counted, and replaced while there are places left. Sequences are
+those of the forward strand.
 
-Positions are counted from 0 and ends are exclusive, as BED has it: in ACGT, [1, 3) is CG.
+Positions are counted from 0 and ends are exclusive, as in BED: in ACGT, [1, 3) is CG.
 
-Files, each of which imports only from those above it::
+Modules; each imports only from those above it::
 
-    files                     names of files, and how they are opened
-    intervals                 BED
-    signal, genome            bigWig, FASTA
-    simulate                  all three, made up
-    options                   what is built, and how
-    line, splits, draw        where windows lie
-    inputs, assemble          from files to a data set
-    read                      from a data set to arrays
+    input_files                     names and opening of files
+    intervals                       BED
+    bigwig, fasta                   signal, genome
+    simulate_genome                 simulated signal, peaks and genome
+    build_options                   options of a data set
+    coordinates, splits, sampling   places of windows
+    checks, assemble                from files to a data set
+    window_table                    from a data set to arrays
 """
 
 from bench.genomics.assemble import build

@@ -1,4 +1,4 @@
-"""Assembles a data set: windows drawn, their letters and signal looked up, all of it told."""
+"""Assembly of a data set: drawing windows, reading their sequences and signal, the manifest."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ SCHEMA = 1
 
 
 def build(options: BuildOptions, out: Path, console: Console = SILENT) -> Mapping[str, Any]:
-    """Build a data set in a new folder, which appears whole or not at all.
+    """Build a data set in a new folder, which appears complete or not at all.
 
     Args:
-        options: What of, and how.
-        out: The folder; holds ``windows.parquet`` and ``manifest.json`` afterwards.
-        console: Is told of what falls short.
+        options: Input files and options.
+        out: Folder for ``windows.parquet`` and ``manifest.json``.
+        console: Console for the counts and for warnings.
 
     Returns:
-        What ``manifest.json`` holds. One seed and the same files give the same bytes.
+        Content of ``manifest.json``. The same seed and files give the same bytes.
 
     Raises:
         BenchError: A file is missing, wrong or of another assembly, or no window is left.
@@ -70,7 +70,7 @@ def build(options: BuildOptions, out: Path, console: Console = SILENT) -> Mappin
 
 
 def _fill(options: BuildOptions, genome: Genome, signal: Signal, drawn: Drawn) -> pl.DataFrame:
-    """Look up letters and targets of the windows; where the signal is no number, drop it."""
+    """Return the table of windows with sequences and targets; windows with NaN are dropped."""
     import polars as pl
 
     line, width = drawn.line, options.width
@@ -101,8 +101,8 @@ def _fill(options: BuildOptions, genome: Genome, signal: Signal, drawn: Drawn) -
         if not (table["split"] == name).any():
             raise BenchError(
                 f"no window is left in the {name} split of {options.peaks}. "
-                f"More {argument('windows')} or peaks may do; {argument('split', 'paper')} takes "
-                "them at random."
+                f"More {argument('windows')} or peaks may help; "
+                f"{argument('split', 'paper')} splits windows at random."
             )
     return table
 
@@ -111,7 +111,7 @@ def _transform(options: BuildOptions, values: Floats) -> Floats:
     if options.transform == "log1p":
         if np.nanmin(values, initial=0) < 0:
             raise BenchError(
-                f"{options.signal} is below 0 somewhere ({np.nanmin(values):g}), which "
+                f"{options.signal} has values below 0 (such as {np.nanmin(values):g}), which "
                 f"{argument('transform', 'log1p')} cannot take. Use asinh or none."
             )
         return np.log1p(values)
@@ -119,7 +119,7 @@ def _transform(options: BuildOptions, values: Floats) -> Floats:
 
 
 def _manifest(options: BuildOptions, table: pl.DataFrame, drawn: Drawn) -> dict[str, Any]:
-    """Say what was decided and what came out; no time, so that the same input gives the same."""
+    """Return the manifest: options and counts; it has no time, so equal inputs give equal files."""
     away = int(table["summit"].null_count())
     chosen = asdict(options) | {name: path.name for name, path in options.inputs.items()}
     return {
@@ -162,7 +162,7 @@ def _tell(manifest: Mapping[str, Any], console: Console) -> None:
         )
     if peaks["used"] < peaks["read"]:
         console.warn(
-            f"{peaks['read'] - peaks['used']:,} of {peaks['read']:,} peaks left out: "
+            f"{peaks['read'] - peaks['used']:,} of {peaks['read']:,} peaks excluded: "
             "their chromosomes are not in both signal and genome"
         )
     (share,) = manifest["leak"].values()

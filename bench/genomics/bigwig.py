@@ -34,15 +34,15 @@ class Signal:
     """A bigWig file.
 
     Attributes:
-        path: The file.
-        sizes: Letters of every chromosome.
+        path: Path of the file.
+        sizes: Length of every chromosome (bp).
     """
 
     path: Path
     sizes: Mapping[str, int]
 
     def means(self, chrom: Sequence[str] | pl.Series, starts: Integers, ends: Integers) -> Floats:
-        """Average the signal over intervals ``(N,)``; what is not covered counts as 0.
+        """Return the mean signal of intervals, ``(N,)``; uncovered positions count as 0.
 
         Raises:
             BenchError: The file is damaged.
@@ -52,7 +52,7 @@ class Signal:
         if not len(starts):
             return np.empty(0)
         table = pl.DataFrame({"chrom": chrom, "start": starts, "end": ends}).with_row_index("row")
-        # The file is sorted by name and place; intervals in another order take ten times longer.
+        # The file is sorted by name and place; intervals in another order take ten times as long.
         table = table.sort("chrom", "start")
         values = np.empty(len(table))
         with tempfile.TemporaryDirectory() as folder:
@@ -68,16 +68,16 @@ class Signal:
 def center_means(
     signal: Signal, chrom: pl.Series, starts: Integers, *, width: int, center: int
 ) -> Floats:
-    """Average the signal over the central letters of windows ``(N,)``."""
+    """Return the mean signal of the central bases of windows, ``(N,)``."""
     begins = starts + (width - center) // 2
     return signal.means(chrom, begins, begins + center)
 
 
 def open_signal(path: Path) -> Signal:
-    """Read a bigWig's header.
+    """Read the header of a bigWig file.
 
     Raises:
-        BenchError: The file is missing, another format, or cut short.
+        BenchError: The file is missing, has another format, or is cut short.
     """
     check_file(path)
     with path.open("rb") as file:
@@ -88,7 +88,7 @@ def open_signal(path: Path) -> Signal:
     if int.from_bytes(head, order) != _BIGWIG:
         bigbed = _BIGBED in (int.from_bytes(head, "little"), int.from_bytes(head, "big"))
         kind = "a bigBed, not a bigWig" if bigbed else "not a bigWig"
-        raise BenchError(f"{path} is {kind}. Give one; `bedGraphToBigWig` makes them.")
+        raise BenchError(f"{path} is {kind}. Give a bigWig; `bedGraphToBigWig` makes one.")
     if tail != head:  # the format repeats its first four bytes at the end
         raise BenchError(f"{path} is cut short: its end is missing. Copy or fetch it again.")
     return Signal(path, _ask(path, lambda file: dict(file.chroms())))
@@ -102,14 +102,14 @@ def write_signal(
 
 
 def _ask(path: Path, question: Callable[[Any], T]) -> T:
-    """Open a bigWig, ask it something and close it; say in one line what is wrong with it."""
+    """Return the answer of an open bigWig to a question; errors become one line."""
     library = _pybigtools()
     try:
         with library.open(str(path)) as file:
             return question(file)
     except (BenchError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a bare Exception, or a panic of Rust that is not even one
+    except BaseException as error:  # pybigtools raises Exception, or Rust's PanicException
         raise BenchError(f"{path} is damaged ({first_line(error)}). Fetch it again.") from None
 
 
@@ -119,4 +119,4 @@ def _averages(file: Any, bed: Path, rows: int) -> Floats:
 
 def _pybigtools() -> Any:
     needed("pybigtools", extra="genomics", what="a bigWig file")
-    return importlib.import_module("pybigtools")  # it has no types
+    return importlib.import_module("pybigtools")  # the package has no types

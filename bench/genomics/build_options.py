@@ -1,4 +1,4 @@
-"""What a data set of windows is made of, and how."""
+"""Input files and options of a data set of windows."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from bench.errors import BenchError, argument
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """What a data set is made of, and how."""
+    """Input files and options of a data set of windows."""
 
     signal: Path
     peaks: Path
     genome: Path
     blacklist: Path | None = None
     windows: int = setting(100_000, "windows drawn", low=1)
-    width: int = setting(100, "letters of a window", low=1)
-    center: int = setting(20, "letters in its middle whose mean signal is the target", low=1)
-    flank: int = setting(500, "letters on each side of a summit where windows lie", low=1)
+    width: int = setting(100, "length of a window (bp)", low=1)
+    center: int = setting(20, "central bases whose mean signal is the target", low=1)
+    flank: int = setting(500, "bases on each side of a summit where windows lie", low=1)
     background: float = setting(0.0, "share of windows away from all peaks", low=0, high=0.9)
-    transform: Literal["none", "log1p", "asinh"] = setting("none", "of the mean signal")
+    transform: Literal["none", "log1p", "asinh"] = setting("none", "transform of the mean signal")
     split: Literal["chromosome", "paper"] = setting(
         "chromosome",
-        "chr8, chr9 test, chr10 validates (else blocks apart); paper: 20% at random, which leaks",
+        "test chr8, chr9, validation chr10 (or blocks of peaks); paper: 20% at random, which leaks",
     )
     chromosomes: Literal["as-is", "add-chr", "drop-chr"] = setting(
-        "as-is", "how names in the peaks and the blacklist are changed"
+        "as-is", "change of the chromosome names in the peaks and the blacklist"
     )
-    seed: int = setting(0, "draws the windows", low=0)
+    seed: int = setting(0, "seed of the random windows", low=0)
 
     def __post_init__(self) -> None:
-        """Check what a bound of a single field cannot say."""
+        """Check conditions between fields, and bounds when the command line is not used."""
         if not 1 <= self.center <= self.width:
             raise BenchError(
                 f"{argument('center')} is between 1 and the width, {self.width}; got {self.center}."
             )
         if (self.width - self.center) % 2:
             raise BenchError(
-                f"{argument('center')} {self.center} has no middle place in {argument('width')} "
-                f"{self.width}: both even or both odd.",
+                f"{argument('center')} {self.center} cannot be centered in {argument('width')} "
+                f"{self.width}: make both even or both odd.",
                 hint={"center": self.center + 1},
             )
         if self.width > 2 * self.flank:
@@ -59,11 +59,11 @@ class BuildOptions:
 
     @property
     def gap(self) -> int:
-        """Letters between windows of different splits on one chromosome."""
+        """Distance between windows of different splits on one chromosome (bp)."""
         return self.width + self.flank
 
     @property
     def inputs(self) -> dict[str, Path]:
-        """Files to read, by the option that names them."""
+        """Input files by the name of their option."""
         paths = {"signal": self.signal, "peaks": self.peaks, "genome": self.genome}
         return paths if self.blacklist is None else {**paths, "blacklist": self.blacklist}

@@ -1,4 +1,4 @@
-"""Peaks, blacklist, signal and genome: whether they fit each other."""
+"""Checks that peaks, blacklist, signal and genome belong to the same assembly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_places(options: BuildOptions, path: Path, what: str, signal: Signal) -> pl.DataFrame:
-    """Read peaks or a blacklist; names of chromosomes are changed as asked."""
+    """Read peaks or a blacklist; chromosome names are changed by ``options.chromosomes``."""
     import polars as pl
 
     table = read_bed(path, what)
@@ -38,7 +38,7 @@ def read_places(options: BuildOptions, path: Path, what: str, signal: Signal) ->
         row, chrom, end, size_there = beyond.select("row", "chrom", "end", "size").row(0)
         raise BenchError(
             f"{path}, row {row}: ends at {end:,}, but {chrom} of {signal.path} has {size_there:,} "
-            "letters. Are both of one assembly?"
+            "bases. Are both of one assembly?"
         )
     middle = (pl.col("start") + pl.col("end")) // 2
     given = pl.when(pl.col("offset") >= 0).then(pl.col("start") + pl.col("offset"))
@@ -50,13 +50,13 @@ def _other_name(chrom: str) -> str:
 
 
 def check_assembly(signal: Signal, genome: Genome) -> None:
-    """Refuse a genome of another assembly, or with other names, than the signal's."""
+    """Refuse a genome with other chromosome sizes or other names than the signal."""
     both = [name for name in genome.sizes if name in signal.sizes]
     for name in both:
         if genome.sizes[name] != signal.sizes[name]:
             raise BenchError(
                 f"{genome.path} is of another assembly than {signal.path}: {name} has "
-                f"{genome.sizes[name]:,} letters in the first, "
+                f"{genome.sizes[name]:,} bases in the first, "
                 f"{signal.sizes[name]:,} in the second."
             )
     if not both:
@@ -71,10 +71,10 @@ def check_assembly(signal: Signal, genome: Genome) -> None:
 def take_usable(
     peaks: pl.DataFrame, signal: Signal, genome: Genome
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Keep peaks on chromosomes that both signal and genome have, and count the others."""
-    heard = peaks["chrom"].is_in(list(signal.sizes))
-    read = peaks["chrom"].is_in(list(genome.sizes))
-    used = peaks.filter(heard & read)
+    """Return the peaks on chromosomes of both signal and genome, and counts of the others."""
+    in_signal = peaks["chrom"].is_in(list(signal.sizes))
+    in_genome = peaks["chrom"].is_in(list(genome.sizes))
+    used = peaks.filter(in_signal & in_genome)
     if not len(used):
         raise BenchError(
             f"no peak lies on a chromosome that is both in {signal.path} and in {genome.path}; "
@@ -83,6 +83,6 @@ def take_usable(
     return used, {
         "read": len(peaks),
         "used": len(used),
-        "chromosome absent in the signal": int((~heard).sum()),
-        "chromosome absent in the genome": int((heard & ~read).sum()),
+        "chromosome absent in the signal": int((~in_signal).sum()),
+        "chromosome absent in the genome": int((in_signal & ~in_genome).sum()),
     }

@@ -1,6 +1,7 @@
-"""All chromosomes on one line, so that a place is one number.
+"""Coordinates with all chromosomes on one line, so that a place is one number.
 
-They lie further apart than anything here reaches: neighbours of any kind are found by one search.
+The gaps between chromosomes are longer than any distance used here, so one search over the line
+never finds neighbours on another chromosome.
 
 Legend: C chromosomes, K intervals.
 """
@@ -25,10 +26,10 @@ class Line:
     """Chromosomes one after the other.
 
     Attributes:
-        names: Of the chromosomes.
-        sizes: ``(C,)`` their letters.
-        offsets: ``(C,)`` where they begin.
-        margin: Places that belong to no chromosome, before each and after the last.
+        names: Names of the chromosomes.
+        sizes: Lengths of the chromosomes ``(C,)`` (bp).
+        offsets: First places of the chromosomes ``(C,)``.
+        margin: Number of empty places before each chromosome and after the last.
     """
 
     names: list[str]
@@ -38,7 +39,7 @@ class Line:
 
     @classmethod
     def of(cls, genome: Genome, used: pl.DataFrame, options: BuildOptions) -> Line:
-        """Lay down the chromosomes that have peaks, in the genome's order."""
+        """Return the line of the chromosomes that have peaks, in the genome's order."""
         present = set(used["chrom"])
         names = [name for name in genome.sizes if name in present]
         sizes = np.array([genome.sizes[name] for name in names], dtype=np.int64)
@@ -52,16 +53,19 @@ class Line:
         return (offsets + positions).to_numpy().astype(np.int64)
 
     def chromosomes(self, places: Integers) -> Integers:
-        """Return which chromosome places on it belong to."""
+        """Return the index of the chromosome of each place."""
         return np.searchsorted(self.offsets, places, side="right") - 1
 
     def outside(self) -> Integers:
-        """Return the intervals between chromosomes, and before and after all."""
+        """Return the empty intervals before, between and after the chromosomes."""
         ends = np.append(self.offsets, self.offsets[-1] + self.sizes[-1] + self.margin)
         return np.stack([ends - self.margin, ends], axis=1)
 
     def spans(self, table: pl.DataFrame | None) -> Integers:
-        """Return intervals on the line ``(K, 2)`` of the rows that lie on it."""
+        """Return the intervals of a table's rows on the line, ``(K, 2)``.
+
+        Rows on other chromosomes are skipped.
+        """
         import polars as pl
 
         if table is None:

@@ -1,8 +1,8 @@
-"""Genomes: the letters of a FASTA file.
+"""Genomes: the sequences of a FASTA file.
 
-A genome stays in memory, four letters to a byte: the human one takes 0.8 GB. Letters that are not
-known (N, and the rare R, Y, … of hg38) are kept as runs beside it, so no index file is needed and
-the disk may be read-only.
+A genome is kept in memory with four bases per byte: the human genome takes 0.8 GB. Unknown bases
+(N, and the rare R, Y, … of hg38) are stored as intervals. No index file is needed, so the disk may
+be read-only.
 
 Legend: N windows, K runs.
 """
@@ -23,18 +23,19 @@ from bench.genomics.intervals import Integers, merged, overlapping
 
 _BLOCK = 1 << 20  # bytes read at once; more leave the processor's cache and take twice as long
 _SPACE = b"\r\n\t "
-_AMBIGUOUS = b"RYSWKMBDHVryswkmbdhv"  # IUPAC: one of two or three letters, so not known
+_AMBIGUOUS = b"RYSWKMBDHVryswkmbdhv"  # IUPAC: one of two or three bases, so unknown
 _LETTERS = bytes(N if byte in _AMBIGUOUS else token for byte, token in enumerate(TRANSLATION))
 
 
 @dataclass(frozen=True, slots=True)
 class Chromosome:
-    """Letters of one chromosome.
+    """Sequence of one chromosome.
 
     Attributes:
-        length: Letters.
-        packed: Tokens of two bits, four to a byte, the first one lowest; 0 where not known.
-        unknown: ``(K, 2)`` start and end of every run that is not known, in order.
+        length: Number of bases.
+        packed: Tokens of two bits, four per byte, the first one in the lowest bits; 0 for unknown
+            bases.
+        unknown: Start and end of every run of unknown bases ``(K, 2)``, in order.
     """
 
     length: int
@@ -42,9 +43,9 @@ class Chromosome:
     unknown: Integers
 
     def tokens(self, starts: Integers, width: int) -> Tokens:
-        """Return the tokens of windows ``(N, width)`` that start at ``starts``.
+        """Return the tokens of the windows that start at ``starts``, ``(N, width)``.
 
-        Windows may not leave the chromosome; letters that are not known are 4, as ever.
+        Windows must lie within the chromosome. Unknown bases have the token of N.
         """
         inside = (starts >= 0) & (starts + width <= self.length)
         assert inside.all(), (starts[~inside], width, self.length)
@@ -74,9 +75,9 @@ class Genome:
     """A FASTA file.
 
     Attributes:
-        path: The file.
-        sizes: Letters of every chromosome, in the file's order.
-        chromosomes: Those that were to be kept.
+        path: Path of the file.
+        sizes: Length of every chromosome (bp), in the file's order.
+        chromosomes: Sequences of the chromosomes to keep.
     """
 
     path: Path
@@ -88,8 +89,8 @@ def read_genome(path: Path, keep: Collection[str] | None = None) -> Genome:
     """Read a FASTA file, plain or gzipped (bgzip included), in one pass.
 
     Args:
-        path: The file; lower-case letters are letters as well.
-        keep: Chromosomes whose letters are wanted; all by default. Sizes are of all.
+        path: Path of the file; lower-case letters are accepted.
+        keep: Chromosomes whose sequences are kept; all by default. Sizes are of all chromosomes.
 
     Raises:
         BenchError: The file is missing, cut short, not a FASTA, or names a chromosome twice.
@@ -109,11 +110,13 @@ def read_genome(path: Path, keep: Collection[str] | None = None) -> Genome:
                 if name:
                     finish()
                 if new in sizes or not new:
-                    what = f"'{new}' is there twice" if new else "a '>' without a name"
+                    what = f"'{new}' occurs twice" if new else "a '>' without a name"
                     raise BenchError(f"{path}: {what}. Rename or remove one.")
                 name, packer = new, _Packer(keep=keep is None or new in keep)
             elif not packer.add(letters):
-                raise BenchError(f"{path}: {name} holds what is no letter of DNA. Is it a FASTA?")
+                raise BenchError(
+                    f"{path}: {name} has a character that is not a DNA base. Is the file a FASTA?"
+                )
     if not name:
         raise BenchError(f"{path} is empty: a FASTA begins with '>'.")
     finish()
@@ -122,9 +125,9 @@ def read_genome(path: Path, keep: Collection[str] | None = None) -> Genome:
 
 def _fasta(file: BinaryIO, path: Path) -> Iterator[tuple[str | None, bytes]]:
     """Yield every name as ``(name, b"")``, then its letters as ``(None, letters)``, in pieces."""
-    started, rest = False, b"\n"  # so that a '>' in the first line follows a line end as well
+    started, rest = False, b"\n"  # so that also a '>' in the first line follows a line end
     while chunk := file.read(_BLOCK):
-        if b">" not in chunk and len(rest) < 2:  # nearly all are, and a search for "\n>" is slow
+        if b">" not in chunk and len(rest) < 2:  # true for most chunks; a search for "\n>" is slow
             first, others = chunk, []
         else:
             first, *others = (rest + chunk).split(b"\n>")
@@ -152,7 +155,7 @@ def _name(header: bytes) -> str:
 
 
 class _Packer:
-    """Collects the letters of a chromosome, given piece by piece."""
+    """Collector of the letters of a chromosome, given piece by piece."""
 
     def __init__(self, *, keep: bool) -> None:
         self.keep, self.length = keep, 0
@@ -161,7 +164,7 @@ class _Packer:
         self._rest = b""  # fewer than four letters
 
     def add(self, letters: bytes) -> bool:
-        """Take some more, spaces and line ends among them; False where something is no letter."""
+        """Add letters, spaces and line ends; return False if another character is among them."""
         tokens = letters.translate(_LETTERS, _SPACE)
         if 255 in tokens:
             return False
@@ -173,7 +176,7 @@ class _Packer:
         return True
 
     def chromosome(self) -> Chromosome:
-        """Return what was collected."""
+        """Return the collected chromosome."""
         self._pack(self._rest + bytes(-len(self._rest) % 4))
         runs = np.concatenate([np.empty((0, 2), dtype=np.int64), *self._runs])
         packed = np.concatenate([*self._packed, np.zeros(1, dtype=np.uint8)])  # never empty
@@ -190,7 +193,7 @@ class _Packer:
 
 
 def _runs_of(tokens: bytes) -> Integers:
-    """Return start and end of every run of N, ``(K, 2)``."""
+    """Return the start and end of every run of N, ``(K, 2)``."""
     unknown = np.zeros(len(tokens) + 2, dtype=bool)
     np.equal(np.frombuffer(tokens, dtype=np.uint8), N, out=unknown[1:-1])
     return np.flatnonzero(unknown[1:] != unknown[:-1]).reshape(-1, 2)

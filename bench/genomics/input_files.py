@@ -1,4 +1,4 @@
-"""Files of a data set: their names, how they are opened, and the folder that appears whole."""
+"""Files of a data set: names, opening, hashes, and the output folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that is not there or empty."""
+    """Refuse a missing or empty file."""
     if not path.is_file():
         raise BenchError(f"{path}: no such file.")
     if not path.stat().st_size:
@@ -27,10 +27,10 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def open_packed(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes, unpacked if it is gzipped.
+    """Open a file for reading bytes; gzip is decompressed.
 
     Raises:
-        BenchError: The file is missing or, also while it is read, cut short.
+        BenchError: The file is missing or cut short; the second is noticed while it is read.
     """
     check_file(path)
     try:
@@ -51,7 +51,7 @@ def identify(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """Give a folder to write to, which becomes ``out`` if nothing goes wrong."""
+    """Yield a folder for output, which becomes ``out`` if the block succeeds."""
     if out.exists():
         raise BenchError(f"{out} exists. Name a new folder by {argument('out')}.")
     try:

@@ -1,6 +1,6 @@
-"""Intervals: read from a BED, joined, and searched for those that others overlap.
+"""Intervals: reading BED files, merging, and searching for overlaps.
 
-Legend: N intervals asked about, K intervals.
+Legend: N query intervals, K intervals.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Integers = NDArray[np.int64]
 
 
 def merged(intervals: Integers) -> Integers:
-    """Sort intervals ``(K, 2)`` and join those that touch or overlap."""
+    """Return sorted intervals ``(K, 2)``, with touching and overlapping intervals merged."""
     if not len(intervals):
         return intervals.reshape(0, 2)
     intervals = intervals[np.argsort(intervals[:, 0], kind="stable")]
@@ -33,16 +33,16 @@ def merged(intervals: Integers) -> Integers:
 
 
 def overlapping(starts: Integers, ends: Integers, intervals: Integers) -> NDArray[np.bool_]:
-    """Say which of ``[starts, ends)`` share a position with one of the :func:`merged` intervals."""
+    """Return whether each of ``[starts, ends)`` overlaps one of the :func:`merged` intervals."""
     if not len(intervals):
         return np.zeros(len(starts), dtype=bool)
-    after = np.searchsorted(intervals[:, 1], starts, side="right")  # the first to end beyond start
+    after = np.searchsorted(intervals[:, 1], starts, side="right")  # first interval past the start
     begins = np.append(intervals[:, 0], np.iinfo(np.int64).max)[after]
     return begins < ends
 
 
 def link_overlapping(chromosome: ArrayLike, start: ArrayLike, end: ArrayLike) -> Integers:
-    """Link windows ``[start, end)`` so that a chain of overlaps is one cluster: ``(K, 2)``."""
+    """Return pairs of overlapping windows ``[start, end)`` that link each cluster, ``(K, 2)``."""
     starts, ends = np.asarray(start), np.asarray(end)
     _, number = np.unique(np.asarray(chromosome), return_inverse=True)
     order = np.lexsort((starts, number))
@@ -55,15 +55,15 @@ def link_overlapping(chromosome: ArrayLike, start: ArrayLike, end: ArrayLike) ->
 def read_bed(path: Path, what: str) -> pl.DataFrame:
     """Read a BED or narrowPeak file, plain or gzipped.
 
-    Comments, ``track`` and ``browser`` lines, a line of column names and blank lines are left out.
+    Comments, ``track`` and ``browser`` lines, a line of column names and blank lines are skipped.
 
     Args:
-        path: The file.
-        what: What its rows are called in messages, such as "peak".
+        path: Path of the file.
+        what: Name of a row in messages, such as "peak".
 
     Returns:
-        Columns row (counted from 1), chrom, start, end, offset (of a narrowPeak's summit from
-        start, or null); in the file's order.
+        Table in the file's order with the columns row (counted from 1), chrom, start, end, and
+        offset (distance of a narrowPeak's summit from start, or null).
 
     Raises:
         BenchError: The file is missing, empty or wrong; file and row are named.
@@ -92,7 +92,7 @@ def read_bed(path: Path, what: str) -> pl.DataFrame:
 
 
 def _checked_bed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Turn fields into numbers, or name the first row where one is none."""
+    """Return the table with numbers in place of text; refuse it if a row is wrong."""
     import polars as pl
 
     named = ".narrowpeak" in path.name.lower()

@@ -1,4 +1,4 @@
-"""Draws windows at peaks and away from them.
+"""Random sampling of windows at peaks and away from peaks.
 
 Legend: N windows.
 """
@@ -32,15 +32,15 @@ _REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Windows by their places on the line, in order.
+    """Sampled windows by their places on the line, in order.
 
     Attributes:
-        line: The line.
-        starts: ``(N,)``.
-        summits: ``(N,)``; -1 for windows away from peaks.
-        splits: ``(N,)``.
-        dropped: How many windows were drawn and dropped, by reason.
-        told: See :class:`Regions`.
+        line: Line of the chromosomes.
+        starts: First places of the windows ``(N,)``.
+        summits: Summits of the windows ``(N,)``; -1 for windows away from peaks.
+        splits: Splits of the windows ``(N,)``, as indices of SPLITS.
+        dropped: Number of dropped windows by reason.
+        told: Descriptions of the splits; see :class:`Regions`.
     """
 
     line: Line
@@ -85,7 +85,7 @@ def draw(
 
 
 def _usable(options: BuildOptions, summits: Integers, barred: Sequence[Integers]) -> Integers:
-    """Keep summits in the middle of a window that can be had, or all if there is none."""
+    """Return the summits whose centered window is allowed, or all summits if there is none."""
     begins = summits - options.width // 2
     closed = merged(np.concatenate(barred))
     usable = ~overlapping(begins, begins + options.width, closed)
@@ -95,11 +95,11 @@ def _usable(options: BuildOptions, summits: Integers, barred: Sequence[Integers]
 def _draw_near(
     options: BuildOptions, summits: Integers, barred: Sequence[Integers], wanted: int
 ) -> tuple[Integers, Integers, dict[str, int]]:
-    """Draw windows around summits; more of them until enough are left or there are no more.
+    """Draw windows around summits until enough are left or there are no more.
 
     Returns:
-        Their starts and summits, in the order drawn, and how many were dropped before the last of
-        them, by reason; all that were, where there are no more.
+        Starts and summits of the windows, in the order drawn, and the number of dropped windows by
+        reason. If there are enough windows, only those dropped before the last one count.
     """
     places = 2 * options.flank - options.width + 1  # around one summit
     total = len(summits) * places
@@ -119,7 +119,7 @@ def _draw_near(
 
 
 def _reasons(starts: Integers, ends: Integers, barred: Sequence[Integers]) -> Integers:
-    """Return the first of _REASONS to drop each window ``(N,)``; -1 for none."""
+    """Return the index in _REASONS of the first reason to drop each window, ``(N,)``; -1: none."""
     reason = np.full(len(starts), -1)
     again = np.ones(len(starts), dtype=bool)
     again[np.unique(starts, return_index=True)[1]] = False  # flanks of summits overlap
@@ -132,20 +132,21 @@ def _reasons(starts: Integers, ends: Integers, barred: Sequence[Integers]) -> In
 def _draw_away(
     options: BuildOptions, line: Line, near: Integers, barred: Sequence[Integers], wanted: int
 ) -> Integers:
-    """Draw windows away from peaks, spread over chromosomes as those at peaks are.
+    """Draw windows away from peaks, with the same shares per chromosome as the windows at peaks.
 
     Args:
-        options: The options.
-        line: The line.
+        options: Options of the data set.
+        line: Line of the chromosomes.
         near: Starts of the windows at peaks.
-        barred: Intervals no window may touch; the last are peaks, which are kept at a distance.
-        wanted: How many.
+        barred: Intervals that no window may touch; the last element has the peaks, to which
+            windows also keep a distance.
+        wanted: Number of windows.
     """
     if not wanted:
         return np.empty(0, dtype=np.int64)
     reach = np.array([-options.gap, options.gap])
     closed = np.concatenate([*barred[:-1], barred[-1] + reach])
-    closed = merged(closed - np.array([options.width - 1, 0]))  # a window that starts there touches
+    closed = merged(closed - np.array([options.width - 1, 0]))  # starts of windows that touch
     begins, lengths = closed[:-1, 1], closed[1:, 0] - closed[:-1, 1]
     chromosomes = line.chromosomes(begins)
     counts = np.bincount(line.chromosomes(near), minlength=len(line.names))
@@ -163,7 +164,7 @@ def _draw_away(
 
 
 def _apportion(wanted: int, counts: Integers) -> list[int]:
-    """Share a whole number out in proportion to counts, by the largest remainders."""
+    """Divide a whole number in proportion to counts, by the largest remainders."""
     exact = wanted * counts / counts.sum()
     whole = np.floor(exact).astype(np.int64)
     whole[np.argsort(whole - exact, kind="stable")[: wanted - whole.sum()]] += 1
@@ -173,7 +174,7 @@ def _apportion(wanted: int, counts: Integers) -> list[int]:
 def _nothing_left(options: BuildOptions, dropped: Mapping[str, int]) -> BenchError:
     reason = max(dropped, key=dropped.__getitem__)
     return BenchError(
-        f"no window is left: of all {sum(dropped.values()):,} places around the summits in "
-        f"{options.peaks}, {dropped[reason]:,} are dropped: {reason}. Are peaks and "
+        f"no window is left: {dropped[reason]:,} of all {sum(dropped.values()):,} places around "
+        f"the summits in {options.peaks} are dropped for the reason '{reason}'. Are peaks and "
         f"{options.genome} of one assembly?"
     )

@@ -1,4 +1,4 @@
-"""A made-up genome, its open chromatin and its peaks, in the layout of measured files."""
+"""Simulated genome, ATAC-seq signal and peaks, in the formats of measured files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SIMULATED = {"signal": "signal.bw", "peaks": "peaks.narrowPeak", "genome": "geno
 
 # Chromosomes and their shares of the peaks: names as in the usual split of human ones.
 _SHARES = {"chr1": 0.3, "chr2": 0.25, "chr3": 0.2, "chr10": 0.1, "chr8": 0.08, "chr9": 0.07}
-_SPACING, _JITTER, _TELOMERE = 2_400, 400, 2_000  # letters between peaks; of N at both ends
-_READ, _BASE = 50, 0.3  # letters a read covers; mean coverage of closed chromatin
-_REACH, _CLUSTER = 40.0, 80.0  # spread of one site's effect, and of sites around a summit; letters
-_NOISE = 0.3  # spread of what the letters do not explain, in logs
-# Core words of factors that open chromatin in lymphoblastoid cells, or close it, after JASPAR CORE
+_SPACING, _JITTER, _TELOMERE = 2_400, 400, 2_000  # bp between peaks, their jitter, N at both ends
+_READ, _BASE = 50, 0.3  # length of a read (bp); mean coverage of closed chromatin
+_REACH, _CLUSTER = 40.0, 80.0  # std of one site's effect, and of sites around a summit (bp)
+_NOISE = 0.3  # std of the noise that the sequence does not explain, in logs of coverage
+# Core motifs of factors that open or close chromatin in lymphoblastoid cells, after JASPAR CORE
 # (doi:10.1093/nar/gkad1059); the effects, in logs of coverage, are invented.
 _MOTIFS = {
     "CTCF": ("AGRKGGCR", 1.5),
@@ -45,19 +45,19 @@ _WORD = 8
 
 
 def simulate_genome(directory: Path, *, rows: int, seed: int) -> dict[str, Any]:
-    """Write a small made-up genome, its open chromatin and its peaks, in the files' real layout.
+    """Write a small simulated genome, its signal and its peaks, in the formats of real files.
 
-    Sites of factors are planted in clusters. Whatever sites the letters then have, planted or not,
-    set how many reads are expected nearby; the reads are Poisson.
+    Binding sites are planted in clusters. All sites of the sequence, planted or by chance, set the
+    expected number of reads nearby; the number of reads is Poisson distributed.
 
     Args:
-        directory: An existing folder.
-        rows: Windows it should be good for; 15 lie around each peak.
-        seed: One seed gives one genome.
+        directory: Existing folder.
+        rows: Number of windows that the genome is made for; there are 15 per peak.
+        seed: Seed of the simulation; one seed gives one genome.
 
     Returns:
-        What is worth telling. ``ceiling`` is the correlation of the logs of expected and of
-        measured coverage around summits: no model can know more.
+        Facts about the simulation. ``ceiling`` is the correlation between the logs of expected and
+        measured coverage around summits, which no model can exceed.
     """
     random = np.random.default_rng(seed)
     peaks = max(60, rows // 15)
@@ -89,7 +89,7 @@ def simulate_genome(directory: Path, *, rows: int, seed: int) -> dict[str, Any]:
 
 
 def _word_effects() -> Floats:
-    """Return what each of the ``4**8`` words does to the log of coverage, on either strand."""
+    """Return the effect of each 8-mer on the log of coverage, on either strand, ``(4**8,)``."""
     digits = np.arange(4**_WORD)[:, None] >> (2 * np.arange(_WORD)[::-1]) & 3  # (65536, 8)
     effects = np.zeros(4**_WORD)
     for motif, effect in _MOTIFS.values():
@@ -108,7 +108,7 @@ def _made_up_letters(random: np.random.Generator, peaks: int) -> tuple[Tokens, I
     sites = np.repeat(centers, 1 + random.poisson(2.5, peaks))
     at = sites + np.rint(random.normal(0, _CLUSTER, len(sites))).astype(np.int64)
     picks = random.integers(0, len(words), len(sites))
-    # Column by column, one of the bases that the motif allows there.
+    # For each position of a site, draw one of the bases that the motif allows there.
     options = np.array([[(_IUPAC[x] * 12)[:12] for x in word] for word in words])  # 12: 1, 2, 3, 4
     codes = np.array([["ACGT".index(b) for b in cell] for row in options for cell in row])
     codes = codes.reshape(len(words), _WORD, 12)
@@ -123,7 +123,7 @@ def _made_up_letters(random: np.random.Generator, peaks: int) -> tuple[Tokens, I
 def _made_up_reads(
     random: np.random.Generator, letters: Tokens, table: Floats
 ) -> tuple[Floats, Integers]:
-    """Return expected and drawn coverage of every letter, ``(L,)`` each."""
+    """Return the expected and the simulated coverage of every base, ``(L,)`` each."""
     from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
     length = len(letters)
@@ -143,7 +143,7 @@ def _made_up_reads(
 
 
 def _summits(coverage: Integers, centers: Integers) -> Integers:
-    """Return the highest place near every center, as a peak caller would."""
+    """Return the place of highest coverage near every center, like a peak caller."""
     from scipy.ndimage import uniform_filter1d
 
     places = centers[:, None] + np.arange(-150, 151)
@@ -152,7 +152,7 @@ def _summits(coverage: Integers, centers: Integers) -> Integers:
 
 
 def _peak_line(name: str, summit: int, height: int) -> str:
-    """Write a narrowPeak row; no p and q values, and the summit 150 letters from the start."""
+    """Return a narrowPeak row without p and q values; the summit is 150 bp from the start."""
     return f"{name}\t{summit - 150}\t{summit + 150}\t.\t{height}\t.\t{height}\t-1\t-1\t150\n"
 
 
@@ -163,7 +163,7 @@ def _fasta_text(name: str, letters: Tokens) -> bytes:
 
 
 def _covered(signal: Mapping[str, Integers]) -> Iterator[tuple[str, int, int, float]]:
-    """Yield runs of equal coverage above 0, by name and place."""
+    """Yield intervals of equal coverage above 0, sorted by name and place."""
     for name in sorted(signal):
         edges = np.flatnonzero(np.diff(signal[name], prepend=-1, append=-1))
         heights = signal[name][edges[:-1]]

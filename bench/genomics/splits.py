@@ -1,4 +1,4 @@
-"""Which split a window belongs to: by chromosomes, by blocks of peaks, or at random.
+"""Splits of windows: by chromosomes, by blocks of peaks, or at random.
 
 Legend: K regions, M gaps.
 """
@@ -18,18 +18,18 @@ from bench.genomics.intervals import Integers
 
 _TRAIN, _VALIDATION, _TEST = range(3)  # as in SPLITS
 _HELD_OUT = {"8": _TEST, "9": _TEST, "10": _VALIDATION}  # usual for models of human chromatin
-_BLOCKS = 20  # of peaks, where chromosomes are too few: 4 for the test, 2 for validation
+_BLOCKS = 20  # blocks of peaks if there are too few chromosomes: 4 for test, 2 for validation
 
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """Which split a place belongs to.
+    """Regions of the line and their splits.
 
     Attributes:
-        starts: ``(K,)`` where regions begin, in order; each reaches to the next.
-        splits: ``(K,)`` their splits.
-        gaps: ``(M, 2)`` intervals between regions of different splits that stay empty.
-        told: By split, what a person is told it is.
+        starts: First places of the regions ``(K,)``, in order; each region reaches to the next.
+        splits: Splits of the regions ``(K,)``.
+        gaps: Empty intervals between regions of different splits ``(M, 2)``.
+        told: Descriptions of the splits for users, by split.
     """
 
     starts: Integers
@@ -39,7 +39,7 @@ class Regions:
 
 
 def divide(options: BuildOptions, line: Line, summits: Integers) -> Regions:
-    """Divide the line among splits: by chromosomes where their names allow it, else by blocks."""
+    """Divide the line into splits: by chromosomes if their names allow it, else by blocks."""
     none = np.empty((0, 2), dtype=np.int64)
     if options.split == "paper":
         told = {"train": "the rest", "validation": "5% of the rest at random"}
@@ -51,12 +51,12 @@ def divide(options: BuildOptions, line: Line, summits: Integers) -> Regions:
         SPLITS[split]: ", ".join(np.array(line.names)[named == split].tolist())
         for split in range(len(SPLITS))
     }
-    lacking = [split for split in (_VALIDATION, _TEST) if split not in named]
-    if not lacking:
+    absent = [split for split in (_VALIDATION, _TEST) if split not in named]
+    if not absent:
         return Regions(line.offsets, named, none, told)
     free = np.sort(summits[named[line.chromosomes(summits)] == _TRAIN])
-    roles = _block_roles(options, len(free), lacking)
-    for split in lacking:
+    roles = _block_roles(options, len(free), absent)
+    for split in absent:
         told[SPLITS[split]] = f"blocks of peaks on {told['train']}"
     told["train"] += ", but for those blocks"
     chromosomes = line.chromosomes(free)
@@ -73,25 +73,25 @@ def divide(options: BuildOptions, line: Line, summits: Integers) -> Regions:
     return Regions(starts[order], splits[order], gaps, told)
 
 
-def _block_roles(options: BuildOptions, peaks: int, lacking: Sequence[int]) -> Integers:
-    """Return the split of every peak, counted along the chromosomes: 20% test, 10% validation."""
+def _block_roles(options: BuildOptions, peaks: int, absent: Sequence[int]) -> Integers:
+    """Return the split of every peak, in the order of the genome: 20% test, 10% validation."""
     blocks = min(_BLOCKS, peaks)
     if blocks < 5:
         raise BenchError(
-            f"{options.peaks}: {peaks} peaks are too few for blocks of the splits; five will do. "
-            f"{argument('split', 'paper')} takes fewer."
+            f"{options.peaks}: {peaks} peaks are too few for a split into blocks, which needs "
+            f"five. {argument('split', 'paper')} needs fewer."
         )
     block = np.arange(peaks) * blocks // peaks
     roles = np.full(peaks, _TRAIN)
-    if _TEST in lacking:
+    if _TEST in absent:
         roles[block % 5 == 4] = _TEST
-    if _VALIDATION in lacking:
+    if _VALIDATION in absent:
         roles[block % 10 == 2] = _VALIDATION
     return roles
 
 
 def random_splits(count: int, seed: int) -> Integers:
-    """Split as the paper did: 20% test, then 5% of the rest for validation."""
+    """Return random splits like those of the paper: 20% test, then 5% of the rest validation."""
     order = np.random.default_rng([seed, 2]).permutation(count)
     test = round(0.2 * count)
     splits = np.full(count, _TRAIN)

@@ -1,4 +1,4 @@
-"""Reads a data set of windows that was built."""
+"""Reader for data sets of windows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def read_windows(directory: Path) -> pl.DataFrame:
-    """Read what ``build`` wrote.
+    """Read a data set that ``build`` wrote.
 
     Returns:
-        Columns chrom, start, end, strand, sequence, target, split and summit (null for windows
-        away from peaks), in the order of the genome.
+        Table with the columns chrom, start, end, strand, sequence, target, split and summit (null
+        for windows away from peaks), in the order of the genome.
 
     Raises:
-        BenchError: The folder holds no such data set, or it has changed since.
+        BenchError: The folder holds no such data set, or its file has changed.
     """
     import polars as pl
 
@@ -39,12 +39,12 @@ def read_windows(directory: Path) -> pl.DataFrame:
             "`bench data build atac --out FOLDER` makes both."
         ) from None
     if found != written:
-        raise BenchError(f"{path} is not what {MANIFEST} says. Build it again.")
+        raise BenchError(f"{path} does not match {MANIFEST}. Build it again.")
     return pl.read_parquet(path)
 
 
 def take_split(table: pl.DataFrame, name: str) -> Split:
-    """Encode the windows of one split: "train", "validation" or "test"."""
+    """Return the encoded windows of one split: "train", "validation" or "test"."""
     import polars as pl
 
     rows = table.filter(pl.col("split") == name)

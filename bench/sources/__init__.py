@@ -1,1 +1,1 @@
-"""Where rows come from: files on disk, downloads, the cache of encodings, tables of a user."""
+"""Sources of rows: files on disk, downloads, the cache of encoded tables, users' own tables."""

@@ -1,7 +1,7 @@
-"""Raw tables of sequences and numbers, encoded once and then mapped from disk.
+"""Cache of raw tables of sequences and numbers, encoded once and then memory-mapped.
 
-A table's encoding lies in the cache under the file's path and a stamp of its state (size, times,
-inode). Whoever finds the stamp unchanged maps the arrays; whoever does not encodes the file anew.
+The cache key of a table consists of the file's path and a stamp of its state (size, times, inode).
+If the stamp is unchanged, the arrays are memory-mapped; otherwise the file is encoded again.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _ARRAYS = {"lengths": np.int32, "numbers": np.float64, "hashes": np.uint64}
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file of sequences and numbers.
+    """An encoded file of sequences and numbers.
 
     Attributes:
-        sequences: Encoded, mapped from disk.
-        numbers: ``(N,)`` float64.
-        repeats: Rows whose sequence has occurred before.
+        sequences: N encoded sequences, memory-mapped.
+        numbers: Numbers ``(N,)`` float64.
+        repeats: Number of rows whose sequence occurs in an earlier row.
     """
 
     sequences: Sequences
@@ -44,10 +44,10 @@ class Table:
 
 
 def open_table(path: Path) -> Table:
-    """Open the encoding of a raw table, making it where it is missing or out of date.
+    """Open the encoding of a raw table; encode the table first if needed.
 
-    Any number of processes may ask at once: one encodes, the others wait. An encoding appears
-    whole or not at all, so a process that is killed leaves nothing that counts.
+    Several processes may call this at once: one encodes, the others wait. An encoding appears
+    complete or not at all, so a killed process leaves no damaged encoding.
 
     Raises:
         BenchError: The table is wrong (see :func:`bench.data.tables.pair_blocks`), or the cache
@@ -64,7 +64,10 @@ def open_table(path: Path) -> Table:
 
 
 def _stamp(path: Path) -> str:
-    """Name the state of a file; a change time cannot be set back, so a swap is always seen."""
+    """Return a hash of a file's state.
+
+    The state includes the change time, which cannot be set back, so a replaced file is noticed.
+    """
     stat = path.stat()
     state = (_VERSION, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     return hashlib.blake2b(repr(state).encode(), digest_size=6).hexdigest()
@@ -78,14 +81,14 @@ def _encode(path: Path, folder: Path, current: Path) -> None:
         with FileLock(folder / ".lock"):
             if (current / _META).is_file():  # another process was faster
                 return
-            for old in folder.iterdir():  # of other states of the file, or left by a kill
+            for old in folder.iterdir():  # encodings of earlier states, or left by a killed process
                 if old.is_dir():
                     shutil.rmtree(old)
             with whole_folder(current) as fresh:
                 _write(path, fresh)
                 if _stamp(path) != current.name:
                     raise BenchError(f"{path} has changed while it was read. Try again.")
-            _forget_lost_files(folder.parent)
+            _remove_orphans(folder.parent)
     except OSError as error:
         raise BenchError(
             f"cannot write the encoding of {path} to {folder}: {error.strerror}. "
@@ -93,8 +96,8 @@ def _encode(path: Path, folder: Path, current: Path) -> None:
         ) from None
 
 
-def _forget_lost_files(encodings: Path) -> None:
-    """Remove the encodings of files that are no longer there, and those of earlier versions."""
+def _remove_orphans(encodings: Path) -> None:
+    """Remove the encodings of deleted files, and those of earlier versions of this module."""
     for meta in encodings.glob(f"*/*/{_META}"):
         path = json.loads(meta.read_text()).get("path")
         if path is None or not Path(path).exists():
@@ -102,7 +105,7 @@ def _forget_lost_files(encodings: Path) -> None:
 
 
 def _write(path: Path, folder: Path) -> None:
-    """Encode block by block, in memory that does not grow with the file."""
+    """Encode a table block by block, so that memory does not grow with the file."""
     files = {name: (folder / name).open("wb") for name in _ARRAYS}
     rows, width = 0, 0
     tokens = (folder / "tokens").open("w+b")
@@ -121,7 +124,7 @@ def _write(path: Path, folder: Path) -> None:
         for file in [tokens, *files.values()]:
             file.close()
     hashes = np.sort(np.fromfile(folder / "hashes", dtype=np.uint64))
-    repeats = int((hashes[1:] == hashes[:-1]).sum())  # by chance, one in a million data sets
+    repeats = int((hashes[1:] == hashes[:-1]).sum())  # wrong in one of a million data sets
     longest = int(np.fromfile(folder / "lengths", dtype=np.int32).max())
     meta = {
         "path": str(path.resolve()),
@@ -134,7 +137,7 @@ def _write(path: Path, folder: Path) -> None:
 
 
 def _widen(file: Any, rows: int, width: int, wider: int) -> int:
-    """Move rows apart, last block first, so that longer ones fit; return the new width."""
+    """Rewrite the rows with a larger width, last block first; return the new width."""
     step = 1 << 17
     for start in reversed(range(0, rows, step)):
         count = min(step, rows - start)

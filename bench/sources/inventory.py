@@ -1,4 +1,4 @@
-"""What data is here: fetched, simulated, encoded; and whether it still is what it was."""
+"""Inventory of the local data: downloaded, simulated and encoded files, and their checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rows = list[dict[str, Any]]
 
 
 def listed() -> Rows:
-    """List every task's published files, then what was simulated and encoded, with sizes."""
+    """Return every task's published files, then simulated and encoded data, with sizes."""
     rows: Rows = []
     for name in TASKS.places():
         folder = cache_dir() / name
@@ -30,10 +30,10 @@ def listed() -> Rows:
 
 
 def verified(task: str | None) -> Rows:
-    """Hash the fetched files of one task or of all, and hold them against what is known.
+    """Return the checks of the downloaded files of one task or of all tasks, by their hashes.
 
     Raises:
-        BenchError: No such task.
+        BenchError: There is no such task.
     """
     rows: Rows = []
     for name in TASKS.places() if task is None else [task]:

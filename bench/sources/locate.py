@@ -1,4 +1,4 @@
-"""Where data lies: given folders, BENCH_DATA, the cache, and simulated data made on demand."""
+"""Location and loading of data: given folders, BENCH_DATA, the cache, and simulated data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bench.paths import cache_dir, data_dirs
 from bench.sources import download
 from bench.task import Task
 
-_MARK = "simulated.json"  # a simulator writes it last, so a folder that has it is whole
+_MARK = "simulated.json"  # a simulator writes it last, so a folder that has it is complete
 
 
 def find(task: type[Task], task_name: str, given: Path | None) -> Path:
-    """Return the folder of a task's files: the given one, else BENCH_DATA's, else the cache's.
+    """Return the folder of a task's files: the given one, else in BENCH_DATA, else in the cache.
 
     Raises:
-        BenchError: There is none; the message says how to get one.
+        BenchError: There is no such folder; the message says how to get one.
     """
     if given is not None:
         if not given.is_dir():
@@ -52,13 +52,13 @@ def fetch(
     mirror: str | None = None,
     source: Path | None = None,
 ) -> Path:
-    """Bring a task's published files into the cache; see :func:`bench.sources.download.fetch_all`.
+    """Download a task's published files to the cache; see :func:`bench.sources.download.fetch_all`.
 
     Returns:
-        The folder.
+        Folder of the files.
 
     Raises:
-        BenchError: The task has no published files, or they cannot be had.
+        BenchError: The task has no published files, or they cannot be downloaded.
     """
     if not task.files:
         raise BenchError(
@@ -70,7 +70,7 @@ def fetch(
 
 
 def simulated(task: type[Task], task_name: str, *, rows: int, seed: int) -> Path:
-    """Return a cached folder of simulated raw files, written now where it is not there yet."""
+    """Return the cached folder of simulated raw files, which are written first if needed."""
     version = task.card.version
     folder = cache_dir() / f"{task_name}-simulated" / f"v{version}-{rows}-rows-seed-{seed}"
     if not (folder / _MARK).is_file():
@@ -79,13 +79,13 @@ def simulated(task: type[Task], task_name: str, *, rows: int, seed: int) -> Path
 
 
 def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
-    """Write simulated raw files into a new folder, which appears whole or not at all.
+    """Write simulated raw files into a new folder, which appears complete or not at all.
 
     Returns:
-        What the simulator tells of them.
+        Facts about the files, from the simulator.
 
     Raises:
-        BenchError: The folder exists already or cannot be made.
+        BenchError: The folder exists already or cannot be created.
     """
     if folder.exists():
         raise BenchError(f"{folder} exists. Name a new folder.")
@@ -103,7 +103,7 @@ def write_simulation(task: type[Task], folder: Path, *, rows: int, seed: int) ->
 
 
 def load_test(task: Task, task_name: str, directory: Path, console: Console = SILENT) -> TestSet:
-    """Read only what scoring needs, from raw files or from what ``bench data encode`` wrote.
+    """Read only the test set, from raw files or from the output of ``bench data encode``.
 
     Raises:
         BenchError: Files are missing or wrong.
@@ -134,7 +134,7 @@ def load(
     test_directory: Path | None,
     console: Console = SILENT,
 ) -> Dataset:
-    """Read a task's data from raw files, or open what ``bench data encode`` wrote.
+    """Read a task's data from raw files, or open the output of ``bench data encode``.
 
     Raises:
         BenchError: Files are missing or wrong, or were encoded with other options.
@@ -143,7 +143,7 @@ def load(
     if not Dataset.is_saved(directory):
         if task.home not in (None, directory):
             raise BenchError(
-                f"{argument('data')} {directory}: {task_name} is its own data. "
+                f"{argument('data')} {directory}: the task {task_name} has its own data. "
                 f"Leave out {argument('data')}."
             )
         return task.read(directory, test_directory or directory)

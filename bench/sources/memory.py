@@ -1,4 +1,4 @@
-"""Rows in memory as a task: what a notebook hands in."""
+"""Tasks made from rows in memory, for use in notebooks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bench.task import Task
 
 
 class MemoryTask(Task):
-    """Rows that are at hand; :func:`memory_task` makes a class of it for one data set."""
+    """Base class of tasks in memory; :func:`memory_task` derives a class for one data set."""
 
     home: ClassVar[Path | None] = Path("rows in memory")
     dataset: ClassVar[Dataset]
 
     def read(self, directory: Path, test_directory: Path) -> Dataset:
-        """Return the rows; they lie in no folder."""
+        """Return the data set; the folders are not used."""
         return self.dataset
 
     def read_test(self, directory: Path) -> TestSet:
@@ -26,7 +26,7 @@ class MemoryTask(Task):
 
 
 def memory_task(rows: Dataset) -> type[MemoryTask]:
-    """Return a task of a data set in memory, scored by its correlations over all test rows."""
+    """Return a task for a data set in memory, ranked by Pearson r over all test rows."""
     about = TaskCard(
         summary=f"rows in memory: {rows.name}",
         version=rows.version,

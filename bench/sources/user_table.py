@@ -1,16 +1,16 @@
-"""A user's own table as a task, with no Python: ``--task my.tsv`` or ``--task my.toml``.
+"""A user's own table as a task, without Python code: ``--task my.tsv`` or ``--task my.toml``.
 
-The table has a header and tab-separated columns: ``sequence``, ``target`` and, if wanted, ``split``
-(train, validation, test). A TOML file beside it can say more:
+The table has a header and tab-separated columns: ``sequence``, ``target`` and, optionally,
+``split`` (train, validation, test). A TOML file can describe the table:
 
-    table = "promoters.tsv"         # the only line that is needed
+    table = "promoters.tsv"         # the only required line
     sequence = "insert"             # names of the columns
     target = "log2_expression"
     split = "fold"
     summary = "what was measured"   # for the card
     unit = "log2 of counts"
-    flanks = [17, 13]               # constant letters on the left and right of every sequence
-    columns = ["strand", "cell"]    # further columns to carry: numbers for models, or text
+    flanks = [17, 13]               # constant bases on the left and right of every sequence
+    columns = ["strand", "cell"]    # additional columns: numbers for models, or text
 """
 
 from __future__ import annotations
@@ -29,43 +29,44 @@ from bench.registry import TASKS
 from bench.sources.user_table_file import Rows, TableFile, describe_table, read_table
 from bench.task import Task
 
-_LACKING = {
-    "train": "Call more of the rows train in the split column.",
-    "validation": "Call some validation in the split column; there are too few to draw them from.",
-    "test": "Rows that scores are taken on are called test in the split column.",
+_ADVICE = {
+    "train": "Mark more rows as train in the split column.",
+    "validation": "Mark some rows as validation in the split column: there are too few rows to "
+    "choose them at random.",
+    "test": "Mark the rows to score as test in the split column.",
 }
 
 
 @settings
 class TableOptions:
-    """How rows are split where the table does not say it."""
+    """Settings of the random split, for tables without a complete split column."""
 
-    test: float = setting(0.2, "share of the sequences tested on, without a split column", low=0)
+    test: float = setting(0.2, "share of test sequences, without a split column", low=0)
     validation: float = setting(0.05, "share of the other sequences held out", low=0, high=0.5)
-    split_seed: int = setting(0, "draws both; not the seed of a run", low=0)
+    split_seed: int = setting(0, "seed of the split; not the seed of a run", low=0)
 
     def __post_init__(self) -> None:
-        """Check what a bound of a single field cannot say."""
+        """Check bounds that exclude their end."""
         if not 0 < self.test < 1 or self.validation == 0:
             raise BenchError("task.test is between 0 and 1, and task.validation above 0.")
 
 
 class TableTask(Task):
-    """See the module docstring; :func:`table_task` makes a class of it for one table."""
+    """Base class of table tasks; :func:`table_task` derives a class for one table."""
 
     Options = TableOptions
     file: ClassVar[TableFile]
     options: TableOptions
 
     def read(self, directory: Path, test_directory: Path) -> Dataset:
-        """Read the table; its folder is known, so the arguments do not matter."""
+        """Read the table; its path is known, so the folders are not used."""
         rows = read_table(self.file)
         split = _assign(rows, self.options)
         whole = Split(rows.sequences, rows.target, columns=rows.columns)
         parts = [whole.take(np.flatnonzero(split == name)) for name in SPLITS]
         for name, part in zip(SPLITS, parts, strict=True):
             if not len(part):
-                raise BenchError(f"{self.file.table}: no {name} rows. {_LACKING[name]}")
+                raise BenchError(f"{self.file.table}: no {name} rows. {_ADVICE[name]}")
         test = parts[2]
         return Dataset(
             name=_name(self.file),
@@ -85,22 +86,22 @@ class TableTask(Task):
 
     @classmethod
     def filed_as(cls, name: str) -> str:
-        """Return the table's file name, however its path was typed."""
+        """Return the table's file name without its ending, for any spelling of its path."""
         return _name(cls.file)
 
 
 def table_task(path: Path) -> type[TableTask]:
-    """Make a task of a table, or of a TOML file that describes one.
+    """Return a task for a table, or for a TOML file that describes a table.
 
     Raises:
-        BenchError: The file is missing or says something unknown.
+        BenchError: The file is missing or wrong.
     """
     if not path.is_file():
         raise BenchError(f"{argument('task')} {path}: no such file.")
     found = describe_table(path) if path.suffix == ".toml" else TableFile(table=path)
     name = _name(found)
     if not name or name.removesuffix("-simulated") in TASKS.places():
-        what = f"a task is called '{name}'" if name else "no name to file results under"
+        what = f"a task is called '{name}'" if name else "the file has no name before its ending"
         raise BenchError(f"{found.table}: {what}. Rename the file.")
     task_card = TaskCard(
         summary=found.summary,
@@ -126,7 +127,7 @@ def _name(file: TableFile) -> str:
 
 
 def _assign(rows: Rows, options: TableOptions) -> NDArray[np.str_]:
-    """Give every row a split: the table's, or drawn by sequence, so that repeats stay together."""
+    """Return the split of every row: from the table, or at random with equal sequences together."""
     random = np.random.default_rng(options.split_seed)
     _, group = np.unique(rows.sequences.hashes(), return_inverse=True)
     drawn = random.random(int(group.max()) + 1)[group]
@@ -139,7 +140,7 @@ def _assign(rows: Rows, options: TableOptions) -> NDArray[np.str_]:
 
 
 def _notes(rows: Rows, split: NDArray[np.str_], flanks: tuple[int, int]) -> dict[str, Any]:
-    """Count what a user should know of before believing a score."""
+    """Return counts that tell a user about weaknesses of the table, such as repeated sequences."""
     hashes, lengths = rows.sequences.hashes(), rows.sequences.lengths
     unique, group = np.unique(hashes, return_inverse=True)
     low, high = np.full(len(unique), np.inf), np.full(len(unique), -np.inf)
@@ -161,7 +162,7 @@ def _notes(rows: Rows, split: NDArray[np.str_], flanks: tuple[int, int]) -> dict
 
 
 def _other_flanks(rows: Rows, flanks: tuple[int, int]) -> int:
-    """Count rows whose flanks are not constant: letters that a model may cut off unread."""
+    """Return the number of rows whose flanks differ; a model may cut flanks off."""
     tokens, (left, right) = rows.sequences.base, flanks
     ends = rows.sequences.lengths[:, None] - np.arange(right) - 1
     constant = np.hstack([tokens[:, :left], np.take_along_axis(tokens, ends, axis=1)])

@@ -1,4 +1,4 @@
-"""Reads a user's own table: where its columns are, what its rows hold, and which one is wrong."""
+"""Reader for a user's own table and its TOML description."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VALIDATION = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableFile:
-    """Where a table lies and what its columns are called."""
+    """Path of a table, names of its columns and description of its rows."""
 
     table: Path
     sequence: str = "sequence"
@@ -41,7 +41,7 @@ def describe_table(path: Path) -> TableFile:
     """Read a TOML file that describes a table; its fields are those of :class:`TableFile`.
 
     Raises:
-        BenchError: It is no TOML file, or says something unknown.
+        BenchError: The file is not TOML, has an unknown field, or a field is wrong.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -55,7 +55,7 @@ def describe_table(path: Path) -> TableFile:
     flanks = values.get("flanks", [0, 0])
     whole = isinstance(flanks, list) and len(flanks) == 2
     if not whole or not all(type(n) is int and n >= 0 for n in flanks):
-        raise BenchError(f"{path}: flanks are two numbers of letters, such as [17, 13].")
+        raise BenchError(f"{path}: flanks are two numbers of bases, such as [17, 13].")
     columns = values.get("columns", [])
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise BenchError(f'{path}: columns are names in quotes, such as ["strand", "cell"].')
@@ -71,7 +71,9 @@ def describe_table(path: Path) -> TableFile:
         named = f"'{found.sequence}', '{found.target}' and '{found.split}'"
         raise BenchError(f"{path}: sequence, target and split are three columns, not {named}.")
     if len({found.sequence, found.target, found.split, *columns}) < 3 + len(columns):
-        raise BenchError(f"{path}: columns names one twice, or sequence, target or split.")
+        raise BenchError(
+            f"{path}: columns lists a name twice, or the column of sequence, target or split."
+        )
     return found
 
 
@@ -81,10 +83,10 @@ class Rows:
 
     Attributes:
         sequences: N sequences.
-        target: ``(N,)``.
-        split: ``(N,)`` names of :data:`bench.data.dataset.SPLITS`; None without such a column.
-        columns: Further columns by name, ``(N,)``: float64 where every cell is a number, else text.
-        without_target: Rows that are left out.
+        target: Targets ``(N,)``.
+        split: Names from :data:`bench.data.dataset.SPLITS`, ``(N,)``; None without a split column.
+        columns: Additional columns by name, ``(N,)``: float64 if every cell is a number, else text.
+        without_target: Number of excluded rows, which have no target.
     """
 
     sequences: Sequences
@@ -95,10 +97,10 @@ class Rows:
 
 
 def read_table(file: TableFile) -> Rows:
-    """Read the columns that matter; rows without a target are left out and counted.
+    """Read the described columns; rows without a target are excluded and counted.
 
     Raises:
-        BenchError: The table cannot be read, or a row is wrong; the message names it.
+        BenchError: The table cannot be read, or a row is wrong; the message names the row.
     """
     frame = _checked(file, _columns(file))
     known = frame.filter(frame["target"].is_not_null())
@@ -110,7 +112,7 @@ def read_table(file: TableFile) -> Rows:
         row = int(np.argmax(bad))
         text = known["sequence"][row]
         wrong = next((x for x in text if x.upper() not in LETTERS), None)
-        what = f"nothing between flanks of {sum(file.flanks)} letters" if text else "no sequence"
+        what = f"nothing between flanks of {sum(file.flanks)} nt" if text else "no sequence"
         what = f"letter {wrong!r} is not one of {LETTERS}" if wrong else what
         raise BenchError(f"{file.table}, row {known['row'][row]}: {what}: '{shorten(text)}'")
     split = known["split"].to_numpy().astype(str) if "split" in known.columns else None
@@ -127,7 +129,7 @@ def _numbers_or_text(cells: polars.Series) -> NDArray[Any]:
 
 
 def _columns(file: TableFile) -> polars.DataFrame:
-    """Read row (from 1, the header's), sequence, target and, where there is one, split as text."""
+    """Read the columns as text, and the row number (1 is the header)."""
     import polars
 
     places, width = _places(file)
@@ -147,17 +149,17 @@ def _columns(file: TableFile) -> polars.DataFrame:
     filled = frame.select(polars.any_horizontal(polars.all().is_not_null())).to_series().to_numpy()
     rows = (
         int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
-    )  # without blank lines at the end
+    )  # blank lines at the end do not count
     if not filled[:rows].all():
         raise BenchError(
-            f"{file.table}, row {int(np.argmin(filled)) + 2} is empty. Mend or remove the line."
+            f"{file.table}, row {int(np.argmin(filled)) + 2} is empty. Correct or remove the line."
         )
     columns = [polars.col(str(place)).alias(kind) for kind, place in places.items()]
     return frame.head(rows).select(columns).with_row_index("row", offset=2)
 
 
 def _places(file: TableFile) -> tuple[dict[str, int], int]:
-    """Find the columns in the header: where each one is, and how many there are in all."""
+    """Return the index of each column in the header, and the number of all columns."""
     try:
         text = next(lines(file.table), b"").decode()
     except (EOFError, OSError, UnicodeDecodeError, zlib.error) as error:
@@ -181,7 +183,7 @@ def _places(file: TableFile) -> tuple[dict[str, int], int]:
 
 
 def _first_fault(path: Path) -> str | None:
-    """Say in which row a table stops to be one, or None."""
+    """Return a message about the first row with another number of columns, or None."""
     number, columns = 0, 0
     try:
         for number, line in enumerate(lines(path), start=1):
@@ -189,16 +191,16 @@ def _first_fault(path: Path) -> str | None:
             columns = columns or cells
             if cells != columns:
                 what = f": {cells} columns, the header has {columns}." if line else " is empty."
-                return f"{path}, row {number}{what} Mend or remove the line."
+                return f"{path}, row {number}{what} Correct or remove the line."
     except UnicodeDecodeError:
-        return f"{path}, row {number}: not UTF-8 text. Save the table as such."
+        return f"{path}, row {number}: not UTF-8 text. Save the table as UTF-8."
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return f"{path} is cut short or damaged after row {number:,}. Copy or fetch it again."
     return None
 
 
 def _checked(file: TableFile, frame: polars.DataFrame) -> polars.DataFrame:
-    """Turn targets into numbers, null where there is none, and splits into their usual names."""
+    """Convert targets to numbers (null for a missing target) and splits to their usual names."""
     import polars
 
     text = frame["target"].str.strip_chars()

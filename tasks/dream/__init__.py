@@ -1,9 +1,9 @@
-"""DREAM Challenge 2022: how strongly a random yeast promoter expresses.
+"""DREAM Challenge 2022: expression of random yeast promoters.
 
-A promoter is 110 nt: TGCATTTTTTTCACATC (17), about 80 random letters, GGTTACGGCTGTT (13). Cells are
+A promoter is 110 nt: TGCATTTTTTTCACATC (17), about 80 random bases, GGTTACGGCTGTT (13). Cells are
 sorted by a reporter's fluorescence into 18 bins; a promoter's expression is the mean bin of its
-cells, so one that was seen in a single bin has a whole number ("singleton"). The test promoters
-were measured on their own, in many cells, on another scale; correlations do not mind.
+cells. A promoter that was seen in a single bin has a whole number ("singleton"). The test promoters
+were measured separately, in many cells, on another scale, which correlations do not depend on.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _HELP = "`bench data get dream` fetches it;"
 
 @settings
 class DreamOptions:
-    """Which rows are trained on. The test rows, and for one seed the validation rows, stay."""
+    """Choice of the training and validation rows; the test rows are always the same."""
 
     fraction: float = setting(1.0, "share of training rows used; the talk's ablation: 0.1", low=0)
     singletons: Literal["all", "half"] = setting(
         "all", "half drops every second whole-number row from training, as MadLab did"
     )
     validation: float = setting(0.05, "share of train_sequences.txt held out", low=0, high=0.5)
-    split_seed: int = setting(0, "draws the held-out rows; not the seed of a run", low=0)
+    split_seed: int = setting(0, "seed of the held-out rows; not the seed of a run", low=0)
 
     def __post_init__(self) -> None:
-        """Check what a bound of a single field cannot say."""
+        """Check bounds that exclude their end."""
         if not 0 < self.fraction <= 1:
             raise BenchError(f"task.fraction is above 0 and at most 1; got {self.fraction}.")
         if self.validation == 0:
@@ -48,7 +48,7 @@ class DreamOptions:
 
 
 class Dream(Task):
-    """See the module docstring."""
+    """Expression of random yeast promoters; see the module docstring."""
 
     Options = DreamOptions
     card = TaskCard(
@@ -99,24 +99,24 @@ class Dream(Task):
         return TestSet(table.sequences, table.numbers, _name(directory), subsets, missing)
 
     def read_subset(self, name: str, path: Path, rows: int) -> NDArray[np.int64]:
-        """Read a subset from a file of another name, such as SNV pairs made by oneself."""
+        """Read a subset from a user's file, such as own SNV pairs."""
         if name not in scoring.FILES:
             raise BenchError(f"dream has no subset '{name}'. It has: {', '.join(scoring.FILES)}.")
         return scoring.read_subset(name, path, rows)
 
     def missing_file(self, test: TestSet, rows: str) -> str | None:
-        """Private and public rows need every public list."""
+        """Return a missing public list; private and public rows need all of these lists."""
         if rows == "all":
             return None
         return next((test.missing[name] for name in scoring.PUBLIC if name in test.missing), None)
 
     def scoring_groups(self, test: TestSet, rows: str) -> Mapping[str, NDArray[np.int64]]:
-        """Rows and pairs of each subset; see :func:`bench.tasks.dream.scoring.units`."""
-        return scoring.units(test, rows)
+        """Return rows and pairs by subset; see :func:`bench.tasks.dream.scoring.scoring_groups`."""
+        return scoring.scoring_groups(test, rows)
 
-    def overall(self, figures: Mapping[str, float]) -> dict[str, float]:
-        """The organisers' two scores."""
-        return scoring.overall(figures)
+    def overall(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Return the organisers' two scores."""
+        return scoring.overall(metrics)
 
     @classmethod
     def simulate(cls, directory: Path, *, rows: int, seed: int) -> Mapping[str, Any]:
@@ -126,7 +126,7 @@ class Dream(Task):
         return asdict(simulate(directory, rows=rows, seed=seed))
 
     def _read_training(self, directory: Path) -> tuple[Split, Split, dict[str, Any]]:
-        """Read and split the training rows; the organisers' own split wins where it is there."""
+        """Read and split the training rows; the organisers' own split is used if it exists."""
         random = np.random.default_rng(self.options.split_seed)
         own = [_either(directory, name) for name in (OWN_TRAIN, OWN_VALIDATION)]
         if own[0] is not None and own[1] is not None:
@@ -168,7 +168,7 @@ def _name(*directories: Path) -> str:
 
 
 def _either(directory: Path, name: str) -> Path | None:
-    """Find a file or its gzipped form."""
+    """Return the path of a file or of its gzipped form, or None."""
     for path in (directory / name, directory / f"{name}.gz"):
         if path.is_file():
             return path

@@ -1,8 +1,8 @@
-"""Where the challenge's files are published.
+"""Published files of the challenge.
 
-Sequences and expression: Zenodo record 10633252. Subsets and public lists: the organisers'
-repository at a commit, so that what is fetched stays what it is. Only the training file's hash is
-published; of the others the first download is recorded, and later ones must be the same.
+Sequences and expression are in Zenodo record 10633252. Subsets and public lists are in the
+organisers' repository, pinned to a commit. Only the training file's hash is published; for the
+other files the hash of the first download is recorded, and later downloads must have equal hashes.
 """
 
 from bench.cards import RemoteFile

@@ -1,13 +1,13 @@
-"""The simulated yeast promoters: how they are built, how their letters set mean expression.
+"""Simulated yeast promoters: their sequences, and the mean expression that a sequence causes.
 
-A promoter is a row of base codes, A C G T = 0 1 2 3, whose last letter lies next to the gene.
-A transcription factor binds short words: Reb1 likes TTACCCG and tolerates one wrong letter, on
-either strand (TTACCCG read backwards on the other strand is CGGGTAA). Bound activators raise
-expression and repressors lower it, by an amount that depends on strand and on distance to the gene
-(de Boer et al. 2020, doi:10.1038/s41587-019-0315-8), and some factors need a partner. The consensus
-words are the literature's; effects, gradients and partnerships are invented.
+A promoter is a row of base codes, A C G T = 0 1 2 3, whose last base is next to the gene.
+A transcription factor binds short motifs: Reb1 binds TTACCCG and tolerates one mismatch, on either
+strand (the reverse complement of TTACCCG is CGGGTAA). Bound activators raise expression and
+repressors lower it, by an amount that depends on strand and on distance to the gene (de Boer et al.
+2020, doi:10.1038/s41587-019-0315-8), and some factors need a partner. The consensus motifs are
+taken from the literature; effects, gradients and partnerships are invented.
 
-Legend: B promoters, L letters, W = L - 7 windows, F factors with a partner.
+Legend: B promoters, L bases, W = L - 7 windows, F factors with a partner.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ Codes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
 
-WINDOW = 8  # letters; the widest consensus, and two bytes hold its 65,536 words
+WINDOW = 8  # length of the longest consensus (nt); its 65,536 words fit into two bytes
 CHUNK = 2**15  # promoters at a time; bounds memory
-REACH = 110  # letters next to the gene that act; a site further upstream does nothing
-LOWEST_BIN, BIN_SPAN = 6.0, 10.0  # mean bins of a silent promoter and of a saturated one, above it
+REACH = 110  # distance from the gene (nt) up to which sites have an effect
+LOWEST_BIN, BIN_SPAN = 6.0, 10.0  # mean bin of a silent promoter; bins from it to a saturated one
 BASAL, GAIN = 2.1, 0.31  # activity of a half-saturated promoter; logits per unit of activity
 
 IUPAC = {
@@ -33,11 +33,11 @@ IUPAC = {
 
 
 def encode(letters: str) -> Codes:
-    """Return (L,) base codes; an ambiguous IUPAC letter becomes its first base."""
+    """Return the base codes of a sequence, (L,); an ambiguous letter becomes its first base."""
     return np.array(["ACGT".index(IUPAC[letter][0]) for letter in letters], np.uint8)
 
 
-# 74 letters of the plasmid (de Boer et al. 2020) before the 80 random ones; the files show 17.
+# 74 bases of the plasmid (de Boer et al. 2020) before the 80 random ones; the files contain 17.
 UPSTREAM = encode("AACCATCACCCTAATCAAGTGCTAGCAGGAATGATGCAAAAGGTTCCCGATTCGAACTGCATTTTTTTCACATC")
 LEFT, RIGHT = UPSTREAM[-17:], encode("GGTTACGGCTGTT")
 INSERT = 80
@@ -52,20 +52,21 @@ LENGTH_SHARES[LENGTHS == INSERT] = 1 - LENGTH_SHARES.sum()
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """A transcription factor and what one bound copy does."""
+    """A transcription factor and the effect of one bound copy."""
 
     name: str
     consensus: str
-    """IUPAC word of at most 8 letters, as read on the strand of the gene."""
+    """IUPAC motif of at most 8 letters, on the strand of the gene."""
     effect: float
     """Change of activity by one perfect site; negative for a repressor."""
     reverse: float
-    """Share of the effect that is left when the site lies on the other strand."""
+    """Share of the effect for a site on the other strand."""
     gradient: float
-    """Effect is 1 + gradient next to the gene and 1 - gradient at 110 letters from it."""
+    """Change of the effect with distance: factor 1 + gradient next to the gene, 1 - gradient at 110
+    nt from it."""
 
 
-# Consensus words: Harbison et al. 2004 (doi:10.1038/nature02800), YeTFaSCo (de Boer and Hughes
+# Consensus motifs: Harbison et al. 2004 (doi:10.1038/nature02800), YeTFaSCo (de Boer and Hughes
 # 2012, doi:10.1093/nar/gkr993) and JASPAR CORE fungi; others are named at their line.
 FACTORS = (
     Factor("Reb1", "TTACCCG", 3.0, 0.9, -0.5),
@@ -89,7 +90,7 @@ FACTORS = (
     Factor("Mot3", "HAGGYA", -0.6, 0.6, 0.7),
     Factor("Xbp1", "CTCGA", -0.6, 0.9, 0.8),  # Mai and Breeden 1997
 )
-# What two factors add when both are bound, on top of their own effects.
+# Activity that two factors add when both are bound, in addition to their own effects.
 PARTNERS = (
     ("Rap1", "Gcr1", 3.0),
     ("Reb1", "Rsc3", 4.0),
@@ -103,18 +104,18 @@ _PAIRED = sorted({name for first, second, _ in PARTNERS for name in (first, seco
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a batch of promoters does."""
+    """Activity of a batch of promoters."""
 
     mean: Numbers
-    """(B,) Mean sorting bin of the promoter's cells."""
+    """Mean sorting bin of each promoter's cells, (B,)."""
     additive: Numbers
-    """(B,) Part of the activity that is a sum over sites, wherever they are."""
+    """Part of the activity that is a sum over sites, independent of their places, (B,)."""
     context: Numbers
-    """(B,) The other part: places of sites, and partners."""
+    """Part of the activity that depends on places of sites and on partners, (B,)."""
 
 
 class Regulation:
-    """The factors above as lookup tables over all words of 8 letters."""
+    """Lookup tables of all factors over all 8-mers."""
 
     def __init__(self) -> None:
         bound = {f.name: _affinities(f.consensus) for f in FACTORS}  # (2, 4**8) each
@@ -126,20 +127,20 @@ class Regulation:
         self.columns = np.stack(columns, axis=1).astype(np.float32)  # (4**8, 1 + F)
 
     def activity(self, codes: Codes) -> Activity:
-        """Return what (B, L) promoters do, L >= 110."""
+        """Return the activity of promoters (B, L) with L >= 110."""
         parts = [self._activity(codes[i : i + CHUNK]) for i in range(0, len(codes), CHUNK)]
         additive, context = np.concatenate(parts, axis=1).astype(np.float64)  # 2 of (B,)
         silent = 1 + np.exp(-GAIN * (additive + context - BASAL))
         return Activity(LOWEST_BIN + BIN_SPAN / silent, additive, context)
 
     def strength(self, codes: Codes) -> Numbers:
-        """Return (B, L) how much activity hangs on the sites around each letter."""
+        """Return the activity that depends on the sites around each base, (B, L)."""
         strongest = np.abs(self.effect)[window_words(codes)]  # (B, W)
-        # A consensus of 6 letters sits in the first 6 of its window: centre it on the letter.
+        # A consensus of 6 nt occupies the first 6 of its window: centre it on the base.
         return np.pad(strongest, ((0, 0), (3, WINDOW - 4)))
 
     def _activity(self, codes: Codes) -> npt.NDArray[np.float32]:
-        """Return (2, B) the part of the activity that is a sum over sites, and the other."""
+        """Return the additive part of the activity and the other part, (2, B)."""
         from scipy import sparse
 
         words = window_words(codes[:, -REACH:])  # (B, W)
@@ -147,18 +148,18 @@ class Regulation:
         starts = np.arange(0, rows * windows + 1, windows, dtype=np.int32)
         places = words.ravel().astype(np.int32)
         ramp = np.linspace(-1, 1, windows, dtype=np.float32)  # from far to near the gene
-        # A sparse count of words times the tables reads each table row once: twice the speed of
-        # indexing column by column, and scipy works on it without the GIL.
+        # The product of a sparse count of words with the tables reads each table row once. It is
+        # twice as fast as indexing column by column, and scipy releases the GIL.
         shape = (rows, 4**WINDOW)
         count = sparse.csr_array((np.ones(len(places), np.float32), places, starts), shape=shape)
         placed = sparse.csr_array((np.tile(ramp, rows), places, starts), shape=shape)
         sums = count @ self.columns  # (B, 1 + F)
-        bound = -np.expm1(-sums[:, 1:])  # (B, F) chance of a factor to be bound anywhere
+        bound = -np.expm1(-sums[:, 1:])  # (B, F) probability that a factor is bound anywhere
         return np.stack([sums[:, 0], placed @ self.gradient + _partnership(bound)])
 
 
 def window_words(codes: Codes) -> npt.NDArray[np.uint16]:
-    """Return (B, L - 7) the numbers of the 8-letter words of (B, L) codes, AAAAAAAA = 0."""
+    """Return the numbers of the 8-mers of (B, L) codes, (B, L - 7); AAAAAAAA is 0."""
     pairs = codes[:, :-1] << 2 | codes[:, 1:]
     fours = pairs[:, :-2] << 4 | pairs[:, 2:]
     return fours[:, :-4] * np.uint16(256) + fours[:, 4:]
@@ -167,7 +168,7 @@ def window_words(codes: Codes) -> npt.NDArray[np.uint16]:
 def planted(
     backgrounds: Codes, count: int, places: Sequence[int], wrong: int, rng: np.random.Generator
 ) -> tuple[Codes, Codes]:
-    """Return backgrounds with a site planted, with up to `wrong` letters broken, and without."""
+    """Return backgrounds with a planted site with up to `wrong` mismatches, and without it."""
     words = [encode(factor.consensus) for factor in FACTORS]
     words += [3 - word[::-1] for word in words]
     grid = (len(backgrounds), len(words), len(places))
@@ -182,23 +183,23 @@ def planted(
     broken = rng.integers(0, wrong + 1, count)
     for number in range(1, wrong + 1):
         rows = np.flatnonzero(broken >= number)
-        letters = start[rows] + rng.integers(0, 5, len(rows))  # every consensus has 5 letters
+        letters = start[rows] + rng.integers(0, 5, len(rows))  # every consensus has at least 5 nt
         alts[rows, letters] = (alts[rows, letters] + rng.integers(1, 4, len(rows))) % 4
-    changed = (alts != refs).any(axis=1)  # the site may have been there
+    changed = (alts != refs).any(axis=1)  # a background may have the site already
     return alts[changed], refs[changed]
 
 
 def substituted(
     bases: Codes, count: int, strength: Numbers, rng: np.random.Generator
 ) -> tuple[Codes, Codes]:
-    """Return `count` copies of bases with one letter changed, and their bases, in turn.
+    """Return `count` copies of reference promoters with one substitution, and their references.
 
-    Half of the places are drawn by (B, L) `strength`, half anywhere.
+    Half of the positions are drawn in proportion to squared `strength` (B, L), half uniformly.
     """
     inside = slice(len(LEFT), -len(RIGHT))
-    pull = strength[:, inside] ** 2  # squared: near a site rather than anywhere
+    pull = strength[:, inside] ** 2  # squared, to prefer positions near a site
     odds = 1 / INSERT + pull / pull.sum(axis=1, keepdims=True)
-    # Largest odds plus Gumbel noise: a draw without replacement, so no pair comes twice.
+    # Sorting by log odds plus Gumbel noise samples without replacement, so no pair occurs twice.
     keys = np.log(odds) + rng.gumbel(size=odds.shape)
     places = np.argsort(-keys, axis=1).T.ravel()[:count] + len(LEFT)
     rows = np.arange(count) % len(bases)
@@ -210,7 +211,7 @@ def substituted(
 
 
 def native_letters(rows: int, rng: np.random.Generator) -> Codes:
-    """Return (B, 80) letters like yeast's own promoters: 62% A or T, with tracts and TATA."""
+    """Return base codes (B, 80) like those of yeast promoters: 62% A or T, with tracts and TATA."""
     letters = rng.choice(4, (rows, INSERT), p=[0.3, 0.2, 0.2, 0.3]).astype(np.uint8)
     length = rng.integers(6, 12, rows) * (rng.random(rows) < 0.5)
     offset = np.arange(INSERT) - rng.integers(0, INSERT, rows)[:, None]
@@ -223,32 +224,32 @@ def native_letters(rows: int, rng: np.random.Generator) -> Codes:
 
 
 def framed(inserts: Codes) -> Codes:
-    """Return (B, 110) codes of (B, 80) random parts between the flanks."""
+    """Return the codes of promoters (B, 110): random parts (B, 80) between the flanks."""
     rows = len(inserts)
     return np.hstack([np.tile(LEFT, (rows, 1)), inserts, np.tile(RIGHT, (rows, 1))])
 
 
 def random_promoters(rng: np.random.Generator, rows: int) -> tuple[Codes, Positions]:
-    """Return (B, L) promoters of many lengths and those lengths, in letters the files show.
+    """Return promoters of many lengths (B, L), and their lengths in the files (nt).
 
-    Rows are aligned at the gene, their last letter; before a promoter lies the plasmid.
+    Rows are aligned at their last base, next to the gene; the plasmid fills the start of a row.
     """
     lengths = rng.choice(LENGTHS, rows, p=LENGTH_SHARES)
     width = LENGTHS[-1] + len(LEFT) + len(RIGHT)
     offset = np.arange(width) - (width - len(RIGHT) - lengths)[:, None]  # from the random part
-    plasmid = UPSTREAM[offset % len(UPSTREAM)]  # -1 is its last letter
+    plasmid = UPSTREAM[offset % len(UPSTREAM)]  # offset -1 is its last base
     codes = np.where(offset < 0, plasmid, random_letters(rng, rows, width))
     codes[:, -len(RIGHT) :] = RIGHT
     return codes, lengths + len(LEFT) + len(RIGHT)
 
 
 def random_letters(rng: np.random.Generator, rows: int, width: int) -> Codes:
-    """Return (rows, width) base codes, all four equally likely."""
+    """Return random base codes (rows, width), all four equally likely."""
     return np.frombuffer(rng.bytes(rows * width), np.uint8).reshape(rows, width) % np.uint8(4)
 
 
 def _affinities(consensus: str) -> Numbers:
-    """Return (2, 4**8) how well a factor binds at the start of each word: as read, reversed."""
+    """Return the probability of binding at the start of each 8-mer, for both strands, (2, 4**8)."""
     allowed = np.array([[base in IUPAC[letter] for base in "ACGT"] for letter in consensus])
     words = np.arange(4**WINDOW)
     tables = []
@@ -256,13 +257,13 @@ def _affinities(consensus: str) -> Numbers:
         mismatches = sum(
             ~row[words >> 2 * (WINDOW - 1 - place) & 3] for place, row in enumerate(strand)
         )
-        # Odds of being bound fall 20-fold with each wrong letter: .88, .27, .02 of the time.
+        # The odds of binding fall 20-fold with each mismatch: probabilities .88, .27, .02.
         tables.append(1 / (1 + np.exp(3.0 * mismatches - 2.0)))
     return np.stack(tables)
 
 
 def _partnership(bound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return (B,) what partners add, from the (B, F) chances that a factor is bound anywhere."""
+    """Return the activity added by partners (B,), from the probabilities of binding (B, F)."""
     total = np.zeros(len(bound), np.float32)
     for first, second, strength in PARTNERS:
         total += strength * bound[:, _PAIRED.index(first)] * bound[:, _PAIRED.index(second)]

@@ -1,12 +1,12 @@
-"""The organisers' score: nine subsets of the test rows, and two weighted means over them.
+"""Scores of the organisers: nine subsets of the test rows, and two weighted means over them.
 
-From Rafi et al. (2024), doi:10.1038/s41587-024-02414-w, and their evaluation program (MIT licence,
-https://github.com/de-Boer-Lab/random-promoter-dream-challenge-2022), whose figures these are.
+The definitions follow Rafi et al. (2024), doi:10.1038/s41587-024-02414-w, and their evaluation
+program (MIT licence, https://github.com/de-Boer-Lab/random-promoter-dream-challenge-2022).
 
-A subset is a list of test rows or, for the last three, of pairs (alternative, reference): there the
-*differences* of predictions are correlated with the differences of expression. Repeats in the
-files count once. During the challenge 9,045 rows were scored in public; the final ranking is over
-the private rest.
+A subset is a list of test rows or, for the last three, of pairs (alternative, reference). For pairs
+the *differences* of predictions are correlated with the differences of expression. Repeats in the
+files count once. During the challenge 9,045 rows were scored in public; the final ranking uses the
+private rows, which are all others.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ FILES = {
     "motif_perturbation": "motif_perturbation_seqs.csv",
     "motif_tiling": "motif_tiling_seqs.csv",
 }
-"""In test_subset_ids/, by subset."""
+"""Files in test_subset_ids/ by subset."""
 PAIRS = frozenset({"SNVs", "motif_perturbation", "motif_tiling"})
 PUBLIC = {f"public.{name}": f"{name}_exp_indices.json" for name in FILES}
-"""In public_leaderboard_ids/, by what a :class:`TestSet` calls them."""
+"""Files in public_leaderboard_ids/ by the name of their subset in a :class:`TestSet`."""
 
 
 def read_subsets(directory: Path, rows: int) -> tuple[dict[str, Units], dict[str, str]]:
-    """Read what there is of the subset files and the public lists beside a test file.
+    """Read the existing subset files and public lists of a test file.
 
     Args:
-        directory: The folder that holds test_subset_ids/ and public_leaderboard_ids/.
-        rows: Rows of the test file.
+        directory: Folder with test_subset_ids/ and public_leaderboard_ids/.
+        rows: Number of rows of the test file.
 
     Returns:
-        Subsets by name, and the files that are missing, by the same names.
+        Subsets by name, and missing files by the same names.
 
     Raises:
-        BenchError: A file names rows that are not there.
+        BenchError: A file names rows that the test file does not have.
     """
     found: dict[str, Units] = {}
     missing: dict[str, str] = {}
@@ -84,21 +84,21 @@ def read_subsets(directory: Path, rows: int) -> tuple[dict[str, Units], dict[str
 
 
 def read_subset(name: str, path: Path, rows: int) -> Units:
-    """Read one subset file without its repeats: rows ``(M,)``, or pairs ``(M, 2)``."""
+    """Return the rows ``(M,)`` or pairs ``(M, 2)`` of a subset file, without repeats."""
     if name in PAIRS:
         return np.unique(read_positions(path, ("alt_pos", "ref_pos"), rows=rows), axis=0)
     return np.unique(read_positions(path, ("pos",), rows=rows))
 
 
-def units(test: TestSet, rows: str) -> dict[str, Units]:
-    """Choose what each subset's correlation is taken over.
+def scoring_groups(test: TestSet, rows: str) -> dict[str, Units]:
+    """Return the rows or pairs over which each subset's correlation is computed.
 
-    Private rows: a single row is dropped when it occurs anywhere in a public list, be it as a
-    member of a pair; a pair is dropped only when that very pair is public.
+    Private rows: a single row is excluded if it occurs anywhere in a public list, also as a member
+    of a pair; a pair is excluded only if exactly this pair is public.
 
     Args:
-        test: The test rows; its public lists are whole unless ``rows`` is "all".
-        rows: "private", "public" or "all".
+        test: Test rows; all public lists are present unless ``rows`` is "all".
+        rows: Part of the test rows: "private", "public" or "all".
     """
     everything = np.arange(len(test))
     if rows == "all":
@@ -120,16 +120,16 @@ def units(test: TestSet, rows: str) -> dict[str, Units]:
     return chosen
 
 
-def overall(figures: Mapping[str, float]) -> dict[str, float]:
-    """Return the Pearson Score (of squared r) and the Spearman Score, each over all weights.
+def overall(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the Pearson Score (from squared r) and the Spearman Score, as weighted means.
 
     Args:
-        figures: Such as ``all/pearson``, for every subset; what is missing makes a score NaN.
+        metrics: Values by name, such as ``all/pearson``; a missing value makes the score NaN.
     """
     total = sum(WEIGHTS.values())
     nan = float("nan")
-    r = {name: figures.get(f"{name}/pearson", nan) for name in WEIGHTS}
-    rho = {name: figures.get(f"{name}/spearman", nan) for name in WEIGHTS}
+    r = {name: metrics.get(f"{name}/pearson", nan) for name in WEIGHTS}
+    rho = {name: metrics.get(f"{name}/spearman", nan) for name in WEIGHTS}
     return {
         "pearson_score": sum(w * r[name] ** 2 for name, w in WEIGHTS.items()) / total,
         "spearman_score": sum(w * rho[name] for name, w in WEIGHTS.items()) / total,
@@ -143,16 +143,16 @@ def _read_public(path: Path, members: int, rows: int) -> Units:
         listed = np.array([key.split(",") for key in keys], dtype=np.int64).reshape(-1, members)
     except (ValueError, OverflowError, AttributeError, RecursionError):
         form = '{"17": …}' if members == 1 else '{"17,4": …}'
-        raise BenchError(f"{path}: no list of public test rows, such as {form}.") from None
+        raise BenchError(f"{path}: not a list of public test rows, such as {form}.") from None
     if not len(keys) or len(listed) != len(keys) or listed.min() < 0 or listed.max() >= rows:
         raise BenchError(
-            f"{path}: names other rows than those of a test file of {rows:,}. "
+            f"{path}: names rows that are not in a test file of {rows:,} rows. "
             "Take both files from one release."
         )
     return np.unique(listed, axis=0) if members > 1 else np.unique(listed)
 
 
 def _key(pairs: Units, rows: int) -> Units:
-    """Number pairs, so that equal ones get equal numbers."""
+    """Return a number for each pair; equal pairs have equal numbers."""
     key: Units = pairs[:, 0] * rows + pairs[:, 1]
     return key

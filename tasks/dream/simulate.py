@@ -1,15 +1,15 @@
 """Simulate the DREAM 2022 random-promoter assay into the files of the public release.
 
-The assay: millions of yeast cells, each with one random promoter of about 80 letters in front of
-a fluorescent gene, are sorted by brightness into 18 bins, 0 to 17, and the promoters in each bin
-are sequenced. A promoter's expression is the mean bin of its reads. Most training promoters are
-read once, so 58% of the training values are integers and no model can correlate with them by more
-than about .75. What a promoter does is `regulation.py`; what is built, read and written is here.
+The assay: millions of yeast cells, each with one random promoter of about 80 nt in front of a
+fluorescent gene, are sorted by brightness into 18 bins, 0 to 17, and the promoters in each bin are
+sequenced. A promoter's expression is the mean bin of its reads. Most training promoters are read
+once, so 58% of the training values are integers, and no model can reach a correlation above about
+.75. `regulation.py` models expression; this file simulates the measurement and writes the files.
 
 Layout, sizes and noise follow the release (Rafi et al. 2024, doi:10.1038/s41587-024-02414-w).
 Every score on these files carries the label `dream-simulated`.
 
-Legend: B promoters, L letters.
+Legend: B promoters, L bases.
 """
 
 import json
@@ -39,18 +39,18 @@ from bench.tasks.dream.regulation import (
     substituted,
 )
 
-UNREAD_ROWS, UNREAD_TAIL, UNREAD = 0.0042, 20, 0.8  # rows with N; their last 20 letters, mostly N
+UNREAD_ROWS, UNREAD_TAIL, UNREAD = 0.0042, 20, 0.8  # rows with N; 80% of their last 20 bases are N
 
-CELL_SPREAD = 1.88  # bins, standard deviation of single cells of one promoter
+CELL_SPREAD = 1.88  # bins, std of single cells of one promoter
 TAIL = 1.15  # share of promoters with n reads or more is n ** -TAIL
 MOST_READS = 64
 TEST_DEPTH = 9  # reads of a test promoter for each one of a training promoter
-# Sorted cells per read differ from bin to bin, so means have long decimals. The weights are binary
-# fractions: reads from one single bin average to exactly an integer.
+# Sorted cells per read differ between bins, so means have many decimals. The weights are binary
+# fractions, so the mean of reads from a single bin is exactly an integer.
 BIN_WEIGHTS = 1 + (np.arange(18) * 7 % 18 - 8) / 64
 MAUDE_CENTRE, MAUDE_SPREAD = 10.6, 3.1  # bins; the test file's scale is (bin - centre) / spread
 
-# Test subsets by their name in public_leaderboard_ids, and by their file. SNVs take the rest.
+# Files of the test subsets by their name in public_leaderboard_ids. SNVs get the remaining rows.
 FILES = {
     "random": "all_random_seqs", "challenging": "challenging_seqs", "high": "high_exp_seqs",
     "low": "low_exp_seqs", "yeast": "yeast_seqs", "motif_perturbation": "motif_perturbation_seqs",
@@ -60,8 +60,8 @@ SHARES = {
     "random": 0.09, "challenging": 0.028, "high": 0.014, "low": 0.014, "yeast": 0.014,
     "motif_perturbation": 0.047, "motif_tiling": 0.037,
 }  # fmt: skip
-UNNAMED = {"random", "motif_perturbation", "SNVs"}  # their files number the rows twice
-FEWEST = 40  # rows or pairs of a subset, of which some 35 stay private
+UNNAMED = {"random", "motif_perturbation", "SNVs"}  # their files have two columns of row numbers
+FEWEST = 40  # rows or pairs of a subset, of which about 35 stay private
 PUBLIC_ROWS, PUBLIC_PAIRS = 0.12, 0.1  # shares; together about 13% of the test rows
 ALPHABET = bytes.maketrans(bytes(range(7)), b"ACGTN-\n")
 THREADS = 2
@@ -69,7 +69,7 @@ THREADS = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Simulation:
-    """What was simulated, and how well a perfect model would score on it."""
+    """Facts about a simulation, with the scores of a perfect model."""
 
     rows: int
     test_rows: int
@@ -77,9 +77,9 @@ class Simulation:
     train_ceiling: float
     """Pearson r of the true mean expression with the measured one, training rows."""
     test_ceiling: float
-    """The same on test rows."""
+    """Pearson r of the true mean expression with the measured one, test rows."""
     singletons: float
-    """Share of training rows seen in one single bin, whose value is an integer."""
+    """Share of training rows seen in a single bin, whose value is an integer."""
 
 
 class Chunk(NamedTuple):
@@ -101,11 +101,11 @@ class TestSet(NamedTuple):
 def simulate(directory: Path, *, rows: int, test_rows: int = 8_000, seed: int = 0) -> Simulation:
     """Write a simulated release into an empty directory and return its ceilings.
 
-    The same arguments give the same bytes. `simulated.json` is written last: where it is, the
-    directory is complete.
+    The same arguments give the same bytes. `simulated.json` is written last: a directory with this
+    file is complete.
 
     Raises:
-        ValueError: Fewer than 100 rows or fewer than 1,000 test rows.
+        ValueError: There are fewer than 100 rows or fewer than 1,000 test rows.
     """
     if rows < 100 or test_rows < 1_000:
         raise ValueError(f"rows >= 100 and test_rows >= 1000, not {rows} and {test_rows}")
@@ -128,7 +128,7 @@ def simulate(directory: Path, *, rows: int, test_rows: int = 8_000, seed: int = 
 
 
 def measure(mean: Numbers, rng: np.random.Generator, *, depth: int = 1) -> Numbers:
-    """Return (B,) mean bins of the reads of promoters with these true mean bins."""
+    """Return the measured mean bins of promoters with these true mean bins, (B,)."""
     reads = np.minimum(rng.random(len(mean)) ** (-1 / TAIL), MOST_READS).astype(np.intp) * depth
     starts = np.cumsum(reads) - reads
     cells = np.repeat(mean, reads) + CELL_SPREAD * rng.standard_normal(reads.sum())
@@ -144,7 +144,7 @@ def _write_training(
     rows: int,
     seeds: Sequence[np.random.SeedSequence],
 ) -> tuple[Numbers, Numbers]:
-    """Write the training file; return true and measured means."""
+    """Write the training file; return the true and the measured means."""
     sizes = [min(CHUNK, rows - start) for start in range(0, rows, CHUNK)]
     means, measured = [], []
     with (
@@ -164,7 +164,7 @@ def _training_chunk(regulation: Regulation, seed: np.random.SeedSequence, rows: 
     codes, lengths = random_promoters(rng, rows)
     mean = regulation.activity(codes).mean
     measured = measure(mean, rng)
-    # An N is a letter the sequencer failed to read: the promoter in the cell had a base there.
+    # An N is a base that the sequencer could not read; the promoter in the cell had a base there.
     failed = np.flatnonzero(rng.random(rows) < UNREAD_ROWS)
     tail = slice(-len(RIGHT) - UNREAD_TAIL, -len(RIGHT))
     unread = rng.random((len(failed), UNREAD_TAIL)) < UNREAD
@@ -176,7 +176,7 @@ def _training_chunk(regulation: Regulation, seed: np.random.SeedSequence, rows: 
 def _write_test(
     directory: Path, regulation: Regulation, rows: int, seed: np.random.SeedSequence
 ) -> tuple[Numbers, Numbers]:
-    """Write test file, subsets and public rows; return true and measured means."""
+    """Write the test file, subsets and public rows; return the true and the measured means."""
     rng = np.random.default_rng(seed)
     test = _test_set(regulation, rows, rng)
     mean = regulation.activity(test.codes).mean
@@ -193,11 +193,12 @@ def _write_test(
 
 
 def _test_set(regulation: Regulation, rows: int, rng: np.random.Generator) -> TestSet:
-    """Design exactly `rows` distinct promoters, in alphabetical order like the release's."""
+    """Return exactly `rows` distinct promoters, in alphabetical order as in the release."""
     pool = framed(random_letters(rng, 4 * rows, INSERT))
     designs = _designs(pool[: 2 * rows], regulation, rows, rng)
     others = len(set(_strings(np.concatenate([c for d in designs.values() for c in d]))))
-    # The release's bases are evolved as well as random, so theirs spread wider: weigh the tails.
+    # Reference promoters of the release are random or evolved, so their expression varies more than
+    # that of random ones: sample the tails more often.
     mean = regulation.activity(pool[2 * rows :]).mean
     odds = 1 + ((mean - mean.mean()) / mean.std()) ** 2
     count = (rows - others) // 4
@@ -206,7 +207,7 @@ def _test_set(regulation: Regulation, rows: int, rng: np.random.Generator) -> Te
     designs["SNVs"] = substituted(bases, rows - others - count, regulation.strength(bases), rng)
     codes = np.concatenate([codes for design in designs.values() for codes in design])
     texts, first, inverse = np.unique(_strings(codes), return_index=True, return_inverse=True)
-    assert len(texts) == rows, (len(texts), rows)  # 4**80 words: none is also trained on
+    assert len(texts) == rows, (len(texts), rows)  # 4**80 sequences: no test row is in training
     ends = np.cumsum([len(codes) for design in designs.values() for codes in design])
     parts = iter(np.split(inverse, ends[:-1]))
     subsets = {name: tuple(next(parts) for _ in design) for name, design in designs.items()}
@@ -220,10 +221,11 @@ def _designs(
     size = {name: max(FEWEST, round(share * rows)) for name, share in SHARES.items()}
     activity = regulation.activity(pool)
     order = np.argsort(activity.mean)
-    # The release's challenging promoters are those its models disagreed about; here, those that
-    # places and partners of sites move furthest from what the count of sites foretells.
-    foretold = np.polyval(np.polyfit(activity.additive, activity.context, 1), activity.additive)
-    surprise = np.argsort(-np.abs(activity.context - foretold))
+    # The release's challenging promoters are those on which models disagreed. Here they are those
+    # for which the places and partners of sites change activity most, compared with a linear
+    # prediction by the sum over sites.
+    fitted = np.polyval(np.polyfit(activity.additive, activity.context, 1), activity.additive)
+    surprise = np.argsort(-np.abs(activity.context - fitted))
     perturbed, tiled = size["motif_perturbation"], size["motif_tiling"]
     few = pool[: 3 + tiled // 1_000]
     many = pool[len(few) :][: 10 + perturbed // 100]
@@ -239,7 +241,7 @@ def _designs(
 
 
 def _strings(codes: Codes) -> list[str]:
-    """Return B strings of (B, L) codes: 4 is N, 5 is no letter."""
+    """Return the strings of (B, L) codes: 4 becomes N, 5 is skipped."""
     lines = np.pad(codes, ((0, 0), (0, 1)), constant_values=6)
     return lines.tobytes().translate(ALPHABET, b"\x05").decode().split()
 
@@ -254,7 +256,7 @@ def _table(sequences: list[str], expression: Numbers) -> bytes:
 
 
 def _write_subset(directory: Path, test: TestSet, name: str) -> None:
-    """Write one file of test_subset_ids, its expression columns empty as in the release."""
+    """Write one file of test_subset_ids, with empty expression columns as in the release."""
     import polars as pl
 
     members = test.subsets[name]

@@ -469,7 +469,7 @@ def test_what_out_names_is_written_and_not_replaced(assay: Path, ridge: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--sequences", "s", "--out", "."), "--out .: is a folder."),
+        (("--sequences", "s", "--out", "."), "--out . is a folder."),
         (("--sequences", "s" * 300), "File name too long"),
         (("--sequences", "gone"), "--sequences gone: no such file."),
         (("--sequences", "cut.gz"), "--sequences cut.gz: cut short or damaged"),

@@ -1,4 +1,4 @@
-"""Fingerprints of data sets that are equal or differ in one thing, and folders tampered with."""
+"""Fingerprints of data sets that are equal or differ in one property, and damaged folders."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ def dataset(train: Rows = TRAIN, validation: Rows = VALIDATION, test: Rows = TES
 
 
 def spaced(part: Split) -> Split:
-    """Return the rows in memory that is neither contiguous nor as wide as before."""
+    """Return the rows in arrays of another memory layout: not contiguous, with another width."""
     tokens, lengths = part.sequences.tokens, part.sequences.lengths
     wide = np.full((len(part), 40), 4, dtype=np.uint8)
     wide[:, : 2 * tokens.shape[1] : 2] = tokens
@@ -74,7 +74,7 @@ def test_a_dataset_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
 
 def test_a_fraction_keeps_the_rows_of_one_permutation_in_their_order() -> None:
-    """The permutation is NumPy's, written down; no other split changes."""
+    """The permutation is NumPy's, with its rows typed here; no other split changes."""
     rows: Rows = [("A" * (1 + place), float(place)) for place in range(10)]
     whole = dataset(train=rows)
     thin = whole.thinned(0.4)
@@ -116,7 +116,7 @@ def test_a_folder_is_a_dataset_once_its_header_is_written(tmp_path: Path) -> Non
 
 
 def mixed(x: int) -> int:
-    """SplitMix64's finalizer, in whole numbers."""
+    """Return SplitMix64's finalizer, computed with Python integers."""
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
     return x ^ (x >> 31)
@@ -141,7 +141,7 @@ def hashed(rows: Rows) -> str:
 
 
 def test_the_fingerprint_is_worked_out_in_plain_python() -> None:
-    """Results are compared by it over the years, so it stays as it is written down here."""
+    """Fingerprints identify data sets in old results, so they must never change."""
     long: Rows = [("ACGTNACGTTT", 0.5), ("ACGTACGT", 1.0)]
     parts = f"train {hashed(TRAIN)} validation {hashed(long)} test {hashed(TEST)}"
     expected = hashlib.blake2b(parts.encode(), digest_size=8).hexdigest()
@@ -180,7 +180,7 @@ def test_every_change_of_the_rows_changes_the_fingerprint() -> None:
         dataset(train=[a, b, ("GGN", 0.25)]),
         dataset(train=[("ACGTAN", 1.5), b, c]),
         dataset(train=[b, a, c]),  # the order
-        dataset(train=[("ACG", 1.5), ("ACGTA", -2.0), c]),  # which target is whose
+        dataset(train=[("ACG", 1.5), ("ACGTA", -2.0), c]),  # the assignment of targets to rows
         dataset(train=[a, b]),
         dataset(train=[a, b, c, c]),
         dataset(validation=[d]),
@@ -312,7 +312,7 @@ def test_a_split_may_be_empty(tmp_path: Path) -> None:
 def test_rows_of_several_chunks_are_saved_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A choice of rows, as a task makes it of a larger table."""
+    """A selection of rows from a larger table, as a task makes it."""
     monkeypatch.setattr("bench.data.sequences._CHUNK", 2)
     rows: Rows = [(f"{'ACGT'[row % 4]}GT{'A' * (row % 3)}", row / 4) for row in range(9)]
     places = [8, 1, 1, 6, 0, 3, 5]

@@ -69,7 +69,7 @@ def test_nothing_is_left_of_a_sequence_no_longer_than_its_flanks(pad: Side) -> N
 
 
 def one_by_one(text: str, layout: Layout, length: int, flanks: tuple[int, int]) -> str:
-    """Cut and pad letter by letter; "both" takes turns, the right side first."""
+    """Return a sequence cut and padded letter by letter; "both" alternates, right side first."""
     if layout.flanks == "trim":
         text = text[flanks[0] : max(len(text) - flanks[1], 0)]
     left = layout.crop == "left"
@@ -158,7 +158,7 @@ def test_both_strands_take_twice_the_positions() -> None:
 
 
 def test_the_length_alone_says_where_a_row_ends() -> None:
-    """A row may end in N of its own, which are letters, and the matrix may be wider."""
+    """A row may end in N that belong to its sequence, and the matrix may be wider than the row."""
     wider = Sequences(encode(["ACNNN"]).tokens, np.array([3], dtype=np.int32))
     assert decode(lay_out(wider, Layout(pad="left"), 5, (0, 0))) == ["NNACN"]
 

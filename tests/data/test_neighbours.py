@@ -35,7 +35,7 @@ def mutate(source: random.Random, text: str, substitutions: int) -> str:
 
 
 def lacking(test: str, train: str) -> int:
-    """Count letters that one sequence lacks at the best shift, letter by letter."""
+    """Return the number of mismatches at the best shift, counted letter by letter."""
     if train in (test, other_strand(test)):
         return 0
     fewest = len(test)
@@ -50,7 +50,7 @@ def lacking(test: str, train: str) -> int:
 
 
 def check(test: list[str], train: list[str], within: int) -> neighbours.Neighbours:
-    """Compare with the plain loops: what is found is true, and what is promised is found."""
+    """Compare with plain loops: found distances are right, and the search is complete as stated."""
     found = nearest(encode(test), encode(train), (0, 0), within=within)
     for i, text in enumerate(test):
         every = [lacking(text, other) for other in train]
@@ -161,7 +161,7 @@ def test_an_n_repeats_nothing_not_even_an_n_unless_whole_rows_are_equal() -> Non
         assert nearest(encode([test]), encode([train]), (0, 0)).distance.tolist() == [1]
     assert check([holed], [holed + "A", holed], 5).row.tolist() == [1]
     assert check([holed], [holed + "A"], 5).distance.tolist() == [1]
-    # One N in each block leaves five for substitutions less the N themselves.
+    # Each N counts as a substitution, so fewer substitutions remain within the largest distance.
     strewn = "".join("N" if i % 20 == 7 else letter for i, letter in enumerate(text))
     assert check([strewn, mutate(source, strewn, 1)], [text], 5).distance.tolist() == [4, 5]
 
@@ -246,11 +246,11 @@ def test_repeats_are_counted_with_their_differing_targets() -> None:
     split = Split(encode([text for text, _ in rows]), np.array([value for _, value in rows]))
     found = repeats(split)
     assert (found.sequences, found.rows, found.differing) == (2, 4, 1)
-    # Squares within: 1 + 1 of ACGT, none of TT; one degree of freedom each.
-    assert found.deviation == pytest.approx(1.0)
+    # Sums of squares within sequences: 1 + 1 for ACGT, 0 for TT; one degree of freedom each.
+    assert found.std == pytest.approx(1.0)
     alone = repeats(Split(encode(["A", "C"]), np.array([1.0, 2.0])))
     assert (alone.sequences, alone.rows, alone.differing) == (0, 0, 0)
-    assert np.isnan(alone.deviation)
+    assert np.isnan(alone.std)
 
 
 def dream(folder: Path) -> Dataset:
@@ -286,7 +286,8 @@ def test_a_leak_planted_into_real_training_promoters_is_counted_by_distance(
     assert (found.distance[rows] >= 0).all()
     assert (found.distance[rows] <= substitutions).all()
 
-    # The test set has families, so a mutant of one row may be as near to others: all pairs of some.
+    # The test set has families of similar rows, so a mutant may be as near to other rows. All pairs
+    # are compared for a part of the mutants.
     some = np.sort(np.concatenate([rows[:300], source.choice(len(data.test), 300, replace=False)]))
     inserts = data.test.sequences.take(some).tokens[:, 17:97]
     fewest = np.full(len(some), 80)
@@ -304,6 +305,6 @@ def test_a_leak_planted_into_real_training_promoters_is_counted_by_distance(
 
 
 def one_hot(tokens: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Write letters as vectors whose dot product counts equal letters: ``(N, 4 L)``."""
+    """Return one-hot vectors ``(N, 4 L)``, whose dot product counts equal letters."""
     flags = tokens[:, :, None] == np.arange(4, dtype=np.uint8)
     return flags.reshape(len(tokens), -1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Letters typed by hand, encoded and decoded, hashed and cut into chunks."""
+"""Sequences typed by hand, encoded and decoded, hashed and cut into chunks."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ CHOICE = [7, 1, 1, 8, 0, 5, 9, 3, 2, 6, 4]
 
 
 def some(choice: bool) -> tuple[Sequences, list[str]]:
-    """All rows, or some of them in another order, with what they spell."""
+    """All rows, or some of them in another order, with their text."""
     if not choice:
         return encode(MANY), MANY
     return encode(MANY).take(np.array(CHOICE)), [MANY[row] for row in CHOICE]
@@ -116,7 +116,7 @@ def test_a_row_has_one_hash_in_any_chunk_choice_or_width(
 
 
 def test_hashes_that_are_known_go_with_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever hashed the file has told what they are, and nobody reads the letters again."""
+    """Hashes given with the rows are used; the tokens are not read."""
     monkeypatch.setattr("bench.data.sequences._CHUNK", 3)
     letters = encode(MANY)
     known = np.arange(100, 110, dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""Files typed byte by byte, and what a user is told of each wrong one."""
+"""Files typed byte by byte, and the message for each wrong file."""
 
 import gzip
 import os
@@ -16,7 +16,7 @@ from bench.errors import BenchError
 
 GOOD = b"ACGT\t1.5\nGA\t-2\nCCC\t0\n"
 NEEDED = "needs a sequence, a tab and a number"
-NO_NUMBER = "is not a number. A header line has to go."
+NO_NUMBER = "is not a number. Remove the line if it is a header."
 NOT_FINITE = "is not a finite number."
 EMPTY = "is empty. Fetch it again, or name another."
 
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def fault(path: Path, content: bytes | None = None) -> str:
-    """Return the message for a wrong file, less the file's name in front."""
+    """Return the message for a wrong file, without the file's name at its start."""
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BenchError) as raised:
@@ -124,7 +124,7 @@ def test_files_of_several_chunks_are_read_whole(
 def test_blocks_are_cut_between_lines_wherever_a_read_ends(
     path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: bytes
 ) -> None:
-    """A byte order mark, ends of two bytes and blank lines at the end fall into any block."""
+    """Byte order marks, two-byte line ends and blank lines at the end may be in any block."""
     monkeypatch.setattr("bench.data.tables._BLOCK", block)
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace(b"\n", end) + end * 5)
     blocks = list(pair_blocks(path))
@@ -233,7 +233,7 @@ def test_a_gzip_file_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
 
 def test_a_gzip_file_whose_middle_is_damaged_is_refused(tmp_path: Path) -> None:
     content = bytearray(gzip.compress(GOOD, mtime=0))
-    content[10] = 0xFF  # a deflate block of a kind there is not
+    content[10] = 0xFF  # a deflate block of an unknown type
     expected = " is cut short or damaged after row 0. Fetch it again."
     assert fault(tmp_path / "pairs.txt.gz", bytes(content)) == expected
 
@@ -323,7 +323,7 @@ def test_a_header_alone_gives_no_positions(path: Path) -> None:
 def test_a_value_that_is_no_row_number_is_named(path: Path, cells: str) -> None:
     message = csv_fault(path, f"alt,ref\n0,1\n{cells}\n4,9\n".encode())
     assert message == (
-        f", row 3: '{cells}' is no position in a test file of 5 rows. "
+        f", row 3: '{cells}' is not a row number of a test file of 5 rows. "
         "Take both files from one release."
     )
 
@@ -332,12 +332,12 @@ def test_a_value_that_is_no_row_number_is_named(path: Path, cells: str) -> None:
 def test_an_empty_cell_is_no_row_number(path: Path, cells: str) -> None:
     message = csv_fault(path, f"alt,ref\n0,1\n{cells}\n".encode())
     assert message.startswith(", row 3: '")
-    assert " is no position in a test file of 5 rows." in message
+    assert " is not a row number of a test file of 5 rows." in message
 
 
 def test_the_size_of_the_table_is_told_with_commas(path: Path) -> None:
     path.write_bytes(b"alt,ref\n71103,0\n")
-    with pytest.raises(BenchError, match="in a test file of 71,103 rows"):
+    with pytest.raises(BenchError, match="of a test file of 71,103 rows"):
         read_positions(path, ("alt", "ref"), rows=71_103)
 
 

@@ -1,4 +1,4 @@
-"""Descriptions of small data sets counted by hand or in plain Python, and the page as it parses."""
+"""Descriptions of small data sets, counted by hand or in plain Python, and the parsed page."""
 
 import json
 import random
@@ -108,7 +108,7 @@ def dna(source: random.Random, letters: int) -> str:
 
 
 class Page(HTMLParser):
-    """Collects what a page says, and checks that its elements close in order."""
+    """Parser that collects the texts of a page and checks that its elements close in order."""
 
     VOID = frozenset({"meta", "br", "link", "img", "hr"})
 
@@ -198,7 +198,7 @@ def test_noise_between_repeats_bounds_the_correlation() -> None:
     facts = described(dataset(rows, VALIDATION, TEST)).splits["train"].replicates
     assert (facts.sequences, facts.rows, facts.differing) == (400, 1200, 400)
     assert facts.deviation == pytest.approx(0.5, rel=0.05)
-    # What the bound promises: the truth itself correlates no better with single measurements.
+    # The ceiling equals the correlation of the true values with single measurements.
     measured = [value for _, value in rows]
     best = np.corrcoef(np.repeat(truth, 3), measured)[0, 1]
     assert facts.ceiling == pytest.approx(best, abs=0.01)
@@ -220,7 +220,7 @@ def test_few_repeats_give_no_ceiling_and_none_no_deviation() -> None:
 
 
 def leaky() -> Dataset:
-    """Return 50 test rows of which 0, 1, … 5 substitutions lead to 1, 2, … 6 training rows."""
+    """Return 50 test rows; 1, 2, … 6 of them are 0, 1, … 5 substitutions from a training row."""
     source = random.Random(3)
     inserts = [dna(source, 80) for _ in range(50)]
     train = [(dressed(dna(source, 80)), source.random()) for _ in range(30)]
@@ -245,7 +245,7 @@ def test_a_leak_is_counted_by_distance_and_put_into_words() -> None:
     assert found["test", "validation"].near == found["validation", "train"].near == 0
     assert verdicts(description) == [
         "21 test rows (42.0%) are within 5 substitutions of a training row, 1 of them at distance "
-        "0: scores on these rows are memory, not prediction.",
+        "0: scores on these rows measure memory, not prediction.",
         "No test row is within 5 substitutions of a validation row.",
         "No validation row is within 5 substitutions of a training row.",
     ]
@@ -259,10 +259,10 @@ def test_a_verdict_says_where_the_search_cannot_promise() -> None:
     assert description.overlaps[0].incomplete == 1
     assert verdicts(description)[0] == (
         "No test row is within 5 substitutions of a training row. For 1 test rows (50.0%), short "
-        "or repetitive, only fewer substitutions are ruled out."
+        "or repetitive, the search is complete only up to fewer substitutions."
     )
     found = described(dataset([*rows, test[1]], rows, test)).overlaps[0]
-    assert (found.near, found.incomplete) == (1, 0)  # near enough is sure, however short
+    assert (found.near, found.incomplete) == (1, 0)  # a near row that was found is certain
     assert verdicts(description)[2].startswith(
         "2 validation rows (100.0%) are within 5 substitutions of a training row, 2 of them"
     )
@@ -306,7 +306,7 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(data: Dataset, tmp_path
     assert len(ids) == len(set(ids)), [name for name, n in Counter(ids).items() if n > 1]
     targets = re.findall(r"url\(([^)]*)\)", text) + found.attributes("xlink:href")
     assert {target.removeprefix("#") for target in targets} <= set(ids)
-    # Every colour of a picture is one of the page's, which exist.
+    # All colours of the plots are variables that the page defines.
     assert set(re.findall(r"var\((--\w+)\)", text)) <= set(re.findall(r"(--\w+):", text))
     assert "#0a0b" not in text
     figures = [attrs for tag, attrs in found.elements if tag == "figure"]

@@ -19,7 +19,7 @@ SMALL: dict[str, Any] = {"width": 10, "center": 4, "flank": 20, "windows": 300}
 
 @dataclass
 class World:
-    """A genome typed by hand, or nearly: what files hold, as Python sees it."""
+    """A genome typed by hand or built by simple rules, as Python objects and as files."""
 
     folder: Path
     letters: dict[str, str]

@@ -1,4 +1,4 @@
-"""Signals, against lists of values."""
+"""Signals, compared with lists of values."""
 
 import importlib
 import sys

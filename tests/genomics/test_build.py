@@ -70,7 +70,7 @@ def test_peaks_on_chromosomes_that_lack_are_counted(
     manifest = build(made.options(), tmp_path / "out", Console(quiet=True))
     counts = list(manifest["peaks"].values())
     assert counts == [len(made.peaks), len(made.peaks) - 3, 2, 1]
-    assert "3 of 59 peaks left out" in capsys.readouterr().err
+    assert "3 of 59 peaks excluded" in capsys.readouterr().err
 
 
 def test_names_with_and_without_chr_are_matched_when_asked_to(tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ def negative_signal(made: World) -> None:
 
 
 BROKEN: list[tuple[Any, dict[str, Any], str]] = [
-    (break_sizes, {}, r"another assembly.*chr8 has 1,400 letters in the first, 1,500 in"),
+    (break_sizes, {}, r"another assembly.*chr8 has 1,400 bases in the first, 1,500 in"),
     (break_names, {}, r"no chromosome is both.*'1'.*'chr"),
-    (break_letters, {}, r"no window is left: of all .*N in the window"),
+    (break_letters, {}, r"no window is left: .*N in the window"),
     (break_signal, {}, r"s\.bw is cut short"),
     (negative_signal, {"transform": "log1p"}, r"below 0.*asinh"),
     (lambda made: made.write_peaks(""), {}, r"p\.bed is empty"),
@@ -171,7 +171,7 @@ def test_a_changed_data_set_is_noticed(tmp_path: Path) -> None:
     world(tmp_path).build()
     path = tmp_path / "out" / "windows.parquet"
     pl.read_parquet(path).head(5).write_parquet(path)
-    with pytest.raises(BenchError, match=r"is not what manifest\.json says"):
+    with pytest.raises(BenchError, match=r"does not match manifest\.json"):
         read_windows(tmp_path / "out")
     path.unlink()
     with pytest.raises(BenchError, match=r"holds no windows\.parquet"):
@@ -202,7 +202,7 @@ def test_measured_chromatin_is_cut_into_windows(tmp_path: Path, real_data: Path)
     )
     manifest = build(options, tmp_path / "out", Console(quiet=True))
     table = read_windows(tmp_path / "out")
-    # 5.3 of 50.8 million letters are known, so most windows drawn are lost.
+    # Only 5.3 of 50.8 million bases are known, so most windows are dropped.
     assert manifest["dropped"]["N in the window"] > 100_000
     assert len(table) == 20_000
     assert not table["sequence"].str.contains("N").any()

@@ -1,4 +1,4 @@
-"""Genomes, against strings in plain Python."""
+"""Genomes, compared with strings in plain Python."""
 
 import gzip
 from pathlib import Path
@@ -69,10 +69,10 @@ def test_every_window_is_a_slice_of_the_text(
         (b"ACGT\n", "does not begin with '>'"),
         (b"\n\nACGT\n>one\n", "does not begin with '>'"),
         (b"\n \n", "begins with '>'"),
-        (b">one\nACGT\n>one\nA\n", "'one' is there twice"),
+        (b">one\nACGT\n>one\nA\n", "'one' occurs twice"),
         (b">\nACGT\n", "without a name"),
-        (b">one\nAC7T\n", "one holds what is no letter"),
-        (b">one\nMKVLAETPQ\n", "one holds what is no letter"),
+        (b">one\nAC7T\n", "one has a character that is not a DNA base"),
+        (b">one\nMKVLAETPQ\n", "one has a character that is not a DNA base"),
         (gzip.compress(FASTA * 100)[:-20], "genome.fa: "),
         (gzip.compress(FASTA)[:-12] + b"xxxxxxxxxxxx", "genome.fa: "),
     ],

@@ -1,4 +1,4 @@
-"""Intervals, against sets of places."""
+"""Intervals, compared with sets of places."""
 
 import gzip
 from pathlib import Path

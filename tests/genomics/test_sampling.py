@@ -1,4 +1,4 @@
-"""Windows and splits drawn, against a list of all places."""
+"""Sampled windows and splits, compared with a list of all places."""
 
 from collections import Counter
 from itertools import pairwise
@@ -151,6 +151,6 @@ def test_losses_are_counted_up_to_the_last_window_kept(tmp_path: Path) -> None:
     lost = sum("N" in letters for letters in places) / len(places)
     manifest, table = made.build(windows=5_000)
     assert len(table) == 5_000
-    # 10,000 are drawn to replace those lost; what is lost after the 5,000th kept does not count.
+    # 10,000 are drawn to replace dropped windows; drops after the 5,000th kept window do not count.
     dropped = sum(manifest["dropped"].values())
     assert dropped / (dropped + 5_000) == pytest.approx(lost, rel=0.05)

@@ -1,4 +1,4 @@
-"""The made-up genome, read back."""
+"""The simulated genome, read back from its files."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_a_made_up_genome_is_the_same_for_one_seed(tmp_path: Path) -> None:
     for name in SIMULATED.values():
         assert (first / name).read_bytes() == (same / name).read_bytes()
         assert (first / name).read_bytes() != (other / name).read_bytes()
-    assert (first / SIMULATED["genome"]).read_bytes()[4:8] == bytes(4)  # no time of packing
+    assert (first / SIMULATED["genome"]).read_bytes()[4:8] == bytes(4)  # gzip header without a time
 
 
 def test_letters_of_a_made_up_genome_foretell_its_signal(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_letters_of_a_made_up_genome_foretell_its_signal(tmp_path: Path) -> None
         counts[name] = np.array([[line.count(word) for word in words] for line in text])
         means = signal.means([name] * len(starts), starts - 10, starts + 10)
         values[name] = np.log1p(means)
-        # Peaks are where the signal is: higher at summits than 400 letters off.
+        # The signal is higher at summits than 400 bp away.
         by_distance = means.reshape(-1, 20).mean(axis=0)
         assert by_distance[10] > 3 * by_distance[0]
     fit = Ridge(100).fit(counts["chr1"], values["chr1"])

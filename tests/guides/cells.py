@@ -43,8 +43,8 @@ class Cells(Task):
         cell = test.columns["cell"]
         return {"all": np.arange(len(test)), **{n: np.flatnonzero(cell == n) for n in LINES}}
 
-    def overall(self, figures: Mapping[str, float]) -> dict[str, float]:
-        return {"mean_pearson": sum(figures[f"{name}/pearson"] for name in LINES) / len(LINES)}
+    def overall(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        return {"mean_pearson": sum(metrics[f"{name}/pearson"] for name in LINES) / len(LINES)}
 
 
 def read_rows(directory: Path, split: str) -> Split:

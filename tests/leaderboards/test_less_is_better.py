@@ -70,8 +70,8 @@ class Errors(Task):
         texts = ["".join(rng.choice(list("ACGT"), 12)) for _ in target]
         return TestSet(encode(texts), target, "my-errors", {"first": np.arange(100)})
 
-    def overall(self, figures):
-        return {"risk": (figures["all/mse"] + figures["first/mse"]) / 2}
+    def overall(self, metrics):
+        return {"risk": (metrics["all/mse"] + metrics["first/mse"]) / 2}
 
     @classmethod
     def simulate(cls, directory, *, rows, seed):

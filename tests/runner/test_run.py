@@ -197,7 +197,7 @@ def test_a_subset_position_out_of_range_is_named(
         (folder / name).symlink_to(assay / name)
     (folder / "test_subset_ids" / "yeast_seqs.csv").write_text("pos\n3\n90000\n")
     message = fails(capsys, *RUN, "--data", str(folder))
-    assert "yeast_seqs.csv, row 3: '90000' is no position" in message
+    assert "yeast_seqs.csv, row 3: '90000' is not a row number" in message
 
 
 def test_encoded_data_gives_the_same_run_as_the_raw_files(assay: Path) -> None:

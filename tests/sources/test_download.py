@@ -1,4 +1,4 @@
-"""Downloads over every fault: what is asked of the server, left on the disk, and told."""
+"""Downloads with every kind of fault: requests, files on the disk, and messages."""
 
 import hashlib
 import json
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def remote(server: FaultServer, *answers: Answer, **published: Any) -> RemoteFile:
-    """Script the server; return the file it serves."""
+    """Set the server's answers; return the file that it serves."""
     if answers:
         server.answers["/data.txt"] = list(answers)
     return RemoteFile(name="data.txt", url=f"{server.url}/data.txt", **published)
@@ -74,7 +74,7 @@ def records(folder: Path) -> Any:
 
 
 def fails(file: RemoteFile, folder: Path, **options: Any) -> str:
-    """Fetch a file that cannot be had; return the one line a user sees."""
+    """Fetch a file whose download fails; return the one-line message."""
     with pytest.raises(BenchError) as raised:
         fetch_all([file], folder, Console(), **options)
     message = str(raised.value)
@@ -107,7 +107,7 @@ def test_a_file_comes_whole_is_recorded_and_is_not_asked_for_again(
     fetch_all([file], folder, Console())
     assert len(server.asked) == 1
     assert server.asked[0].encoding == "identity"
-    assert on_disk(folder) == DONE[1:]  # nothing to do needs no right to write
+    assert on_disk(folder) == DONE[1:]  # a complete folder may be read-only
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_fault_that_passes_leaves_no_trace(
     assert records(folder)["data.txt"]["sha256"] == hashlib.sha256(body).hexdigest()
 
 
-AGAIN = "Run the command again: it goes on where it stopped. Try another source by mirror=URL"
+AGAIN = "Run the command again to continue the download. Try another source by mirror=URL"
 ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have."
 
 
@@ -230,7 +230,7 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {},
             5,
             PARTLY,
-            f"nothing came for 0.2 s, 5 times (URL). {AGAIN}",
+            f"no data for 0.2 s, 5 times (URL). {AGAIN}",
             id="stall",
         ),
         pytest.param(
@@ -273,7 +273,7 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {},
             1,
             [".lock"],
-            f"it is, or leads to, no web address (URL). {ELSEWHERE}",
+            f"the URL, or its redirect, is not a web address (URL). {ELSEWHERE}",
             id="redirect to another protocol",
         ),
         pytest.param(
@@ -289,7 +289,7 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {},
             1,
             [".lock"],
-            f"the server sends it packed (gzip), unasked (URL). {ELSEWHERE}",
+            f"the server sends the file compressed (gzip), without request (URL). {ELSEWHERE}",
             id="gzip",
         ),
         pytest.param(
@@ -321,7 +321,8 @@ ELSEWHERE = "Try another source by mirror=URL, or source=DIR with files you have
             {"sha256": SHA},
             2,
             [".lock"],
-            f"its sha256 is {OTHER_SHA[:12]}…, published is {SHA[:12]}…; removed it (URL).",
+            f"its sha256 is {OTHER_SHA[:12]}…, published is {SHA[:12]}…; the file was removed "
+            "(URL).",
             id="corrupt",
         ),
     ],
@@ -361,7 +362,7 @@ def test_the_next_start_asks_only_for_the_rest(server: FaultServer, folder: Path
 def test_a_mirror_goes_on_with_what_came_from_elsewhere(
     published: dict[str, Any], ranges: list[str | None], server: FaultServer, folder: Path
 ) -> None:
-    """A tag of one server means nothing to another, so it is not sent."""
+    """The ETag of one server is not valid for another server, so it is not sent."""
     file = remote(server, TAGGED_CUT, Answer(status=404), **published)
     server.answers["/copy/data.txt"] = [replace(TAGGED, headers={"ETag": '"theirs"'})]
     fails(file, folder)
@@ -415,7 +416,7 @@ def test_the_server_says_how_long_to_wait_within_reason(
         for code, value in [(429, "7"), (503, "86400"), (503, "Wed, 01 Jan 2200 00:00:00 GMT")]
     ]
     fetch_all([remote(server, *answers, Answer(status=503), GOOD)], folder, Console())
-    waits = [wait for wait in waits if wait]  # the server's own are none
+    waits = [wait for wait in waits if wait]  # without waits of the server
     assert waits[:3] == [7, 120, 120]
     assert 0 < waits[3] < 0.1
 
@@ -464,7 +465,7 @@ def test_what_is_published_later_is_held_against_a_recorded_file(
     file = remote(server, GOOD)
     fetch_all([file], folder, Console())
     message = fails(replace(file, **published), folder)
-    assert message.startswith(f"{folder}/data.txt is there, but its {next(iter(published))} is")
+    assert message.startswith(f"{folder}/data.txt exists, but its {next(iter(published))} is")
     assert (folder / "data.txt").read_bytes() == BODY
 
 
@@ -506,7 +507,7 @@ def test_a_wrong_file_that_was_put_there_is_named_and_left_alone(
     (folder / "data.txt").write_bytes(OTHER)
     message = fails(remote(server, GOOD, **published), folder)
     assert message == (
-        f"{folder}/data.txt is there, but {reason}. Move it away and run the command again."
+        f"{folder}/data.txt exists, but {reason}. Move it away and run the command again."
     )
     assert (folder / "data.txt").read_bytes() == OTHER
     assert on_disk(folder) == [".lock", "data.txt"]
@@ -600,7 +601,7 @@ def test_nobody_answers(folder: Path) -> None:
     file = RemoteFile(name="data.txt", url="http://127.0.0.1:9/data.txt")
     assert fails(file, folder).startswith(f"data.txt: no connection, 5 times ({file.url}). {AGAIN}")
     message = fails(file, folder, mirror="nowhere")
-    assert message.startswith("data.txt: it is, or leads to, no web address (nowhere/data.txt).")
+    assert message.startswith("data.txt: the URL, or its redirect, is not a web address (nowhere")
     assert on_disk(folder) == [".lock"]
 
 
@@ -611,7 +612,7 @@ def test_files_from_a_folder_are_copied_by_name_or_base_name(
     (source / "ids").mkdir(parents=True)
     for path in ("ids/a.csv", "b.csv"):
         (source / path).write_bytes(BODY)
-    (source / "a.csv").write_bytes(OTHER)  # the whole name goes first
+    (source / "a.csv").write_bytes(OTHER)  # the full name is preferred
     files = [
         RemoteFile(name="ids/a.csv", url=server.url, sha256=SHA),
         RemoteFile(name="ids/b.csv", url=server.url),
@@ -626,13 +627,15 @@ def test_files_from_a_folder_are_copied_by_name_or_base_name(
 def test_files_missing_from_a_folder_are_named_and_none_is_copied(
     server: FaultServer, folder: Path, tmp_path: Path
 ) -> None:
-    """A base name that two files share says nothing of which it is."""
+    """A base name that two files share does not identify a file."""
     source = tmp_path / "usb"
     source.mkdir()
     for path in ("a.csv", "b.csv"):
         (source / path).write_bytes(BODY)
     files = [RemoteFile(name=name, url=server.url) for name in ("a.csv", "x/b.csv", "y/b.csv")]
-    with pytest.raises(BenchError, match=r"^source \S+/usb lacks x/b.csv, y/b.csv\. Without it"):
+    with pytest.raises(
+        BenchError, match=r"^source \S+/usb has no x/b.csv, y/b.csv\. Without source"
+    ):
         fetch_all(files, folder, Console(), source=source)
     assert on_disk(folder) == [".lock"]
     assert server.asked == []
@@ -643,7 +646,7 @@ def test_a_wrong_file_from_a_folder_is_refused(
 ) -> None:
     (tmp_path / "data.txt").write_bytes(OTHER)
     message = fails(remote(server, sha256=SHA), folder, source=tmp_path)
-    assert message.startswith(f"{tmp_path}/data.txt is not the file: its sha256 is")
+    assert message.startswith(f"{tmp_path}/data.txt is not the expected file: its sha256 is")
     assert on_disk(folder) == [".lock"]
     assert (tmp_path / "data.txt").read_bytes() == OTHER
 
@@ -671,10 +674,10 @@ def test_a_copy_that_is_stopped_is_not_taken_for_a_download(
 
 def test_a_full_disk_is_one_line(server: FaultServer, folder: Path) -> None:
     folder.mkdir()
-    (folder / "data.txt.part").symlink_to("/dev/full")  # whoever writes to it has no space left
+    (folder / "data.txt.part").symlink_to("/dev/full")  # every write fails: no space left
     message = fails(remote(server, GOOD), folder)
     assert message.startswith(f"cannot put files into {folder}: No space left on device. Make room")
-    assert "it goes on where it stopped" in message
+    assert "to continue the download" in message
     assert on_disk(folder) == PARTLY
 
 
@@ -700,7 +703,7 @@ def test_a_name_that_leaves_the_folder_is_a_programming_error(name: str) -> None
 
 
 def test_a_hash_that_is_none_is_a_programming_error() -> None:
-    with pytest.raises(ValueError, match="no lower-case sha256"):
+    with pytest.raises(ValueError, match="not a lower-case sha256"):
         RemoteFile(name="a.txt", url="http://127.0.0.1:9/", sha256=SHA.upper())
 
 
@@ -780,12 +783,12 @@ def test_a_second_process_waits_says_so_and_finds_everything_there(
     wait_for(half_way(folder))
     fetch_all([file], folder, Console())
     told = capsys.readouterr().err
-    assert told == f"Another process fetches into {folder}; waiting for it.\n"
+    assert told == f"Another process downloads to {folder}; waiting for it.\n"
     _, err = process.communicate()
     assert process.returncode == 0, err
     assert len(server.asked) == 1
     assert (folder / "data.txt").read_bytes() == BODY * 4
-    assert records(folder)["data.txt"]["url"] == file.url  # as the first one wrote it
+    assert records(folder)["data.txt"]["url"] == file.url  # the record of the first process
 
 
 def test_a_terminal_shows_a_bar_and_what_went_wrong(server: FaultServer, folder: Path) -> None:
@@ -809,7 +812,7 @@ def test_a_terminal_shows_a_bar_and_what_went_wrong(server: FaultServer, folder:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # Linux's way to say that the other end is closed
+    except OSError:  # raised by Linux if the other end is closed
         return b""
 
 

@@ -1,4 +1,4 @@
-"""Raw tables encoded once: what comes back, when it is made anew, and what a kill leaves."""
+"""Cache of encoded tables: content, re-encoding of changed files, and killed processes."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def spelt(sequences: Sequences) -> list[str]:
 def test_a_table_comes_back_from_disk_as_it_was(
     path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small blocks see longer and longer rows: what is written already moves apart."""
+    """Later blocks have longer rows, so that written rows must be moved to a larger width."""
     monkeypatch.setattr("bench.data.tables._BLOCK", block)
     table = open_table(path)
     assert spelt(table.sequences) == [letters for letters, _ in ROWS]
@@ -77,8 +77,8 @@ def test_a_changed_file_is_encoded_anew_and_the_old_encoding_leaves(
 ) -> None:
     stat = path.stat()
     open_table(path)
-    write(path, [("TTTT", 9.5), *ROWS[1:]])  # as long as before
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # and, it seems, as old
+    write(path, [("TTTT", 9.5), *ROWS[1:]])  # the size is the same
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # with the same modification time
     table = open_table(path)
     assert spelt(table.sequences)[0] == "TTTT"
     assert table.numbers[0] == 9.5
@@ -236,4 +236,4 @@ def test_a_process_killed_while_it_encodes_leaves_nothing_that_counts(
     assert not list(cache.glob("*/*/meta.json"))
     assert len(open_table(path).numbers) == 5
     folders = [found for found in cache.glob("*/*") if found.is_dir()]
-    assert len(folders) == 1  # what the kill left is gone
+    assert len(folders) == 1  # the killed process's files are removed

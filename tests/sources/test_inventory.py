@@ -1,4 +1,4 @@
-"""What is listed and verified of a cache that was filled by hand."""
+"""Listing and verification of a cache that was filled by hand."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ CONTENT = {"one": {"a.txt": b"abc", "deep/b.txt": b"12345"}, "two": {"c.txt": b"
 
 
 class Tasks:
-    """Two tasks with files; ``gone.txt`` is published and not here."""
+    """Two tasks with files; ``gone.txt`` is published but missing here."""
 
     def places(self) -> dict[str, None]:
         return dict.fromkeys(CONTENT)

@@ -1,4 +1,4 @@
-"""Where data lies, and two processes that want the same simulation."""
+"""Location of data, and two processes that make the same simulation."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ def test_a_simulation_that_another_process_finished_first_is_taken(
     target = tmp_path / "assay"
 
     def simulate(folder: Path, *, rows: int, seed: int) -> dict[str, int]:
-        for place in (folder, target):  # the other one has just written its own
+        for place in (folder, target):  # another process has just written its folder
             place.mkdir(exist_ok=True)
             (place / "simulated.json").write_text("{}")
         return {"rows": rows}

@@ -1,4 +1,4 @@
-"""A user's own table as a task: what is read, how it is split, and what is said about it."""
+"""A user's own table as a task: columns, split, notes and messages."""
 
 import gzip
 import json
@@ -121,7 +121,7 @@ def test_shares_are_of_the_sequences_and_of_those_not_tested_on() -> None:
     lines = [f"{text}\t{row}\n" for row, text in enumerate(random_table(2000))]
     Path("t.tsv").write_text("sequence\ttarget\n" + "".join(lines))
     dataset = read(test=0.6, validation=0.5)
-    assert len(dataset.test) == pytest.approx(1200, abs=110)  # five standard deviations
+    assert len(dataset.test) == pytest.approx(1200, abs=110)  # five std
     assert len(dataset.validation) == pytest.approx(400, abs=90)
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 2000
 
@@ -187,8 +187,8 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
         (HEADER, "t.tsv: no row has a target."),
         ("", "t.tsv, row 1 is empty."),
         ("\n" + HEADER + ROWS, "t.tsv, row 1 is empty."),
-        (HEADER + "\n" + ROWS, "row 2 is empty. Mend or remove the line."),
-        (HEADER + ROWS[:15] + "\n" + ROWS, "row 3 is empty. Mend or remove the line."),
+        (HEADER + "\n" + ROWS, "row 2 is empty. Correct or remove the line."),
+        (HEADER + ROWS[:15] + "\n" + ROWS, "row 3 is empty. Correct or remove the line."),
         (HEADER + ROWS + "A\tC\t1\ttrain\n", "row 6: 4 columns, the header has 3."),
         ("# mine\n" + HEADER + ROWS, "no column 'sequence'. The header has: # mine (tabs separate"),
         (HEADER.replace("\t", ","), "The header has: sequence,target,split (tabs separate"),
@@ -218,15 +218,15 @@ def test_a_toml_file_names_columns_and_flanks() -> None:
         (HEADER + '"AC"\t1\ttrain\n', "row 2: letter '\"' is not one of"),
         (HEADER + 'AC\t"1"\ttrain\n', "row 2: target '\"1\"' is not a finite number."),
         (HEADER + "A\tNA\ttrain\nAU\t1\ttrain\n", "row 3: letter 'U'"),
-        (HEADER + "AC\t1\ttrain\nAG\t2\tvalid\n", "no test rows. Rows that scores are taken on"),
-        ("sequence\ttarget\nACGT\t1\n", "no validation rows. Call some validation"),
+        (HEADER + "AC\t1\ttrain\nAG\t2\tvalid\n", "no test rows. Mark the rows to score"),
+        ("sequence\ttarget\nACGT\t1\n", "no validation rows. Mark some rows"),
         (HEADER + "AC\t1\ttest\nAG\t2\tvalid\n", "no train rows."),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_line(
     content: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("t.tsv").write_bytes(content.encode())  # a CR stays one
+    Path("t.tsv").write_bytes(content.encode())  # keeps CR characters
     run = ("run", "--model", "kmer-ridge", "--task", "t.tsv")
     assert expected in fails(capsys, *run)
     assert not Path("runs").exists()
@@ -283,7 +283,7 @@ def test_a_column_of_the_toml_file_may_be_called_row() -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("flanks = [2, 1]", "t.tsv, row 3: nothing between flanks of 3 letters: 'GGC'"),
+        ("flanks = [2, 1]", "t.tsv, row 3: nothing between flanks of 3 nt: 'GGC'"),
         ("flanks = [99999999999999999999, 0]", "t.tsv, row 2: nothing between flanks"),
         ('split = "fold"', "t.tsv: no column 'fold'. The header has: sequence, target, split."),
     ],
@@ -364,7 +364,7 @@ def test_a_table_trains_scores_and_scores_again(capsys: pytest.CaptureFixture[st
 
 
 def test_the_measured_windows_are_a_task(real_data: Path) -> None:
-    """Chromosome blocks apart, a ridge is much worse than on windows drawn from among its own."""
+    """With a split by chromosomes, a ridge scores much lower than with a random split."""
     text = gzip.decompress((real_data / "gm12878" / "windows.tsv.gz").read_bytes()).decode()
     Path("w.tsv").write_text(text.replace("\tvalid\n", "\ttest\n"))
     Path("w.toml").write_text('table = "w.tsv"\ntarget = "gm12878"\n')
@@ -401,7 +401,7 @@ def test_further_columns_are_carried_as_numbers_or_text() -> None:
     assert dataset.train.columns["dose"].dtype == np.float64
     assert dataset.train.columns["cell"].tolist() == ["K562", ""]
     assert dataset.validation.columns["dose"].tolist() == [-100]
-    assert dataset.test.columns["cell"].tolist() == ["HepG2"]  # the row without a target is gone
+    assert dataset.test.columns["cell"].tolist() == ["HepG2"]  # one row has no target
     assert read().test.columns == {}
 
 
@@ -410,8 +410,11 @@ def test_further_columns_are_carried_as_numbers_or_text() -> None:
     [
         ("columns = 'dose'", 't.toml: columns are names in quotes, such as ["strand", "cell"].'),
         ("columns = [3]", 't.toml: columns are names in quotes, such as ["strand", "cell"].'),
-        ("columns = ['target']", "t.toml: columns names one twice, or sequence, target or split."),
-        ("columns = ['dose', 'dose']", "t.toml: columns names one twice, or"),
+        (
+            "columns = ['target']",
+            "t.toml: columns lists a name twice, or the column of sequence, target or split.",
+        ),
+        ("columns = ['dose', 'dose']", "t.toml: columns lists a name twice, or"),
         ("columns = ['Cell']", "t.tsv: no column 'Cell'. The header has: "),
     ],
 )

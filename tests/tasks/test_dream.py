@@ -23,7 +23,7 @@ def promoters(count: int, seed: int) -> list[str]:
 
 
 def lines(count: int = 400, seed: int = 0) -> list[str]:
-    """Every other target is a whole number; the target tells the row: row, or row + .5."""
+    """Every other target is a whole number; the target of a row is its number or number + .5."""
     values = [row / 2 for row in range(count)]
     return [f"{s}\t{v:g}" for s, v in zip(promoters(count, seed), values, strict=True)]
 

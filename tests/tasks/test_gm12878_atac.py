@@ -1,4 +1,4 @@
-"""The GM12878 task on a made-up genome, and the commands that build windows."""
+"""The GM12878 task on a simulated genome, and the commands that build windows."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ def test_whole_chromosomes_are_held_out_and_share_nothing_with_training(simulate
 def test_windows_that_resemble_training_from_elsewhere_are_a_stratum(
     simulated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every third test window becomes a copy, two letters changed, of a training window."""
+    """Make every third test window a copy of a training window with two substitutions."""
     table = read_windows(simulated / "windows-chromosome")
     rows = table.with_row_index("row")
     planted = rows.filter(pl.col("split") == "test")["row"].to_list()[::3]
@@ -71,7 +71,7 @@ def test_windows_that_resemble_training_from_elsewhere_are_a_stratum(
 def test_the_papers_split_tells_windows_that_overlap_training_from_others(
     simulated: Path,
 ) -> None:
-    """Brute force: a window that overlaps another by 20 letters or more shares 20 of them."""
+    """Brute force with 20-mers: a window with an overlap of 20 nt shares one with training."""
     dataset = read(simulated, "paper")
     subsets = dataset.test.subsets
     assert sorted(np.concatenate(list(subsets.values())).tolist()) == list(range(600))
@@ -162,6 +162,6 @@ def test_the_measured_chromosome_gives_windows_and_counts_what_it_drops(
     )
     manifest = json.loads(capsys.readouterr().out)
     assert manifest["windows"]["written"] == 5000
-    assert manifest["dropped"]["N in the window"] > 20_000  # most of it is not known
+    assert manifest["dropped"]["N in the window"] > 20_000  # most bases are unknown
     dataset = read(Path("chr22"))
     assert set(dataset.test.subsets) == {"apart"}

@@ -1,10 +1,10 @@
-"""Brings published files into a folder: each is there whole and checked, or not at all.
+"""Download of published files; a file appears in its folder complete and checked, or not at all.
 
-NAME               a file that was checked
-NAME.part          what has come of it so far; the next start goes on from there
-NAME.part.json     what the server said of it, to notice when it changes in between
-downloads.json     what came when from where, with its hash: later downloads must give the same
-.lock              held by the process that fetches
+NAME               a checked file
+NAME.part          the downloaded part of a file; the next download continues it
+NAME.part.json     the server's description of the file, to notice when the file changes
+downloads.json     time, origin and hash of every download; later downloads must have equal hashes
+.lock              lock of the process that downloads
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = ["Checked", "RemoteFile", "State", "fetch_all", "state", "verify"]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is there of a file, without reading it.
+    """State of a file on disk, found without reading it.
 
     Attributes:
-        name: The file's.
-        kind: What it was held against when it came; ``part`` is a download that stopped.
+        name: Name of the file.
+        kind: Origin of the hash with which the file was checked; ``part`` for a stopped download.
         size: Bytes on disk.
     """
 
@@ -45,14 +45,14 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a file's bytes are now.
+    """Check of a file's bytes against a known hash.
 
     Attributes:
-        name: The file's.
-        size: Bytes; None where it is missing.
-        sha256: None where it is missing.
-        against: What it was held against; ``nothing`` has neither a published nor a recorded hash.
-        fault: What differs; None where nothing does.
+        name: Name of the file.
+        size: Size in bytes; None for a missing file.
+        sha256: Hash of the file; None for a missing file.
+        against: Origin of the known hash; ``nothing`` if there is no published or recorded hash.
+        fault: Description of the difference; None if there is none.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Whether the file is there and differs in nothing."""
+        """Whether the file exists and has the expected size and hash."""
         return self.fault is None
 
 
@@ -75,20 +75,21 @@ def fetch_all(
     mirror: str | None = None,
     source: Path | None = None,
 ) -> None:
-    """Bring every file into the folder that is not there yet.
+    """Download the files that are missing in a folder.
 
-    A file that is there is never overwritten: one that nobody recorded is hashed, and held against
-    what is published, or recorded.
+    An existing file is never overwritten. An existing file without a record is hashed, checked
+    against the published hash if there is one, and recorded.
 
     Args:
-        files: What belongs into the folder.
-        folder: Made where it is missing.
-        console: Where people watch.
-        mirror: A URL; files come from ``<mirror>/<name>`` instead.
-        source: A folder with files downloaded before; they are copied and nothing is downloaded.
+        files: Files that belong into the folder.
+        folder: Target folder, created if it is missing.
+        console: Console for progress.
+        mirror: URL of a mirror; files are downloaded from ``<mirror>/<name>`` instead.
+        source: Folder with files downloaded before; they are copied, and nothing is downloaded.
 
     Raises:
-        BenchError: A file cannot be had, is not what it should be, or cannot be written.
+        BenchError: A file cannot be downloaded, differs from the expected file, or cannot be
+            written.
     """
     records = Records(folder)
     if all(records.fit(file) for file in files):
@@ -112,7 +113,7 @@ def fetch_all(
 
 
 def verify(files: Sequence[RemoteFile], folder: Path) -> list[Checked]:
-    """Read every file and hold it against what is published, or else recorded.
+    """Return the check of every file against its published hash, or else its recorded hash.
 
     Raises:
         BenchError: The folder's records are damaged, or a file cannot be read.
@@ -125,7 +126,7 @@ def verify(files: Sequence[RemoteFile], folder: Path) -> list[Checked]:
 
 
 def state(files: Sequence[RemoteFile], folder: Path) -> list[State]:
-    """Tell what is there, reading none of it.
+    """Return the state of every file, without reading the files.
 
     Raises:
         BenchError: The folder's records are damaged.
@@ -136,14 +137,14 @@ def state(files: Sequence[RemoteFile], folder: Path) -> list[State]:
 
 @contextmanager
 def _locked(folder: Path, console: Console) -> Iterator[None]:
-    """Hold the folder; a process that was killed holds nothing."""
+    """Lock the folder; the lock of a killed process is released by the system."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        console.say(f"Another process fetches into {folder}; waiting for it.")
+        console.say(f"Another process downloads to {folder}; waiting for it.")
         lock.acquire()
     try:
         yield
@@ -152,13 +153,13 @@ def _locked(folder: Path, console: Console) -> Iterator[None]:
 
 
 def _is_there(file: RemoteFile, records: Records) -> bool:
-    """Tell whether a file is there; check and record one that nobody has recorded."""
+    """Return whether a file exists; an existing file without a record is checked and recorded."""
     path = records.path(file)
     if not path.is_file() or records.fit(file):
         return path.is_file()
     size, sha256 = measure(path)
     if wrong := records.misfit(file, size, sha256):
-        raise BenchError(f"{path} is there, but {wrong}. Move it away and run the command again.")
+        raise BenchError(f"{path} exists, but {wrong}. Move it away and run the command again.")
     records.add(file, size, sha256, Origin(url=None))
     return True
 
@@ -171,10 +172,10 @@ def _copy(
     console: Console,
 ) -> None:
     found = [(file, _locate(file, files, source)) for file in missing]
-    if lacking := [file.name for file, path in found if not path.is_file()]:
+    if absent := [file.name for file, path in found if not path.is_file()]:
         raise BenchError(
-            f"{argument('source')} {source} lacks {', '.join(lacking)}. "
-            "Without it they are fetched."
+            f"{argument('source')} {source} has no {', '.join(absent)}. "
+            f"Without {argument('source')} the files are downloaded."
         )
     for file, path in found:
         part = Part(file, records)
@@ -182,13 +183,14 @@ def _copy(
         shutil.copyfile(path, part.path)
         if wrong := part.settle(Origin(url=path.absolute().as_uri())):
             raise BenchError(
-                f"{path} is not the file: {wrong}. Without {argument('source')} it is fetched."
+                f"{path} is not the expected file: {wrong}. "
+                f"Without {argument('source')} the file is downloaded."
             )
         console.say(_done(file, records))
 
 
 def _locate(file: RemoteFile, files: Sequence[RemoteFile], source: Path) -> Path:
-    """Find a file by its name, or by its base name where no other file has the same."""
+    """Return the path of a file by its name, or by its base name if that is unique."""
     path, base = source / file.name, PurePosixPath(file.name).name
     alone = sum(PurePosixPath(other.name).name == base for other in files) == 1
     return source / base if alone and not path.is_file() else path

@@ -1,4 +1,4 @@
-"""Shows people how far a file is: a bar on a terminal, else a line now and then."""
+"""Progress of a download: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """One file's progress; a context manager, so that the screen is left tidy.
+    """Progress of one file's download; a context manager that removes its bar at the end.
 
     Args:
-        name: The file's.
-        console: Where people watch.
+        name: Name of the file.
+        console: Console for the bar or the lines.
     """
 
     def __init__(self, name: str, console: Console) -> None:
@@ -49,7 +49,7 @@ class Meter:
             self._bar.stop()
 
     def say(self, text: str) -> None:
-        """Write a line about the file."""
+        """Print a line about the file."""
         line = f"  {self._name}: {text}"
         if self._bar is not None:
             self._bar.console.print(line, highlight=False, markup=False)
@@ -57,13 +57,13 @@ class Meter:
             self._console.say(line)
 
     def begin(self, start: int, total: int | None) -> None:
-        """Take note of where a request begins, which is not its speed."""
+        """Set the first byte of a request, which the computation of the speed excludes."""
         self._start, self._total, self._began = start, total, time.monotonic()
         if self._bar is not None:
             self._bar.reset(self._bar.task_ids[0], total=total, completed=start)
 
     def at(self, have: int) -> None:
-        """Show how many bytes are there."""
+        """Show the number of bytes on disk."""
         now = time.monotonic()
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=have)
@@ -74,7 +74,7 @@ class Meter:
 
 
 def _progress(have: int, total: int | None, speed: float) -> str:
-    """Return such as ``120/805 MB, 12.3 MB/s, 0:00:56 left``."""
+    """Return a progress text such as ``120/805 MB, 12.3 MB/s, 0:00:56 left``."""
     of = "" if total is None else f"/{total / 1e6:,.0f}"
     left = timedelta(seconds=round((total - have) / speed)) if total and speed else "unknown time"
     return f"{have / 1e6:,.0f}{of} MB, {speed / 1e6:.1f} MB/s, {left} left"

@@ -1,4 +1,4 @@
-"""What is known of a folder's files: those that were checked, and those on their way."""
+"""Records of a folder's checked files, and files whose download is not complete."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ RECORDS = "downloads.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Origin:
-    """What a server said of a file.
+    """A server's description of a file.
 
     Attributes:
-        url: Where the file was asked for; None where nobody recorded it.
-        etag: The header of that name.
-        last_modified: The header of that name.
+        url: Address of the request; None if unknown.
+        etag: Value of the header ETag.
+        last_modified: Value of the header Last-Modified.
     """
 
     url: str | None
@@ -33,23 +33,26 @@ class Origin:
 
     @property
     def validator(self) -> str | None:
-        """What makes a server continue only this very file; a weak tag does not promise bytes."""
+        """Value for If-Range, so that the server continues only an unchanged file.
+
+        A weak ETag does not promise equal bytes, so the modification time is used instead.
+        """
         weak = self.etag is None or self.etag.startswith("W/")
         return self.last_modified if weak else self.etag
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """What came, when and from where: a line of downloads.json.
+    """Record of a checked file: an entry of downloads.json.
 
     Attributes:
-        url: See :class:`Origin`.
-        size: Bytes.
-        sha256: Lower-case hexadecimal.
-        kind: Whether that hash was published, or only recorded.
-        etag: See :class:`Origin`.
-        last_modified: See :class:`Origin`.
-        time: In UTC, by ISO 8601.
+        url: Address of the request; see :class:`Origin`.
+        size: Size in bytes.
+        sha256: Hash in lower-case hexadecimal digits.
+        kind: Origin of the hash: published, or recorded at the first download.
+        etag: Value of the header ETag.
+        last_modified: Value of the header Last-Modified.
+        time: Time of the download in UTC (ISO 8601).
     """
 
     url: str | None
@@ -62,13 +65,13 @@ class Record:
 
 
 class Records:
-    """A folder's downloads.json.
+    """Records of a folder, stored in downloads.json.
 
     Args:
-        folder: It need not exist.
+        folder: Folder of the files; it may be missing.
 
     Raises:
-        BenchError: The file is there and cannot be read.
+        BenchError: The file downloads.json cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -82,7 +85,7 @@ class Records:
             ) from None
 
     def path(self, file: RemoteFile) -> Path:
-        """Return where a file belongs."""
+        """Return the final path of a file."""
         return self.folder / file.name
 
     def get(self, file: RemoteFile) -> Record | None:
@@ -91,7 +94,7 @@ class Records:
         return record if record and file.sha256 in (None, record.sha256) else None
 
     def fit(self, file: RemoteFile) -> bool:
-        """Tell whether a file is there and was recorded, by its size."""
+        """Return whether a file exists with the size in its record."""
         path, record = self.path(file), self.get(file)
         return (
             record is not None
@@ -101,13 +104,13 @@ class Records:
         )
 
     def against(self, file: RemoteFile) -> Literal["published", "recorded", "nothing"]:
-        """Tell where the hash comes from that a file is held against."""
+        """Return the origin of the hash with which a file is checked."""
         if file.sha256 is not None:
             return "published"
         return "nothing" if self.get(file) is None else "recorded"
 
     def misfit(self, file: RemoteFile, size: int, sha256: str | None = None) -> str | None:
-        """Say how a file is not as published, or else as recorded; without a hash, by its size."""
+        """Return how a file's size or hash differs from the published or recorded one, or None."""
         record = self.get(file)
         wanted_size = file.size if file.size is not None else record and record.size
         if wanted_size not in (None, size):
@@ -120,7 +123,7 @@ class Records:
         return None
 
     def add(self, file: RemoteFile, size: int, sha256: str, origin: Origin) -> None:
-        """Record a file that was checked."""
+        """Write the record of a checked file."""
         self._records[file.name] = Record(
             **asdict(origin),
             size=size,
@@ -132,11 +135,11 @@ class Records:
 
 
 class Part:
-    """A file on its way, and beside it what the server said of it.
+    """The downloaded part of a file, with the server's description in a second file.
 
     Args:
-        file: What shall come.
-        records: What it is held against, and where it goes in the end.
+        file: File to download.
+        records: Records of the folder.
     """
 
     def __init__(self, file: RemoteFile, records: Records) -> None:
@@ -153,11 +156,11 @@ class Part:
 
     @property
     def origin(self) -> Origin | None:
-        """What the server said when the part was begun."""
+        """The server's description of the file at the start of the download."""
         try:
             return Origin(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
-            return None  # then nothing is continued on its word
+            return None  # without a description the part is not continued
 
     @origin.setter
     def origin(self, origin: Origin) -> None:
@@ -165,20 +168,20 @@ class Part:
 
     @property
     def known(self) -> bool:
-        """Whether a hash will tell if the part was continued with another file's bytes."""
+        """Whether a hash of the file is known, which detects a part continued with other bytes."""
         return self._records.against(self.file) != "nothing"
 
     def misfit(self, size: int) -> str | None:
-        """Say how a file of this size is not the one that should come."""
+        """Return how this size differs from the expected size, or None."""
         return self._records.misfit(self.file, size)
 
     def discard(self) -> None:
-        """Remove it; the part first, for a part without a note is harmless."""
+        """Remove the part, then its description; a description without a part is harmless."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
     def settle(self, origin: Origin) -> str | None:
-        """Give the file its name if it is what it should be; else remove it and say why."""
+        """Check the file: rename it if it is right, else remove it and return the difference."""
         size, sha256 = measure(self.path)
         if wrong := self._records.misfit(self.file, size, sha256):
             self.discard()
@@ -192,11 +195,11 @@ class Part:
 
 
 def part_path(path: Path) -> Path:
-    """Return where a file is while it is on its way to ``path``."""
+    """Return the path of the incomplete download of ``path``."""
     return path.with_name(f"{path.name}.part")
 
 
 def measure(path: Path) -> tuple[int, str]:
-    """Return a file's bytes and its sha256."""
+    """Return a file's size (bytes) and its sha256."""
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()

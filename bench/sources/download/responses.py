@@ -1,4 +1,4 @@
-"""Reads what a server answered, or how it failed to."""
+"""Interpretation of HTTP responses and connection errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def origin_of(response: requests.Response, url: str) -> Origin:
-    """Return what an answer says of the file that was asked for at ``url``."""
+    """Return the description of the file at ``url`` from the headers of a response."""
     etag, last_modified = (response.headers.get(name) for name in ("ETag", "Last-Modified"))
     return Origin(url=url, etag=etag, last_modified=last_modified)
 
 
 def span(response: requests.Response) -> tuple[int | None, int | None]:
-    """Return where an answer begins and how long the whole file is; None where untold.
+    """Return the first byte of a response and the size of the whole file; None if not given.
 
-    A 416 begins where the file ends.
+    The first byte of a 416 response is the end of the file.
     """
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
@@ -36,7 +36,7 @@ def span(response: requests.Response) -> tuple[int | None, int | None]:
 
 
 def retry_after(response: requests.Response) -> float:
-    """Return the seconds a server asks to wait, given as such or as a date."""
+    """Return the time that a server asks to wait (s); the header has seconds or a date."""
     from urllib3.exceptions import InvalidHeader
     from urllib3.util import Retry
 
@@ -47,14 +47,14 @@ def retry_after(response: requests.Response) -> float:
 
 
 def failure(error: Exception) -> str:
-    """Say in a few words what happened to a connection."""
+    """Return a short description of a connection error."""
     import requests
     from urllib3 import exceptions as urllib3
 
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {limits.CONNECT_SECONDS:g} s"
     if isinstance(error, requests.Timeout | urllib3.TimeoutError):
-        return f"nothing came for {limits.STALL_SECONDS:g} s"
+        return f"no data for {limits.STALL_SECONDS:g} s"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy cannot be reached"
     if isinstance(error, requests.exceptions.SSLError | urllib3.SSLError):

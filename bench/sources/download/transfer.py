@@ -1,4 +1,4 @@
-"""One file's download over HTTP, whatever becomes of the connection meanwhile."""
+"""Download of one file over HTTP, with retries after connection errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.sources.download.responses import failure, origin_of, retry_after, sp
 if TYPE_CHECKING:
     import requests
 
-AGAIN = "Run the command again: it goes on where it stopped."
+AGAIN = "Run the command again to continue the download."
 
 _ELSEWHERE = (
     f"Try another source by {argument('mirror', 'URL')}, or {argument('source', 'DIR')} with files "
@@ -26,11 +26,11 @@ _PASSING = {429, 500, 502, 503, 504}
 
 
 class _PassingError(Exception):
-    """A request failed that may do better in a while.
+    """A request failed, but a later attempt may succeed.
 
     Args:
-        reason: In the middle of a sentence.
-        wait: Seconds the server asks for.
+        reason: Description of the failure, without a full stop.
+        wait: Time that the server asks to wait (s).
     """
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
@@ -39,24 +39,24 @@ class _PassingError(Exception):
 
 
 class Download:
-    """One file's way here, over as many requests as it takes.
+    """Download of one file with as many requests as needed.
 
     Args:
-        part: What there is of the file; it grows until it is settled.
-        url: Where the file is asked for.
-        session: Makes the requests.
-        meter: Shows how far the file is.
+        part: Downloaded part of the file.
+        url: Address of the file.
+        session: HTTP session for the requests.
+        meter: Progress display.
     """
 
     def __init__(self, part: Part, url: str, session: requests.Session, meter: Meter) -> None:
         self._part, self._url, self._session, self._meter = part, url, session, meter
 
     def run(self) -> None:
-        """Bring the file; once more from the beginning if what came is wrong.
+        """Download and check the file; a wrong file is downloaded a second time.
 
         Raises:
-            BenchError: It cannot be had here.
-            OSError: It cannot be written.
+            BenchError: The file cannot be downloaded from this address.
+            OSError: The file cannot be written.
         """
         for last in (False, True):
             self._complete()
@@ -64,11 +64,11 @@ class Download:
             if wrong is None:
                 return
             if last:
-                raise self._error(f"{wrong}; removed it")
-            self._meter.say(f"{wrong}; once more from the beginning")
+                raise self._error(f"{wrong}; the file was removed")
+            self._meter.say(f"{wrong}; downloading it again from the beginning")
 
     def _complete(self) -> None:
-        """Bring the part to its full length."""
+        """Send requests until the part is complete."""
         fruitless, furthest = 0, self._part.size
         while True:
             try:
@@ -76,7 +76,8 @@ class Download:
                 return
             except _PassingError as error:
                 have = self._part.size
-                # The furthest point ever, or a server that always breaks off there is asked forever
+                # Only bytes beyond the furthest point count as progress; otherwise a server that
+                # always breaks off at one point would be asked forever.
                 fruitless = 0 if have > furthest else fruitless + 1
                 furthest = max(have, furthest)
                 if fruitless == limits.TRIES:
@@ -85,14 +86,14 @@ class Download:
                 self._pause(error, fruitless)
 
     def _pause(self, error: _PassingError, fruitless: int) -> None:
-        """Wait, longer each time in a row, and as long as the server asks within reason."""
+        """Wait before the next attempt: longer after each failure, or as the server asks."""
         wait = limits.BACKOFF_SECONDS * 2 ** max(fruitless - 1, 0) * random.uniform(0.75, 1.25)
         wait = min(max(wait, error.wait), limits.LONGEST_WAIT)
         self._meter.say(f"{error}; trying again in {wait:.0f} s")
         time.sleep(wait)
 
     def _request(self) -> None:
-        """Ask once for what is missing."""
+        """Send one request for the missing bytes."""
         import requests
         import urllib3
 
@@ -109,12 +110,12 @@ class Download:
         except requests.TooManyRedirects:
             raise self._error("redirected without end") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            if isinstance(error, ValueError):  # all that is wrong with a URL, or with a redirect's
-                raise self._error("it is, or leads to, no web address") from None
+            if isinstance(error, ValueError):  # a wrong URL, or a redirect to a wrong URL
+                raise self._error("the URL, or its redirect, is not a web address") from None
             raise _PassingError(failure(error)) from None
 
     def _continuation(self) -> tuple[int, dict[str, str]]:
-        """Return how much of the part can be kept, and the headers that ask for the rest."""
+        """Return the number of bytes to keep of the part, and the headers of the next request."""
         part, have, validator = self._part, self._part.size, self._validator()
         too_long = part.file.size is not None and have > part.file.size
         if not have or too_long or not (validator or part.known):
@@ -123,12 +124,12 @@ class Download:
         return have, {"Range": f"bytes={have}-", **condition}
 
     def _validator(self) -> str | None:
-        """Return what the part has to tell versions apart by; None if it came from elsewhere."""
+        """Return the part's If-Range value; None if the part came from another address."""
         origin = self._part.origin
         return origin.validator if origin and origin.url == self._url else None
 
     def _take(self, response: requests.Response, have: int) -> None:
-        """Append what a server sends to the part, or begin it again."""
+        """Append the bytes of a response to the part, or start the part again."""
         code = response.status_code
         if code in _PASSING:
             raise _PassingError(f"the server answers {code}", retry_after(response))
@@ -137,8 +138,8 @@ class Download:
         start, total = span(response)
         if code != 200 and (start != have or self._changed(response)):
             self._part.discard()
-            raise _PassingError("the server cannot go on where it stopped")
-        if code == 416:  # and there is nothing after what is here
+            raise _PassingError("the server cannot continue the download")
+        if code == 416:  # the part is complete
             return
         self._examine(response, total)
         total = self._part.file.size if total is None else total
@@ -147,18 +148,18 @@ class Download:
             raise _PassingError("the file was cut short")
 
     def _changed(self, response: requests.Response) -> bool:
-        """Tell whether a server continues another file than the part's, as some do."""
+        """Return whether the file on the server has changed; some servers ignore If-Range."""
         before, now = self._validator(), origin_of(response, self._url).validator
         return None not in (before, now) and before != now
 
     def _examine(self, response: requests.Response, total: int | None) -> None:
-        """Refuse an answer that cannot be the file, before it is read."""
+        """Refuse a response that cannot be the file, before its bytes are read."""
         file, headers = self._part.file, response.headers
         page = headers.get("Content-Type", "").lower().startswith("text/html")
         if page and not file.name.lower().endswith((".html", ".htm")):
             raise self._error("the server sends a web page, not the file")
         if (packed := headers.get("Content-Encoding", "identity")) != "identity":
-            raise self._error(f"the server sends it packed ({packed}), unasked")
+            raise self._error(f"the server sends the file compressed ({packed}), without request")
         if total is not None and (wrong := self._part.misfit(total)):
             raise self._error(f"{wrong}; not downloaded")
         whole = total is not None or "Transfer-Encoding" in headers
@@ -166,9 +167,9 @@ class Download:
             raise self._error("the server does not say where the file ends")
 
     def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
-        """Write what comes behind the part's first ``start`` bytes."""
+        """Write the bytes of a response after the part's first ``start`` bytes."""
         with self._part.path.open("ab" if start else "wb") as out:
-            if not start:  # after the old part is gone, so that none is ever taken for the new
+            if not start:  # the description is written only after the old part is truncated
                 self._part.origin = origin_of(response, self._url)
             self._meter.begin(start, total)
             have = start

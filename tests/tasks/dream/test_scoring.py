@@ -19,7 +19,7 @@ from bench.tasks.dream import scoring
 from tests import reference
 
 Dream = TASKS.get("dream")
-# Figures of a winning submission on the private rows, and the organisers' two scores for it.
+# Metrics of a winning submission on the private rows, and the organisers' two scores for it.
 KNOWN_R = {
     "all": 0.957144539749361,
     "high": 0.6200899915391505,
@@ -77,7 +77,7 @@ def assay(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def guesses(test: TestSet) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Imperfect predictions, a third of them rounded, so that many are tied."""
+    """Imperfect predictions; a third of them are rounded, so that many are tied."""
     noise = np.random.default_rng(0).normal(size=len(test))
     guess = test.target + noise / 2
     guess[::3] = np.round(guess[::3], 1)
@@ -115,7 +115,7 @@ def measured(real_data: Path) -> TestSet:
 
 def test_the_measured_private_rows_are_as_many_as_the_organisers(real_data: Path) -> None:
     units = dict(dream().scoring_groups(measured(real_data), "private"))
-    del units["SNVs"]  # derived here: the official list is another
+    del units["SNVs"]  # derived here; the official list differs
     assert {name: len(rows) for name, rows in units.items()} == {
         "all": 62_058,
         "high": 872,
@@ -158,7 +158,7 @@ def toy(subsets: dict[str, list[Any]], missing: dict[str, str] | None = None) ->
 
 
 def with_lists(subsets: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Add the public lists that are not given, empty."""
+    """Return subsets with an empty public list for every list that is not given."""
     empty: dict[str, Any] = {
         f"public.{name}": np.zeros((0, 2) if name in scoring.PAIRS else 0) for name in scoring.FILES
     }

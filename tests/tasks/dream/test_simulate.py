@@ -196,7 +196,7 @@ def test_extremes_and_natives_are_what_they_say(folder: Path) -> None:
     mean = {
         name: measured[[int(row["pos"]) for row in subset(folder, name)]].mean() for name in SINGLES
     }
-    assert mean["high"] - mean["random"] == pytest.approx(1.33, abs=0.35)  # the real distances
+    assert mean["high"] - mean["random"] == pytest.approx(1.33, abs=0.35)  # as in the real data
     assert mean["random"] - mean["low"] == pytest.approx(1.16, abs=0.35)
     inserts = "".join(row["sequence"][17:97] for row in subset(folder, "yeast"))
     assert (inserts.count("A") + inserts.count("T")) / len(inserts) == pytest.approx(0.63, abs=0.03)
@@ -231,7 +231,7 @@ def test_record_is_what_simulate_returns(tmp_path: Path) -> None:
 
 @cache
 def slow_sites() -> list[tuple[int, regulation.Factor, list[str], float]]:
-    """Return every factor's word as sets of letters, on both strands, with its effect."""
+    """Return every factor's motif as sets of bases, on both strands, with its effect."""
     complement = str.maketrans("ACGT", "TGCA")
     sites = []
     for number, factor in enumerate(regulation.FACTORS):
@@ -242,7 +242,7 @@ def slow_sites() -> list[tuple[int, regulation.Factor, list[str], float]]:
 
 
 def slow_activity(sequence: str) -> float:
-    """Return the activity of 110 letters by plain loops over sites."""
+    """Return the activity of a promoter of 110 nt by plain loops over sites."""
     total, load = 0.0, dict.fromkeys((factor.name for factor in regulation.FACTORS), 0.0)
     for place in range(110 - 7):
         for _, factor, word, weight in slow_sites():
@@ -297,8 +297,8 @@ def test_ceilings_are_honest(folder: Path) -> None:
     assert record["train_ceiling"] == pytest.approx(0.75, abs=0.04)
     assert record["test_ceiling"] == pytest.approx(0.97, abs=0.015)
     assert record["singletons"] == pytest.approx(0.58, abs=0.03)
-    # True means from the files' letters, by tables that the test above checks, against the files'
-    # values. The training rows left out, of other lengths or with N, move r by some .003.
+    # True means are computed from the files' sequences, with tables that the test above checks.
+    # Excluded training rows (of other lengths or with N) change r by about .003.
     train = [(s, v) for s, v in table(folder / TRAIN) if len(s) == 110 and "N" not in s]
     test = table(folder / TEST)
     for rows, name, slack in ((train, "train_ceiling", 0.006), (test, "test_ceiling", 1e-9)):
