@@ -99,7 +99,7 @@ def test_it_goes_on_after_a_kill_and_comes_to_the_same(folder: Path, whole: Path
     assert run(folder, "killed", act="20").status == -signal.SIGKILL
     again = run(folder, "killed")
     assert again.status == 0, again.errors
-    assert "goes on after update" in again.errors
+    assert "continues after step" in again.errors
     other, _ = finished(folder, "killed")
     for name in ("losses.npy", "predictions.npy", "model.safetensors"):
         assert (other / name).read_bytes() == (whole / name).read_bytes(), name

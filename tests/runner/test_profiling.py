@@ -60,7 +60,7 @@ def test_a_plan_for_people_and_one_that_cannot_be(folder: Path) -> None:
 
 def test_a_lack_of_memory_is_told_by_plans_too(folder: Path) -> None:
     line = refused(bench(folder, ["plan", *ASKED], act="cuda-memory:1"))
-    assert line.endswith("Try --batch-per-device 8: the same batch in smaller slices.")
+    assert line.endswith("Try --batch-per-device 8: the same batch in smaller micro-batches.")
 
 
 def test_a_profile_is_a_trace_and_its_dearest_operations(folder: Path) -> None:

@@ -112,7 +112,7 @@ def test_launched_ranks_end_with_the_one_that_is_killed(folder: Path, whole: Who
         ("bug:3", 1, "a bug of the plugin"),
         ("refuse:3", 2, "bench: the plugin refuses."),
         ("cuda-memory:3", 2, "Try --batch-per-device 4"),
-        ("SIGTERM:3", 143, "bench: stopped after update"),
+        ("SIGTERM:3", 143, "bench: stopped after step"),
     ],
 )
 def test_launched_ranks_tell_what_went_wrong(
@@ -145,7 +145,7 @@ def test_it_goes_on_where_it_was_and_says_so(folder: Path, whole: Whole) -> None
     assert 30 <= saved < 40
     # It would die if it made but one update more; what costs are counted by is one more call.
     again = bench(folder, ours("where"), act=f"kill:{UPDATES - saved + 2}")
-    assert f"goes on after update {saved}" in again.errors
+    assert f"continues after step {saved}" in again.errors
     assert again.status == 0
     assert left_behind(folder, "where") == whole[1]
 
@@ -160,8 +160,8 @@ def test_a_signal_saves_the_run_and_prints_the_command_that_goes_on(
     assert "Traceback" not in stopped.errors
     run, manifest = only_run(folder, name)
     assert manifest["status"] == "interrupted"
-    assert f"stopped after update {int(checkpoints(run)[-1].stem)}." in line
-    program, *command = shlex.split(line.partition("goes on by: ")[2])
+    assert f"stopped after step {int(checkpoints(run)[-1].stem)}." in line
+    program, *command = shlex.split(line.partition("To resume it, run: ")[2])
     assert program == "bench"
     assert bench(folder, command).status == 0
     assert left_behind(folder, name) == whole[1]
@@ -214,7 +214,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(
         f"bench: {path}" for path in saved[::-1][:damaged]
     ]
     step = int(saved[0].stem) if damaged == 1 else 0
-    assert f"goes on after update {step}" in done.errors
+    assert f"continues after step {step}" in done.errors
     assert left_behind(folder, f"damaged-{damaged}") == whole[1]
 
 
@@ -276,7 +276,7 @@ def test_a_run_that_goes_on_elsewhere_is_left_alone(folder: Path) -> None:
             time.sleep(0.05)
         run, _ = only_run(folder, "held")
         line = refused(bench(folder, ours("held")))
-        assert line.startswith(f"bench: the same run is going on in {run}.")
+        assert line.startswith(f"bench: another process trains the same run in {run}.")
         by_name = ("run", "--plugin", "mortal.py", "--resume", str(run))
         assert refused(bench(folder, by_name)) == line
     finally:
@@ -296,7 +296,7 @@ def test_checkpoints_that_cannot_be_written_end_the_run_in_one_line(folder: Path
 @pytest.mark.parametrize("act", ["cuda-memory:3", "memory:3"])
 def test_a_lack_of_memory_says_which_number_to_lower(folder: Path, act: str) -> None:
     line = refused(bench(folder, ours(act.replace(":", "-")), act=act))
-    assert line.endswith("Try --batch-per-device 8: the same batch in smaller slices.")
+    assert line.endswith("Try --batch-per-device 8: the same batch in smaller micro-batches.")
     sliced = bench(folder, ours(act.replace(":", "-"), "--batch-per-device", "8"))
     assert sliced.status == 0
 

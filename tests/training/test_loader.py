@@ -101,7 +101,7 @@ def test_no_one_who_predicts_the_test_rows_is_told_their_targets() -> None:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (LONG, "^all 1 training rows are longer than the 7 letters that the model takes"),
+        (LONG, "^all 1 training rows are longer than the 7 nt that the model takes"),
         (TRAIN[1:4], "^3 training rows with one target value"),
     ],
     ids=["all dropped", "all alike"],

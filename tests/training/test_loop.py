@@ -167,7 +167,7 @@ class Broken(Letters):
 
 
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
-    with pytest.raises(DivergedError, match=r"loss became nan by update .* Try recipe\.lr="):
+    with pytest.raises(DivergedError, match=r"loss became nan by step .* Try recipe\.lr="):
         run(Broken(), Recipe(batch_size=64))
 
 

@@ -17,7 +17,7 @@ def test_every_row_is_one_ranks_or_the_cut_is_refused(
     """Brute force: which cuts exist at all."""
     possible = batch % size == 0 and (per_device is None or batch % (per_device * size) == 0)
     if not possible:
-        with pytest.raises(BenchError, match=r"cannot be cut evenly .* Try "):
+        with pytest.raises(BenchError, match=r"cannot be split evenly .* Try "):
             MicroBatches.of(batch, Ranks(0, size), per_device)
         return
     seen: list[int] = []

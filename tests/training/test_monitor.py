@@ -145,7 +145,7 @@ def test_a_signal_is_noted_then_saved_and_raised(clock: Clock, number: int) -> N
         go(made, 3, clock, 1)
         signal.raise_signal(number)
         snapshot = monitor.snapshot(1)
-        with pytest.raises(StoppedError, match=r"stopped after update 3\.") as stopped:
+        with pytest.raises(StoppedError, match=r"stopped after step 3\.") as stopped:
             monitor.save(snapshot, epoch_ends=False)
     assert stopped.value.exit_status == 128 + number
     assert [state["step"] for state in kept.states] == [3]
