@@ -337,7 +337,7 @@ def test_what_the_model_cannot_take_is_told_by_row_and_keeps_its_place(
     rows = predicted(capsys, "--run", str(ridge), "--sequences", "s")
     assert [bool(row[1]) for row in rows] == [True, False, False, False, False, True]
     assert capsys.readouterr().err.splitlines() == [
-        "bench: row 2: 300 letters, the model takes 110 at most",
+        "bench: row 2: 300 nt, the model takes 110 at most",
         "bench: row 3: letter 'U' is not one of ACGTN",
         "bench: row 4: no sequence",
         "bench: row 5: letter 'X' is not one of ACGTN",

@@ -134,6 +134,6 @@ def test_initial_predictions_are_bounded_where_the_first_draw_explodes(
 
 
 def test_a_single_letter_is_refused_in_one_line() -> None:
-    with pytest.raises(BenchError, match=r"^madlab reads two letters at least"):
+    with pytest.raises(BenchError, match=r"^madlab needs sequences of at least two nt"):
         MadLab(MadLab.Config(hidden=12), 1)
     MadLab(MadLab.Config(hidden=12), 2)(torch.zeros(3, 2, dtype=torch.uint8))

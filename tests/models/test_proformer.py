@@ -97,7 +97,7 @@ def test_without_masking_only_the_nucleotide_head_is_gone_and_no_chance_is_neede
     tokens = torch.full((1, 200), 2, dtype=torch.uint8)
     without.train().loss(Batch(tokens, torch.zeros(1), {}))
     assert torch.equal(torch.get_rng_state(), before)
-    with pytest.raises(BenchError, match=r"mask_ratio=0 there are no letter logits"):
+    with pytest.raises(BenchError, match=r"mask_ratio=0 there are no nucleotide logits"):
         without.expression_and_nucleotides(torch.zeros(1, 200, dtype=torch.uint8))
 
 

@@ -52,7 +52,7 @@ def test_a_plan_for_people_and_one_that_cannot_be(folder: Path) -> None:
     assert "sequences/s" in done.output
     assert "mortal" in done.output
     fitted = ["plan", "--model", "kmer-ridge", "--task", "table.tsv", "--device", "cpu"]
-    assert "is fitted in one go" in refused(bench(folder, fitted))
+    assert "is fitted at once" in refused(bench(folder, fitted))
     for text in ("0", "x", "1,,2", "-1"):
         line = refused(bench(folder, ["plan", *ASKED, "--devices", text]))
         assert line == f"bench: --devices takes numbers of devices, as in 1,2,4; got '{text}'."
