@@ -285,9 +285,8 @@ def relative_features(length: int, count: int) -> Tensor:
 
     Args:
         length: Number of positions in the sequence.
-        count: Number of features, a multiple of six. A third each are exponential decays, central
-            masks and gamma densities. The first half is symmetric; the second half is the first
-            half times the distance's sign.
+        count: Number of features, a multiple of six: a third each of exponential decays, central
+            masks and gamma densities, first symmetric, then times the distance's sign.
 
     Returns:
         Float32 features ``(2 length - 1, count)``, computed in float64.

@@ -1,4 +1,4 @@
-"""What the golden files cannot show: the pooled head, gates, masks, and full-size counts."""
+"""Parts of Proformer without golden files: pooled head, gates, masks, full-size counts."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ def test_without_masking_only_the_nucleotide_head_is_gone_and_no_chance_is_neede
 
 
 def test_with_masking_a_seeds_draws_are_those_of_earlier_versions() -> None:
-    """A loss recorded before mask filling could be left out; any other draw moves it by .01."""
+    """The loss was recorded before mask filling became optional; other noise changes it by .01."""
     model = small(dropout=0.1).train()
     tokens, target = torch.randint(5, (4, 200), dtype=torch.uint8), torch.randn(4)
     assert model.loss(Batch(tokens, target, {})).item() == pytest.approx(

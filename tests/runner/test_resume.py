@@ -1,4 +1,4 @@
-"""Runs that die, stop or are damaged go on, and come to the same, bit by bit."""
+"""Killed, stopped and damaged runs resume and give bit-identical results."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Whole:
-    """What uninterrupted runs come to, by number of ranks."""
+    """Return the results of uninterrupted runs by number of ranks."""
     for ranks in (1, 2):
         done = bench(folder, ours(f"whole-{ranks}"), ranks=ranks)
         assert (done.status, done.told) == (0, [])
@@ -48,7 +48,7 @@ def only_run(folder: Path, home: str) -> tuple[Path, dict[str, Any]]:
 
 
 def begun(folder: Path, home: str) -> Path:
-    """Leave a run that was killed after its second epoch, with two checkpoints."""
+    """Return a run that was killed after its second epoch, with two checkpoints."""
     assert bench(folder, ours(home), act="kill:40").status == -signal.SIGKILL
     run, manifest = only_run(folder, home)
     assert manifest["status"] == "running"
@@ -94,7 +94,7 @@ def test_whenever_it_is_killed(folder: Path, whole: Whole, number: int) -> None:
 
 
 def test_launched_ranks_end_with_the_one_that_is_killed(folder: Path, whole: Whole) -> None:
-    """The only test that starts ranks as a user does: by --devices, from nothing."""
+    """The only test that starts ranks as a user does, by --devices."""
     begun = time.monotonic()
     done = bench(folder, ours("launched", "--devices", "2"), act="kill:20", rank=1)
     assert time.monotonic() - begun < 100  # most of it to load torch
@@ -143,7 +143,7 @@ def test_it_goes_on_where_it_was_and_says_so(folder: Path, whole: Whole) -> None
     run = begun(folder, "where")
     saved = int(checkpoints(run)[-1].stem)
     assert 30 <= saved < 40
-    # It would die if it made but one update more; what costs are counted by is one more call.
+    # A repeated step would kill the process. One call more counts operations for the cost.
     again = bench(folder, ours("where"), act=f"kill:{UPDATES - saved + 2}")
     assert f"continues after step {saved}" in again.errors
     assert again.status == 0
@@ -187,7 +187,7 @@ def test_all_ranks_stop_after_the_same_update_whichever_was_asked(
 
 
 def test_another_number_of_ranks_goes_on_with_the_same_rows(folder: Path, whole: Whole) -> None:
-    """Without noise of its own, each update's loss is the same for any number of ranks."""
+    """Without noise in the model, a step's loss is the same for any number of ranks."""
     run = begun(folder, "other")
     saved = int(checkpoints(run)[-1].stem)
     assert bench(folder, ours("other"), ranks=2).status == 0
@@ -224,7 +224,7 @@ def test_a_finished_run_is_not_repeated_but_by_force(folder: Path, whole: Whole)
     done = bench(folder, ours(home))
     assert "finished before" in done.errors
     assert (done.status, len(list((folder / home).iterdir()))) == (0, 1)
-    assert "0.0" in done.output  # the figures of the run that was
+    assert "0.0" in done.output  # the scores of the finished run
     bench(folder, ours(home, "--force"))
     assert len(list((folder / home).iterdir())) == 2
     bench(folder, ours(home, "--seed", "1"))
@@ -285,7 +285,7 @@ def test_a_run_that_goes_on_elsewhere_is_left_alone(folder: Path) -> None:
 
 
 def test_checkpoints_that_cannot_be_written_end_the_run_in_one_line(folder: Path) -> None:
-    """A file where the folder is to be: no right is needed to see it, so root is refused, too."""
+    """A file in place of the folder is an error for root, too; missing permissions are not."""
     run = begun(folder, "full")
     shutil.rmtree(run / "checkpoints")
     (run / "checkpoints").touch()
@@ -304,7 +304,7 @@ def test_a_lack_of_memory_says_which_number_to_lower(folder: Path, act: str) -> 
 def test_mlflow_has_every_point_once_whatever_happened(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sent after a kill, a bug, a signal, and the end."""
+    """The run is uploaded after a kill, an exception, a signal, and its end."""
     import mlflow
 
     home = folder / "tracked"
