@@ -92,7 +92,7 @@ class Record:
             BenchError: A field has a wrong type; the message names the field.
         """
         kinds, record = _kinds(cls), object.__new__(cls)
-        values = record.__dict__  # straight in: a frozen dataclass takes twice the time to be made
+        values = record.__dict__  # the frozen constructor takes twice the time
         extra = values["extra"] = {}
         values["written"] = tuple(found)
         for name, value in found.items():

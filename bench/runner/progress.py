@@ -66,7 +66,7 @@ class ProgressReporter:
         run: Run folder, whose metrics.jsonl gets the metrics of every validation.
         console: Console for progress.
         plan: Plan for the progress bar and the time left; None for a model fitted at once.
-        follower: Uploader to wake after every validation; None for a run that is not tracked.
+        uploader: Uploader to wake after every validation; None for a run that is not tracked.
         watch: Function to call after every validation; it may raise to end the run.
     """
 
@@ -75,10 +75,10 @@ class ProgressReporter:
         run: RunFolder,
         console: Console,
         plan: Plan | None,
-        follower: Uploader | None = None,
+        uploader: Uploader | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self._run, self._console, self._plan, self._follower = run, console, plan, follower
+        self._run, self._console, self._plan, self._uploader = run, console, plan, uploader
         self._watch = watch
         self._history: dict[int, dict[str, float]] = {}
         self._started = self._spoken = time.perf_counter()
@@ -129,8 +129,8 @@ class ProgressReporter:
         """See :class:`bench.training.loop.Progress`."""
         self._history[step] = metrics
         self._run.log(step, metrics)
-        if self._follower is not None:
-            self._follower.wake()
+        if self._uploader is not None:
+            self._uploader.wake()
         loss = f"loss {metrics['train/loss']:.4f}, " if "train/loss" in metrics else ""
         text = f"  {step:,}: {loss}validation Pearson {metrics['validation/pearson']:.4f}"
         if self._bar is not None:

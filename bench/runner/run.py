@@ -106,17 +106,17 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
                 f"  resumed: the run continues after step {state['step'] if state else 0:,}"
             )
         job.ranks.broadcast((True, state))
-        follower = Uploader(run.path, _store(job.request)) if tracked else None
+        uploader = Uploader(run.path, _store(job.request)) if tracked else None
         try:
-            with ProgressReporter(run, console, job.plan, follower, watch) as report:
+            with ProgressReporter(run, console, job.plan, uploader, watch) as report:
                 report.recall(history)
                 _record(job, run, report, state, checkpoints)
         except StoppedError as error:
             again = resume_line(job.request, run.path, tracked=tracked)
             raise error.wrapped(after=f" To resume it, run: {again}") from None
         finally:
-            if follower is not None:
-                console.warn(follower.close())
+            if uploader is not None:
+                console.warn(uploader.close())
     return run.manifest
 
 
