@@ -1,7 +1,7 @@
-"""Ridge regression on k-mer counts: the honest floor under every network.
+"""Ridge regression on k-mer counts, the baseline of every network.
 
 tokens   (B, L)      the sequence, flanks kept
-counts   (B, 4**k)   how often each word of k letters occurs; words with N do not count
+counts   (B, 4**k)   number of each k-mer in the sequence; k-mers with N do not count
 output   (B,)        counts · weight + intercept
 """
 
@@ -23,9 +23,9 @@ from bench.search_space import Range, Spaces
 
 @settings
 class KmerRidgeConfig:
-    """Word length and penalty."""
+    """Length of the k-mers, and penalty."""
 
-    k: int = setting(5, "letters in a word", low=1, high=7)
+    k: int = setting(5, "bases in a k-mer", low=1, high=7)
     alpha: float = setting(100.0, "penalty on squared weights, in counts squared", low=0)
 
 
@@ -52,15 +52,15 @@ class KmerRidge(FittedModel[KmerRidgeConfig]):
 
     @classmethod
     def paper_recipe(cls, config: KmerRidgeConfig) -> Recipe:
-        """Return the standard recipe, of which only the standardization matters here."""
+        """Return the standard recipe; a fitted model uses its standardization only."""
         return Recipe()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Predict, ``(B, L)`` -> ``(B,)``."""
+        """Return predictions, ``(B, L)`` -> ``(B,)``."""
         return kmer_counts(tokens, self.config.k) @ self.weight + self.intercept
 
     def fit(self, batches: Iterable[Batch]) -> None:
-        """Solve for the weights from moments, in memory that does not grow with the rows."""
+        """Fit the weights from sums over rows; the memory does not depend on the rows' number."""
         from sklearn.linear_model import Ridge
 
         size, device = 4**self.config.k, self.weight.device
@@ -69,7 +69,7 @@ class KmerRidge(FittedModel[KmerRidgeConfig]):
         products, total, rows = torch.zeros_like(sums), torch.zeros_like(sums[0]), 0
         for tokens, target, _ in batches:
             counts = kmer_counts(tokens, self.config.k)
-            gram += counts.T @ counts  # sums of small whole numbers, exact in float32
+            gram += counts.T @ counts  # sums of small integers, exact in float32
             sums += counts.sum(dim=0)
             products += counts.T.double() @ target.double()
             total += target.double().sum()
@@ -77,13 +77,14 @@ class KmerRidge(FittedModel[KmerRidgeConfig]):
         mean, target_mean = sums / rows, total / rows
         covariance = (gram - rows * torch.outer(mean, mean)).cpu().numpy()
         moment = (products - rows * mean * target_mean).cpu().numpy()
-        # A root R of the Gram matrix stands in for the data: |Rw - z|² and |Xw - y|² differ by a
-        # constant, so scikit-learn finds the same weights from 4**k rows.
+        # A root R of the Gram matrix replaces the data X: |Rw - z|² and |Xw - y|² differ by a
+        # constant, so scikit-learn finds the same weights from at most 4**k rows.
         values, vectors = np.linalg.eigh(covariance)
-        kept = values > values[-1] * 1e-12  # counts of one length sum to a constant: rank is lost
+        # Rows of equal length have equal sums of counts, so the covariance has no full rank.
+        kept = values > values[-1] * 1e-12
         root = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
         weight = torch.zeros_like(mean)
-        if values[-1] > 0:  # else all rows have the same words
+        if values[-1] > 0:  # else all rows have the same k-mers
             ridge = Ridge(alpha=self.config.alpha, fit_intercept=False)
             ridge.fit(root, vectors[:, kept].T @ moment / np.sqrt(values[kept]))
             weight = torch.from_numpy(ridge.coef_).to(mean.device)
@@ -92,14 +93,14 @@ class KmerRidge(FittedModel[KmerRidgeConfig]):
 
 
 def kmer_counts(tokens: Tensor, k: int) -> Tensor:
-    """Count the words of k letters in every row: ``(B, L)`` tokens -> ``(B, 4**k)`` float32."""
+    """Return the k-mer counts of every row, ``(B, L)`` tokens -> ``(B, 4**k)`` float32."""
     windows = max(tokens.shape[1] - k + 1, 0)
     word = torch.zeros(len(tokens), windows, dtype=torch.int64, device=tokens.device)
     whole = torch.ones_like(word, dtype=torch.bool)
     for offset in range(k):
-        letter = tokens[:, offset : offset + windows]
-        word = word * 4 + letter
-        whole &= letter < 4
+        base = tokens[:, offset : offset + windows]
+        word = word * 4 + base
+        whole &= base < 4
     word += 4**k * torch.arange(len(tokens), device=tokens.device)[:, None]
     counts = torch.bincount(word[whole], minlength=len(tokens) * 4**k)
     return counts.view(len(tokens), 4**k).float()

@@ -2,10 +2,10 @@
 
 Shapes, with the report's sizes (H 96, U 4):
 
-    tokens    (B, L)       L 110: flanks kept, N on the left, longer ones keep their last 110
+    tokens    (B, L)       L 110 with flanks; padded with N on the left, cropped on the left
     branches  (B, H, L)    filters of widths 15, 20, 25 and 30, normalized and reduced; summed
     x         (B, L, H)    two pre-norm transformer blocks with relative positions
-    states    (B, 2U)      last state of either direction
+    states    (B, 2U)      last state of each direction
     output    (B,)
 """
 
@@ -32,7 +32,7 @@ from ._layers.keras import variance_scaling_
 from ._layers.one_hot import OneHot
 from ._layers.swish_lstm import SwishBiLSTM
 
-_LARGEST_STATE = 10.0  # on random DNA; sound draws stay below 4, exploding ones pass 1e6
+_LARGEST_STATE = 10.0  # on random DNA; stable initial weights stay below 4, others exceed 1e6
 
 
 @settings
@@ -43,15 +43,15 @@ class MadLabConfig:
         96, "channels after every branch; a multiple of 6 x attention_heads", low=6
     )
     widths: tuple[int, ...] = setting(
-        (15, 20, 25, 30), "letters that the filters of each branch span", low=1
+        (15, 20, 25, 30), "filter width of each branch, in bases", low=1
     )
     blocks: int = setting(2, "transformer blocks", low=0)
     attention_heads: int = setting(1, "heads of a block", low=1)
     units: int = setting(4, "LSTM units a direction", low=1)
-    frozen_transformer: bool = setting(False, "as submitted: its attention is never trained")
+    frozen_transformer: bool = setting(False, "freeze attention and feed-forward, as submitted")
 
     def __post_init__(self) -> None:
-        """Check what the bounds of single fields cannot."""
+        """Check that the fields fit together."""
         if self.hidden % (6 * self.attention_heads):
             step = 6 * self.attention_heads
             raise BenchError(
@@ -85,15 +85,15 @@ class MadLab(Model[MadLabConfig]):
         differences=(
             "The transformer is trained. In the submitted program its weights (167,040) were not "
             "registered with Keras, and its output projection starts at zero.",
-            "Initial LSTM weights that explode on random DNA are drawn again: with swish for tanh "
-            "that happens to about two draws in five at the report's size.",
-            "Batch statistics are those of the whole batch; on the authors' TPU each of eight "
+            "Initial LSTM weights whose states explode on random DNA are drawn again. With swish "
+            "in place of tanh this happens to about two draws in five at the report's size.",
+            "Batch norm uses the statistics of the whole batch; on the authors' TPU each of eight "
             "cores normalized its own 128 rows.",
-            "Training rows are shuffled over the whole set; the authors' buffer held 1,024.",
+            "Training rows are shuffled over the whole set; the authors' buffer held 1,024 rows.",
             "An epoch of the paper recipe is eight passes over the rows, whatever their number: "
-            "the authors' 36,743 steps, counted for batches of 128 but run with 1,024, are that.",
-            "Half of the single-bin rows leave the training split only, so that every run "
-            "validates on the same kind of rows.",
+            "the authors' 36,743 steps, computed for batches of 128 but run with 1,024, are that.",
+            "Half of the single-bin rows are removed from the training split only, so that every "
+            "run validates on the same kind of rows.",
         ),
     )
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {
@@ -112,8 +112,8 @@ class MadLab(Model[MadLabConfig]):
 
     def __init__(self, config: MadLabConfig, positions: int) -> None:
         super().__init__(config, positions)
-        if positions < 2:  # a single letter has no distances to attend by
-            raise BenchError("madlab reads two letters at least; these sequences have one.")
+        if positions < 2:  # one position has no relative distances
+            raise BenchError("madlab needs sequences of at least two nt; these have one.")
         self.one_hot = OneHot(4)
         self.branches = nn.ModuleList([Branch(width, config.hidden) for width in config.widths])
         self.transformer = nn.Sequential(
@@ -132,9 +132,9 @@ class MadLab(Model[MadLabConfig]):
 
     @torch.no_grad()
     def _redraw_exploding_lstm(self) -> None:
-        """Draw the LSTM again while its states grow without bound on random DNA.
+        """Draw the LSTM's weights again while its states explode on random DNA.
 
-        Swish is unbounded, so a positive loop through the cell multiplies itself L times over.
+        Swish is unbounded, so a positive feedback through the cell grows with every position.
         """
         if self.head.weight.is_meta:
             return
@@ -142,21 +142,21 @@ class MadLab(Model[MadLabConfig]):
         x = sum(branch(letters) for branch in self.branches)
         assert isinstance(x, Tensor)
         x = self.transformer(x.transpose(1, 2))
-        while not self.lstm(x).abs().max() <= _LARGEST_STATE:  # NaN is drawn again, too
+        while not self.lstm(x).abs().max() <= _LARGEST_STATE:  # also true for NaN
             self.lstm.draw()
-        for branch in self.branches:  # the look at random DNA leaves no trace
+        for branch in self.branches:  # the random DNA has changed the running statistics
             assert isinstance(branch, Branch)
             branch.scan_norm.reset_running_stats()
             branch.reduce_norm.reset_running_stats()
 
     @classmethod
     def layout(cls, config: MadLabConfig) -> Layout:
-        """Keep the flanks, fill up with N on the left, keep the last letters of longer ones."""
+        """Return the layout: flanks kept, padded with N on the left, cropped on the left."""
         return Layout(pad="left", crop="left")
 
     @classmethod
     def paper_recipe(cls, config: MadLabConfig) -> Recipe:
-        """Return the notebook's: TensorFlow's RMSProp at a constant rate, L2 on kernels."""
+        """Return the notebook's recipe: RMSProp at a constant rate, L2 penalty on kernels."""
         return Recipe(
             optimizer="rmsprop",
             lr=1e-4,
@@ -172,7 +172,7 @@ class MadLab(Model[MadLabConfig]):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Predict expression, ``(B, L)`` -> ``(B,)``."""
+        """Return predicted expression, ``(B, L)`` -> ``(B,)``."""
         letters = self.one_hot(tokens)  # (B, 4, L); N is all zeros
         x = sum(branch(letters) for branch in self.branches)  # (B, H, L)
         assert isinstance(x, Tensor)
@@ -180,7 +180,7 @@ class MadLab(Model[MadLabConfig]):
         return self.head(states).float().squeeze(-1)
 
     def l2_parameters(self) -> Iterable[nn.Parameter]:
-        """Convolution and output kernels, as the authors regularize."""
+        """Yield the kernels of the convolutions and of the output, which the authors regularize."""
         for branch in self.branches:
             assert isinstance(branch, Branch)
             yield from (branch.scan.get_parameter("weight"), branch.reduce.get_parameter("weight"))
@@ -192,7 +192,7 @@ class Branch(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        # TensorFlow's "same" padding: an even width has its odd zero on the right.
+        # TensorFlow's "same" padding: an even width has one zero more on the right.
         self.padding = ((width - 1) // 2, width // 2)
         self.scan = nn.Conv1d(4, 2 * hidden, width)
         self.scan_norm = nn.BatchNorm1d(2 * hidden, eps=1e-3, momentum=0.01)
@@ -223,8 +223,8 @@ class TransformerBlock(nn.Module):
         self.widen = Linear(hidden, 2 * hidden)
         self.narrow = Linear(2 * hidden, hidden)
         for linear in (self.widen, self.narrow):  # Sonnet's default
-            deviation = linear.in_features**-0.5
-            nn.init.trunc_normal_(linear.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+            std = linear.in_features**-0.5
+            nn.init.trunc_normal_(linear.weight, std=std, a=-2 * std, b=2 * std)
             nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -234,7 +234,7 @@ class TransformerBlock(nn.Module):
 
 
 class RelativeAttention(nn.Module):
-    """Transformer-XL attention whose positions are Enformer's basis functions.
+    """Transformer-XL attention, with Enformer's basis functions of the distance.
 
     The logit of query i and key j is (q_i + u)·k_j + (q_i + w)·r_(j-i), where r is a linear map of
     the distance's features and u, w are learned.
@@ -268,7 +268,7 @@ class RelativeAttention(nn.Module):
         r = self._split(self.relative_key(self.features)[None])  # (1, heads, 2L - 1, size)
         by_distance = (q + self.position_bias) @ r.transpose(-1, -2)  # (B, heads, L, 2L - 1)
         # Distance j - i is column j - i + L - 1, so entry (i, j) is the flat element
-        # i (2L - 2) + L - 1 + j: a plain re-cut of the buffer, no gather.
+        # i (2L - 2) + L - 1 + j. So a slice and a reshape replace a gather.
         flat = by_distance.flatten(-2)[..., length - 1 : length - 1 + length * (2 * length - 2)]
         position = torch.unflatten(flat, -1, (length, 2 * length - 2))[..., :length]
         mixed = functional.scaled_dot_product_attention(
@@ -281,15 +281,15 @@ class RelativeAttention(nn.Module):
 
 
 def relative_features(length: int, count: int) -> Tensor:
-    """Describe distances -(length-1)..length-1 by Enformer's basis functions.
+    """Return Enformer's features of the distances -(length-1)..length-1.
 
     Args:
-        length: Positions in the sequence.
-        count: Functions in all, a multiple of six: a third each of exponential decays, central
+        length: Number of positions in the sequence.
+        count: Number of features, a multiple of six: a third each of exponential decays, central
             masks and gamma densities, first symmetric, then times the distance's sign.
 
     Returns:
-        Float32 features ``(2 length - 1, count)``; computed in float64.
+        Float32 features ``(2 length - 1, count)``, computed in float64.
     """
     m = count // 6
     signed = torch.arange(-length + 1, length, dtype=torch.float64)[:, None]
@@ -298,8 +298,8 @@ def relative_features(length: int, count: int) -> Tensor:
     exponential = 2 ** (-a / half_life)
     mask = (2 ** torch.arange(1, m + 1, dtype=torch.float64) - 1 > a).double()
     mean = torch.linspace(length / m, length, m, dtype=torch.float64)
-    deviation = length / (2 * m)
-    shape, rate = (mean / deviation) ** 2, mean / deviation**2
+    std = length / (2 * m)
+    shape, rate = (mean / std) ** 2, mean / std**2
     log_density = torch.xlogy(shape - 1, a) - rate * a - torch.lgamma(shape) + shape * rate.log()
     density = log_density.exp() + 1e-8
     symmetric = torch.cat([exponential, mask, density / density.amax(dim=0)], dim=1)

@@ -2,14 +2,14 @@
 
 Shapes, with the report's sizes (k 10, D 512, 4 blocks, 8 attention heads, E 32):
 
-    tokens      (B, L)       L 200: 100 nt with N around, then their reverse complement
-    k-mers      (B, L, D)    one linear map of every window of k one-hot letters
-    x           (B, E+L, D)  E expression tokens, all alike at first, stand in front
-    expression  (B, E) -> (B,)  each reads its own token; their mean is the prediction
-    nucleotides (B, L, 6)    the letter behind every position, for the mask-filling loss
+    tokens      (B, L)       L 200: 100 nt, padded with N, then their reverse complement
+    k-mers      (B, L, D)    linear map of every window of k one-hot bases
+    x           (B, E+L, D)  E expression tokens, equal at the input, come first
+    expression  (B, E) -> (B,)  one value a token; their mean is the prediction
+    nucleotides (B, L, 6)    logits of the base at every position, for the mask-filling loss
 
-With ``head=pool`` there are no expression tokens: the mean over positions is read instead. With
-``mask_ratio=0`` no letter is hidden, and there is nothing that reads nucleotides.
+With ``head=pool`` there are no expression tokens, and the prediction is a linear map of the mean
+over positions. With ``mask_ratio=0`` no base is masked, and there is no nucleotide head.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class ProformerConfig:
     dim: int = setting(512, "width of the network, and of every attention head", low=1)
     blocks: int = setting(4, "macaron blocks", low=1)
     attention_heads: int = setting(8, "heads, each as wide as the network", low=1)
-    k: int = setting(10, "letters in a k-mer", low=1)
+    k: int = setting(10, "bases in a k-mer", low=1)
     kernel: int = setting(15, "width of the depthwise convolution; odd", low=1)
     ffn: Literal["swiglu", "glu"] = setting("swiglu", "gate of the feed-forward layers")
     dropout: float = setting(0.1, "the notebook's; the report says 0.01", low=0, high=1)
     mask_ratio: float = setting(
-        0.05, "share of letters hidden in training; 0: no mask filling", low=0, high=1
+        0.05, "share of bases masked in training; 0: no mask filling", low=0, high=1
     )
-    length: int = setting(100, "letters a strand, without flanks; pads or crops to it", low=1)
+    length: int = setting(100, "nt a strand, without flanks, after padding or cropping", low=1)
 
     def __post_init__(self) -> None:
-        """Check what the bounds of single fields cannot."""
+        """Check that the kernel's width is odd."""
         if self.kernel % 2 == 0:
             raise BenchError(f"model.kernel must be odd; got {self.kernel}. Try {self.kernel + 1}.")
 
@@ -88,13 +88,13 @@ class Proformer(Model[ProformerConfig]):
             ("model.dropout=0.01", "as the report says, where its notebook has 0.1"),
         ),
         differences=(
-            "Dropout acts in training. The notebook's training step passes no training flag, so by "
-            "Keras' rules its dropout layers never acted: model.dropout=0 gives that.",
+            "Dropout is active in training. The notebook's training step passes no training flag, "
+            "so by Keras' rules its dropout layers did nothing: model.dropout=0 reproduces that.",
             "Validation and test sequences longer than 100 nt are cropped evenly; the notebook "
-            "left them out, which would change the rows that are scored.",
+            "excluded them, which would change the rows that are scored.",
             "Adam's epsilon is added after bias correction (PyTorch), not before (Keras).",
-            "The pooled head keeps mask filling, so that the two heads differ in nothing else, "
-            "until model.mask_ratio=0 takes it away, as in row 1 of the talk's ablation.",
+            "The pooled head keeps mask filling, so that the two heads differ in nothing else; "
+            "model.mask_ratio=0 removes it, as in row 1 of the talk's ablation.",
         ),
     )
     presets: ClassVar[Mapping[str, Preset]] = {
@@ -119,13 +119,13 @@ class Proformer(Model[ProformerConfig]):
     def __init__(self, config: ProformerConfig, positions: int) -> None:
         super().__init__(config, positions)
         if positions % 2:
-            raise BenchError(f"proformer reads two strands of one length; got {positions} letters.")
+            raise BenchError(f"proformer needs two strands of equal length; got {positions} nt.")
         dim = config.dim
         self.one_hot = OneHot(6)
         self.kmer = nn.Linear(config.k * 6, dim)  # window flattened: position, then channel
         self.position = nn.Parameter(torch.empty(positions, dim))
         self.strand = nn.Parameter(torch.empty(2, dim))
-        # The original embeds a zero for every expression token, so only the bias ever matters.
+        # The original embeds a zero for every expression token, so only the bias has an effect.
         self.expression_embedding = nn.Linear(1, dim) if config.head == "multi" else None
         self.blocks = nn.Sequential(*[Block(config) for _ in range(config.blocks)])
         self.dropout = nn.Dropout(config.dropout)
@@ -147,7 +147,7 @@ class Proformer(Model[ProformerConfig]):
 
     @classmethod
     def layout(cls, config: ProformerConfig) -> Layout:
-        """Insert alone, centred in N, both strands; longer training rows are left out."""
+        """Return the layout: no flanks, centred in N, both strands; longer rows are dropped."""
         return Layout(
             flanks="trim",
             length=config.length,
@@ -159,7 +159,7 @@ class Proformer(Model[ProformerConfig]):
 
     @classmethod
     def paper_recipe(cls, config: ProformerConfig) -> Recipe:
-        """Return the notebook's: Keras Adam with both clips, Vaswani's schedule."""
+        """Return the notebook's recipe: Keras' Adam, both kinds of clipping, Noam schedule."""
         return Recipe(
             lr=(config.dim * 12_500) ** -0.5,
             beta2=0.98,
@@ -175,11 +175,11 @@ class Proformer(Model[ProformerConfig]):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Predict expression, ``(B, L)`` -> ``(B,)``."""
+        """Return predicted expression, ``(B, L)`` -> ``(B,)``."""
         return self._read_expression(self._encode(tokens))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return squared error plus the cross-entropy of hidden letters, both seen masked."""
+        """Return the squared error plus the cross-entropy of masked bases, for masked inputs."""
         if self.nucleotide_head is None:
             return super().loss(batch)
         tokens, target, _ = batch
@@ -193,24 +193,24 @@ class Proformer(Model[ProformerConfig]):
 
     @staticmethod
     def mask_filling_loss(logits: Tensor, tokens: Tensor, hidden: Tensor) -> Tensor:
-        """Return the summed cross-entropy at hidden positions over their number plus one."""
+        """Return the cross-entropy summed over masked positions, divided by their number + 1."""
         entropy = functional.cross_entropy(
             logits.float().transpose(1, 2), tokens.long(), reduction="none"
         )
         return (entropy * hidden).sum() / (hidden.sum() + 1)
 
     def expression_and_nucleotides(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return predictions ``(B,)`` and letter logits ``(B, L, 6)`` of the same pass.
+        """Return predictions ``(B,)`` and nucleotide logits ``(B, L, 6)`` of one forward pass.
 
         Raises:
-            BenchError: The model fills no masks.
+            BenchError: The model has no mask filling.
         """
         x = self._encode(tokens)
         return self._read_expression(x), self._read_nucleotides(x)
 
     def _encode(self, tokens: Tensor) -> Tensor:
         k, dim = self.config.k, self.config.dim
-        # "Same" padding, the odd one on the right; the window's linear map as a convolution.
+        # "Same" padding, one zero more on the right; the convolution is a linear map of windows.
         letters = functional.pad(self.one_hot(tokens), ((k - 1) // 2, k // 2))  # (B, 6, L + k - 1)
         filters = self.kmer.weight.view(dim, k, 6).transpose(1, 2)
         x = functional.conv1d(letters, filters, self.kmer.bias).transpose(1, 2)  # (B, L, D)
@@ -230,12 +230,12 @@ class Proformer(Model[ProformerConfig]):
 
     def _read_nucleotides(self, x: Tensor) -> Tensor:
         if self.nucleotide_head is None:
-            raise BenchError("with model.mask_ratio=0 there are no letter logits.")
+            raise BenchError("with model.mask_ratio=0 there are no nucleotide logits.")
         return self.nucleotide_head(x[:, -self.positions :])
 
 
 class Block(nn.Module):
-    """Half a feed-forward, convolution, attention, half a feed-forward."""
+    """A macaron block: half a feed-forward, convolution, attention, half a feed-forward."""
 
     def __init__(self, config: ProformerConfig) -> None:
         super().__init__()
@@ -250,7 +250,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def initialize(self) -> None:
-        """Draw the kernels whose fans Keras counts in its own way."""
+        """Draw the kernels whose fans differ between Keras and PyTorch."""
         _, _, width = self.depthwise.weight.shape
         glorot_uniform_(self.depthwise.weight, width, self.depthwise.in_channels, 1)
         self.attention.initialize()
@@ -266,7 +266,7 @@ class Block(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Norm, widen four times, gate by the second half, narrow."""
+    """A gated feed-forward: norm, four times the width, gate by the second half, projection."""
 
     def __init__(self, config: ProformerConfig) -> None:
         super().__init__()
@@ -283,7 +283,7 @@ class FeedForward(nn.Module):
 
 
 class Attention(nn.Module):
-    """Keras' multi-head attention with ``key_dim`` = dim: every head as wide as the network."""
+    """Keras' multi-head attention with ``key_dim`` = dim: every head has the network's width."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -292,7 +292,7 @@ class Attention(nn.Module):
         self.out = Linear(heads * dim, dim)
 
     def initialize(self) -> None:
-        """Draw from Keras' limits for its three-axis kernels."""
+        """Draw the kernels within Keras' limits for kernels of three axes."""
         for projection in (self.query, self.key, self.value):
             glorot_uniform_(projection.weight, self.dim, self.heads, self.dim)
         glorot_uniform_(self.out.weight, self.heads, self.dim, self.dim)

@@ -50,7 +50,7 @@ def _without_memory() -> None:
 
 
 def _diverge() -> None:
-    raise _diverged("the loss became nan by update 7", Recipe(lr=0.001))
+    raise _diverged("the loss became nan by step 7", Recipe(lr=0.001))
 
 
 def _raise(error: Exception) -> None:
@@ -120,9 +120,9 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
     "a hint that is an argument": (
         lambda: MicroBatches.of(512, Ranks(), 100),
         BenchError,
-        "a batch of 512 rows cannot be cut evenly into slices of 100 rows each. "
+        "a batch of 512 rows cannot be split evenly into micro-batches of 100 rows. "
         "Try batch_per_device=64.",
-        "a batch of 512 rows cannot be cut evenly into slices of 100 rows each. "
+        "a batch of 512 rows cannot be split evenly into micro-batches of 100 rows. "
         "Try --batch-per-device 64.",
         *("batch_per_device", {"batch_per_device": 64}),
     ),
@@ -159,23 +159,23 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
         _without_memory,
         OutOfMemoryError,
         "cpu is out of memory with 64 sequences at once. "
-        "Try batch_per_device=32: the same batch in smaller slices.",
+        "Try batch_per_device=32: the same batch in smaller micro-batches.",
         "cpu is out of memory with 64 sequences at once. "
-        "Try --batch-per-device 32: the same batch in smaller slices.",
-        *("batch_per_device", "Try batch_per_device=32: the same batch in smaller slices."),
+        "Try --batch-per-device 32: the same batch in smaller micro-batches.",
+        *("batch_per_device", "Try batch_per_device=32: the same batch in smaller micro-batches."),
     ),
     "a training that diverged": (
         _diverge,
         DivergedError,
-        "the loss became nan by update 7. Try recipe.lr=0.0003.",
-        "the loss became nan by update 7. Try --set recipe.lr=0.0003.",
+        "the loss became nan by step 7. Try recipe.lr=0.0003.",
+        "the loss became nan by step 7. Try --set recipe.lr=0.0003.",
         *("recipe.lr", {"recipe.lr": 0.0003}),
     ),
     "a training that was stopped": (
-        lambda: _raise(StoppedError(15, "stopped after update 7.")),
+        lambda: _raise(StoppedError(15, "stopped after step 7.")),
         StoppedError,
-        "stopped after update 7.",
-        "stopped after update 7.",
+        "stopped after step 7.",
+        "stopped after step 7.",
         *(None, None),
     ),
     "a rank that failed": (

@@ -1,4 +1,4 @@
-"""SciPy and exact fractions as second implementations; what has no value; invariances."""
+"""Metrics against SciPy and exact fractions; undefined values; invariances."""
 
 import math
 import warnings
@@ -177,7 +177,7 @@ offsets = st.sampled_from([0.0, 1.0, -3e5, 1e9, -1e12])
 def test_any_vectors_tied_constant_or_far_from_zero_give_what_scipy_gives(
     rows: list[tuple[int, int]], left: float, right: float
 ) -> None:
-    """SciPy is asked near zero: a million million away it is wrong in the ninth digit."""
+    """SciPy gets values near zero, because at 1e12 its ninth digit is wrong."""
     near = np.array(rows, dtype=np.float64).T
     x, y = near + np.array([[left], [right]])  # whole numbers: nothing is rounded
     with warnings.catch_warnings():

@@ -26,7 +26,7 @@ def vectors(kind: str) -> tuple[Vector, Vector]:
 
 @pytest.mark.parametrize("kind", ["different", "tied x", "tied", "two values", "opposed"])
 def test_influences_are_changes_of_scipys_rho(kind: str) -> None:
-    """With M x COPIES rows, one more copy of one is a step of 1 / (M x COPIES)."""
+    """With M x COPIES rows, one more copy of a row adds a weight of 1 / (M x COPIES)."""
     x, y = vectors(kind)
     rho, influence = spearman_influence(Ordered(x), Ordered(y))
     assert rho == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)

@@ -1,6 +1,6 @@
-"""Metrics as objects: a name, a function, a direction, and how the metric is resampled.
+"""Metrics as objects with a name, a function, a direction and a way to resample them.
 
-A metric is added by one object: here, or in the file of a task that lists it in
+To add a metric, declare one object: here, or in the file of a task that lists it in
 :attr:`bench.task.Task.metrics`::
 
     MEDIAN_ERROR = Metric(
@@ -10,16 +10,18 @@ A metric is added by one object: here, or in the file of a task that lists it in
         higher_is_better=False,
     )
 
-That is all a metric needs: it is computed, logged, tabulated, ranked and compared. Intervals come
-from one bootstrap of the test rows, and a metric is resampled by the first of these that it has:
+The object is enough: the metric is then computed, logged, tabulated, ranked and compared.
+Confidence intervals come from a bootstrap of the test rows, which uses the first of the following
+that the metric has:
 
 ``from_moments``
-    The value follows from weighted sums. Exact, and costs nothing.
+    The value as a function of weighted sums. It is exact, and its cost is negligible.
 ``influence``
-    The derivative of the value by the weight of every row. First order; exact for means over rows.
+    The derivative of the value by the weight of every row. It is a first-order approximation, and
+    exact for means over rows.
 neither
-    The same derivative, group of rows by group, from at most 2,048 evaluations of ``function`` for
-    a run and subset; :mod:`bench.leaderboards.statistics.influence` has its cost and accuracy.
+    The same derivative for groups of rows, from at most 2,048 evaluations of ``function`` a run and
+    subset; :mod:`bench.leaderboards.statistics.influence` describes its cost and accuracy.
 """
 
 from __future__ import annotations
@@ -66,8 +68,8 @@ __all__ = [
 Vector = NDArray[np.float64]
 Function = Callable[[Vector, Vector], float]
 Influence = Callable[[Ordered, Ordered], tuple[float, Vector]]
-"""A function of predictions and targets: the metric's value, and influences ``(M,)`` of the rows,
-whose sum is 0. To the first order the value under row weights w is
+"""A function of predictions and targets that returns the metric's value and the influences ``(M,)``
+of the rows, whose sum is 0. To first order, the value under row weights w is
 ``value + sum(w * influences) / sum(w)``."""
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,39}")
@@ -75,18 +77,19 @@ _NAME = re.compile("[a-z][a-z0-9_]{0,39}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metric:
-    """A number that says how good predictions are.
+    """A measure of the quality of predictions.
 
     Attributes:
         name: Key in results, such as "mse" in ``test/all/mse``: lower-case letters, digits, "_".
         label: Name in tables, such as "MSE".
         function: Function of finite predictions and targets ``(M,)``, M at least 1.
-        higher_is_better: Direction of a better value.
+        higher_is_better: Whether a higher value is better.
         from_moments: Function of weighted sums that returns the same value.
         influence: Function that returns the value and every row's influence.
-        correlation: True where values are correlations: they end at -1 and 1, constant predictions
-            have none, and the first order is taken on Fisher's z, where it is nearly linear.
-        symbol: Name in narrow tables; the label if empty.
+        correlation: Whether the values are correlations. These are bounded by -1 and 1, are
+            undefined for constant predictions, and their first-order approximation is made on
+            Fisher's z scale, where it is nearly linear.
+        symbol: Name in narrow tables; if empty, the label.
         form: Format of a value in tables, such as ".4f".
     """
 
@@ -101,7 +104,7 @@ class Metric:
     form: str = ".4f"
 
     def __post_init__(self) -> None:
-        """Check what a type cannot say."""
+        """Check the values of the fields."""
         if not _NAME.fullmatch(self.name):
             raise BenchError(
                 f"metric {self.name!r}: a metric's name has lower-case letters, digits and _, "
@@ -111,7 +114,7 @@ class Metric:
             raise BenchError(f"metric '{self.name}' has from_moments and influence. Leave one out.")
 
     def __call__(self, prediction: Vector, target: Vector) -> float:
-        """Return the value; NaN where there is none, or without a row, or where one is not finite.
+        """Return the value; NaN if it is undefined, without rows, or if an input is not finite.
 
         Args:
             prediction: Predictions ``(M,)``.
@@ -124,7 +127,7 @@ class Metric:
 
 
 def influence_of_mean(loss: Callable[[Vector, Vector], Vector]) -> Influence:
-    """Return the influence, which is exact, of a mean over rows of ``loss(prediction, target)``."""
+    """Return the exact influence function of the mean of ``loss(prediction, target)`` over rows."""
 
     def influence(prediction: Ordered, target: Ordered) -> tuple[float, Vector]:
         losses = loss(prediction.values, target.values)
@@ -157,7 +160,7 @@ MSE = Metric(
     label="MSE",
     function=mean_squared_error,
     higher_is_better=False,
-    # Moments give it, too, but as a small difference of large sums where predictions are good.
+    # Moments would give the MSE of good predictions as a small difference of large sums.
     influence=influence_of_mean(lambda x, y: (x - y) ** 2),
     form=".4g",
 )
@@ -179,6 +182,6 @@ R2 = Metric(
 
 METRICS = {metric.name: metric for metric in (PEARSON, SPEARMAN, MSE, MAE, R2)}
 STANDARD = (PEARSON, SPEARMAN)
-"""Metrics of every task, whatever else it declares."""
+"""Metrics that every task has in addition to its own."""
 SELECTION = PEARSON
-"""The metric of the validation rows by which the weights of a run are chosen."""
+"""Metric of the validation rows that chooses the weights of a run."""

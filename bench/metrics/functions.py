@@ -1,7 +1,7 @@
-"""Functions of predictions and targets, in float64, each defined once for the whole project.
+"""Functions of predictions and targets in float64, the only definitions in the project.
 
-A correlation with a constant or with fewer than two rows has no value: it is NaN here, and a
-result keeps it as missing, never as a number. A NaN or an infinity in either input gives NaN.
+A correlation with a constant, or over fewer than two rows, is undefined: it is NaN here and null in
+a result. A NaN or an infinity in either input gives NaN.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ def pearson(x: ArrayLike, y: ArrayLike) -> float:
     a, b = _pair(x, y)
     if len(a) < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("nan")
-    if np.ptp(a) == 0 or np.ptp(b) == 0:  # exact, where a centred sum of squares need not be 0
+    if np.ptp(a) == 0 or np.ptp(b) == 0:  # exact; a centred sum of squares may round to above 0
         return float("nan")
     a, b = _unit(a), _unit(b)
     return float(np.clip(_dot(a, b), -1.0, 1.0))
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> float:
-    """Return the rank correlation of two vectors, ties at their mean rank, in -1..1 or NaN."""
+    """Return the rank correlation of two vectors, in -1..1 or NaN; ties get their mean rank."""
     a, b = _pair(x, y)
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("nan")
@@ -56,7 +56,7 @@ def r_squared(prediction: ArrayLike, target: ArrayLike) -> float:
 
 
 def mean_ranks(x: ArrayLike) -> Vector:
-    """Rank values from 1, equal ones at the mean of the ranks they share."""
+    """Return the ranks of values, from 1; equal values get the mean of their ranks."""
     values = np.asarray(x, dtype=np.float64)
     order = np.argsort(values)
     ordered = values[order]
@@ -75,7 +75,7 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[Vector, Vector]:
 
 
 def _unit(x: Vector) -> Vector:
-    """Centre a vector and scale it to length one, safe from overflow and underflow."""
+    """Return a vector centred and scaled to length one, without overflow and underflow."""
     centred = x - x.mean()
     centred /= np.abs(centred).max()
     centred -= centred.mean()  # the first mean was rounded, at the size of the values
@@ -84,6 +84,6 @@ def _unit(x: Vector) -> Vector:
 
 
 def _dot(x: Vector, y: Vector) -> np.float64:
-    """Sum products pairwise, not by BLAS: the same digits on every machine, and no threads."""
+    """Return the dot product by pairwise summation: unlike BLAS, equal on every machine."""
     total: np.float64 = np.sum(x * y)
     return total

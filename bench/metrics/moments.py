@@ -1,7 +1,7 @@
-"""Metrics that follow from weighted sums alone, for any number of resamples and runs at once.
+"""Metrics as functions of weighted sums, for many bootstrap samples and runs at once.
 
-The sums are of standardized values (mean 0, variance 1 over the rows), so that single precision
-holds them. Legend: x predictions, y targets, both standardized.
+The sums are over standardized values (mean 0, variance 1 over the rows), so that single precision
+is enough. Legend: x predictions, y targets, both standardized.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating]
 
-_FLAT = 1e-5  # of a variance of 1: below, single precision has no digits left
+_FLAT = 1e-5  # variance below which single precision has no correct digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class Moments:
     Attributes:
         target: Sums of 1, y, y²: ``(3, ...)``.
         prediction: Sums of x, x², xy: ``(3, ...)``.
-        target_scale: Mean and standard deviation of the targets before they were standardized.
-        prediction_scale: The same of the predictions, each ``(...)``.
+        target_scale: Mean and std of the targets before standardization.
+        prediction_scale: Mean and std of the predictions before standardization, each ``(...)``.
     """
 
     target: Floats
@@ -55,6 +55,6 @@ def weighted_r_squared(moments: Moments) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         x, xx, xy, y, yy = moments.means()
         ratio, variance = x_std / y_std, yy - y * y
-        offset = (x_mean - y_mean) / y_std + ratio * x - y  # in standard deviations of the target
+        offset = (x_mean - y_mean) / y_std + ratio * x - y  # in stds of the target
         error = offset**2 + ratio**2 * (xx - x * x) + variance - 2 * ratio * (xy - x * y)
         return np.where(variance > _FLAT, 1 - error / variance, np.nan)

@@ -1,4 +1,4 @@
-"""Influence of each row on a rank correlation, exact also where values are equal.
+"""The influence of each row on a rank correlation, exact also with ties.
 
 Legend: M rows; F, G the mid-distribution functions of x and y, that is (mean rank - 1/2) / M.
 
@@ -8,8 +8,8 @@ values)::
 
     C = E[F G]               12 {F G + E[G(Y) H(X - x)] + E[F(X) H(Y - y)] - 3 C}, H = 0, 1/2, 1
 
-Equal values lower var F to (1 - sum of p³) / 12, where p is the share of rows with one value, and
-a row changes that by (sum of p³ - p²) / 4. Both are put together by the chain rule.
+Ties lower var F to (1 - sum of p³) / 12, where p is the share of rows with one value, and the
+influence of a row on var F is (sum of p³ - p²) / 4. The chain rule combines the two.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ordered:
-    """Values ``(M,)`` in order: which are equal, and how far up each one is."""
+    """The values ``(M,)`` of a vector with their order, ties and ranks."""
 
     values: Vector
 
@@ -37,39 +37,39 @@ class Ordered:
 
     @cached_property
     def level(self) -> NDArray[np.intp]:
-        """Number of the different value, from 0, along the order."""
+        """Number of each row's distinct value, from 0, in ascending order of the rows."""
         ordered = self.values[self.order]
         return np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])])
 
     @cached_property
     def ends(self) -> NDArray[np.intp]:
-        """Rows up to and with each different value, after a 0."""
+        """Number of rows up to and including each distinct value, after a leading 0."""
         changes = np.flatnonzero(np.diff(self.level)) + 1
         return np.concatenate([[0], changes, [len(self.values)]])
 
     @cached_property
     def share(self) -> Vector:
-        """Share of the rows that have each different value."""
+        """Share of the rows that have each distinct value."""
         return np.diff(self.ends) / len(self.values)
 
     @cached_property
     def distribution(self) -> Vector:
-        """Mid-distribution function of each row: ``(M,)`` in 0..1, 1/2 on average."""
+        """Mid-distribution function of each row, ``(M,)`` in 0..1, with mean 1/2."""
         middle = (self.ends[1:] + self.ends[:-1]) / (2 * len(self.values))
         return self._by_row(middle)
 
     @cached_property
     def variance(self) -> float:
-        """Variance of :attr:`distribution`: 1/12 less what equal values take."""
+        """Variance of :attr:`distribution`: about 1/12, less with ties."""
         return float(1 - np.sum(self.share**3)) / 12
 
     @cached_property
     def variance_influence(self) -> Vector:
-        """How each row moves :attr:`variance`: ``(M,)``."""
+        """Influence of each row on :attr:`variance`, ``(M,)``."""
         return self._by_row((np.sum(self.share**3) - self.share**2) / 4)
 
     def mean_above(self, of: Vector) -> Vector:
-        """Return E[of H(X - x)]: the sum of ``of`` over rows with higher values, over M."""
+        """Return E[of H(X - x)] of each row: the sum of ``of`` over higher rows, divided by M."""
         sums = np.concatenate([[0.0], np.cumsum(of[self.order])])[self.ends]
         return self._by_row(sums[-1] - (sums[1:] + sums[:-1]) / 2) / len(self.values)
 
@@ -87,8 +87,8 @@ def spearman_influence(x: Ordered, y: Ordered) -> tuple[float, Vector]:
         y: Values ``(M,)``.
 
     Returns:
-        Rho, equal to :func:`bench.metrics.spearman` but for rounding, and ``(M,)`` influences
-        whose sum is 0; NaN throughout where x or y are fewer than two, or all equal.
+        Rho, equal to :func:`bench.metrics.spearman` up to rounding, and influences ``(M,)`` whose
+        sum is 0; all NaN for fewer than two rows, or if all x or all y are equal.
     """
     if len(x.values) < 2 or not x.variance or not y.variance:
         return math.nan, np.full(len(x.values), math.nan)

@@ -1,1 +1,1 @@
-"""What a run leaves behind: its folder, its manifest, its environment."""
+"""The record of a run: its folder, its manifest, its options and its environment."""

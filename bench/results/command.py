@@ -1,4 +1,4 @@
-"""The command lines of a run, as somebody would type them: to repeat it, or to go on with it."""
+"""The command lines that repeat or resume a run, as a user would type them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def run_words(recorded: Mapping[str, Any], plugins: Iterable[str] = ()) -> list[
 
     Args:
         recorded: Values that :meth:`bench.results.options.Request.as_json` returned, as manifests
-            keep them; options that an earlier version did not know may be absent.
+            keep them; options that are newer than the manifest may be absent.
         plugins: Files that define the model or the task.
 
     Raises:
@@ -35,7 +35,11 @@ def run_line(recorded: Mapping[str, Any], plugins: Iterable[str] = ()) -> str:
 
 
 def local_words(request: Request) -> list[str]:
-    """Return the words for options that do not decide the result, where they are not the usual."""
+    """Return the words of the options that do not decide the result and are not at their default.
+
+    Args:
+        request: Request with the options.
+    """
     return [
         word
         for known in run_options()
@@ -47,7 +51,7 @@ def local_words(request: Request) -> list[str]:
 
 
 def resume_words(run: str, plugins: Iterable[str] = ()) -> list[str]:
-    """Return the words after ``bench`` that go on with a run, given its name or folder."""
+    """Return the words after ``bench`` that resume a run, given its name or folder."""
     return ["run", "--resume", run, *_spell_plugins(plugins)]
 
 

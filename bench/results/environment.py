@@ -1,4 +1,4 @@
-"""What a result ran on: versions, commit, machine."""
+"""The software environment of a result: versions, commit and platform."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.version import __version__
 
 
 def describe_environment() -> dict[str, str]:
-    """Return versions of what computes, and the commit of this program where it has one."""
+    """Return package versions, the platform and, in a git checkout, the commit of this program."""
     versions = {"bench": __version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "scikit-learn"):
         try:
@@ -23,7 +23,7 @@ def describe_environment() -> dict[str, str]:
 
 def _commit() -> dict[str, str]:
     root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():  # installed, or a checkout of something else around it
+    if not (root / ".git").exists():  # an installed package may lie inside another repository
         return {}
     try:
         head, changed = (

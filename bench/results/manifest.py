@@ -1,8 +1,8 @@
-"""A run's manifest: everything that was decided and everything that came out, typed.
+"""The manifest of a run, with types: its settings, its data and its results.
 
-The declarations below are the only list of the manifest's fields. Which of them an export shares,
-an import needs and a run's identity takes is said there, field by field; see
-:func:`bench.results.record.entry`. An imported manifest is written in their order.
+The declarations below are the only list of the manifest's fields. Each field declares whether an
+export shares it, whether an import needs it and whether a run's identity includes it; see
+:func:`bench.results.record.entry`. The fields of an imported manifest are written in this order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ModelRecord(Record):
 
     Attributes:
         origin: "built in", a distribution, a plugin's file, "external" or "imported".
-        positions: Length of the input, in letters.
+        positions: Length of the input in tokens.
         trained_parameters: Parameters that the optimizer changes.
     """
 
@@ -38,7 +38,7 @@ class ModelRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRecord(Record):
-    """The task; a table of the user's own is named by its path."""
+    """The task. A table of the user's own is named by its path."""
 
     name: str = entry("", needed=True)
     version: int = entry(0, needed=True)
@@ -50,10 +50,10 @@ class DataRecord(Record):
 
     Attributes:
         name: Name that results are filed under, such as "dream-simulated".
-        fingerprint: Hash of the training and validation rows; None where nobody knows them.
+        fingerprint: Hash of the training and validation rows; None where they are unknown.
         options: Settings of the task.
         test_folder: Folder that the test rows were read from.
-        flanks: Constant letters before and after every sequence.
+        flanks: Lengths in nt of the constant flanks before and after every sequence.
         rows: Row counts by name: train, validation, test, cropped_train …
         notes: Remarks of the task on its data.
     """
@@ -84,7 +84,7 @@ class RecipeRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRecord(Record):
-    """Steps of the training; see :class:`bench.training.schedule.Plan`."""
+    """The numbers of steps of the training; see :class:`bench.training.schedule.Plan`."""
 
     open_to: ClassVar[Kinds] = SIMPLE
 
@@ -103,7 +103,7 @@ class StudyRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class TunedRecord(Record):
-    """The search that found a run's settings, and what it cost."""
+    """The search that found a run's settings, and its cost."""
 
     open_to: ClassVar[Kinds] = SETTING
 
@@ -134,7 +134,7 @@ class TargetRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class CostRecord(Record):
-    """The price of a training, on all devices together; None where it was not measured."""
+    """The cost of a training, over all devices; None where it was not measured."""
 
     open_to: ClassVar[Kinds] = NUMBER
 
@@ -172,22 +172,22 @@ class ScoredRecord(Record):
 class Manifest(Record):
     """A run's manifest, or the part of one that is known so far.
 
-    A run's manifest is put together by :meth:`merged` from parts: what identifies it, what was
-    decided before training, what came out.
+    The method :meth:`merged` builds a run's manifest from parts: the identity, the settings that
+    are decided before training, and the results.
 
     Attributes:
         schema: Version of the format.
         id: Name of the run, and of its folder.
         status: running, interrupted, finished, failed or pruned.
         created, finished: Times in ISO format, UTC.
-        plan: None for a model that is fitted in one go.
-        seed: None where nobody knows it.
+        plan: Schedule of the training; None for a model that is fitted at once.
+        seed: Seed of the run; None where it is unknown.
         tested: Whether test rows are scored.
-        track: Protocol that a result ran by: standard, paper, or open where settings were changed.
-        rows_at_once: Rows of a micro-batch; None for a model that is fitted in one go.
+        track: Protocol of the run: standard, paper, or open where settings were changed.
+        rows_at_once: Rows of a micro-batch; None for a model that is fitted at once.
         environment: Versions by package, the platform, and the commit of this program.
         best_step: Step whose weights were kept.
-        metrics: Values by name, such as "test/all/pearson"; None where one is undefined.
+        metrics: Values by name, such as "test/all/pearson"; None where a value is undefined.
         verified: Whether this program itself trained and predicted.
         error: Reason why a run failed or was pruned.
         identity: Hashes of everything that decides the result, by name.
@@ -227,10 +227,10 @@ class Manifest(Record):
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], where: str = "") -> Self:
-        """Return the manifest of a JSON object; fields that it lacks get their defaults.
+        """Return the manifest of a JSON object; missing fields get their defaults.
 
         Raises:
-            BenchError: A field has another type, or a newer version wrote the manifest.
+            BenchError: A field has a wrong type, or a newer version wrote the manifest.
         """
         manifest = super().from_json(found, where)
         if manifest.schema > SCHEMA:
@@ -241,7 +241,7 @@ class Manifest(Record):
         return manifest
 
     def deciding(self) -> dict[str, Any]:
-        """Return as JSON values the parts that decide the result, beside options of the run."""
+        """Return the parts that decide the result as JSON values, without options of the run."""
         found = {name: getattr(self, name) for name in names(Manifest, "decides")}
         return {
             name: value.deciding() if isinstance(value, Record) else value

@@ -1,8 +1,8 @@
-"""The options of a run: one table for everything that has to know them.
+"""The options of a run, in one table.
 
-The fields of :class:`Request` are that table. The options of the command line, the arguments of
-:func:`bench.run`, the ``request`` that a manifest keeps, the command that repeats a run and the
-part of a run's identity that no other field holds all follow from what is declared there.
+The fields of :class:`Request` are that table. The following are derived from it: the options of the
+command line, the arguments of :func:`bench.run`, the ``request`` in a manifest, the command that
+repeats a run, and the part of a run's identity that no other field of the manifest holds.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOption:
-    """One option of a run, as every place that knows it needs it.
+    """One option of a run.
 
     Attributes:
         name: Field of :class:`Request`.
-        default: Value where nothing is asked for.
+        default: Value where the user gives none.
         flag: Option of the command line; None where there is none.
         meaning: Help text.
-        low, high: Bounds of a number; the upper one is included, the lower one unless it is 0 of a
-            share.
+        low, high: Bounds of a number, both included; only the lower bound 0 of a share is excluded.
         metavar: Form of the value in the help text.
         shown: Whether the help text shows the default.
-        decides: Whether the result depends on it: such an option is recorded with the run and
-            repeated by its command, and a resumed run refuses to change it.
-        identifies: Whether it is part of a run's identity by itself. The others that decide are
-            part of it through what they lead to: the settings, the recipe, the plan, the rows.
-        spell: Words of the command line for a value.
+        decides: Whether the result depends on the option. Such an option is recorded in the
+            manifest, is part of the command that repeats the run, and cannot be changed when the
+            run is resumed.
+        identifies: Whether the option itself is part of a run's identity. The other options that
+            decide the result enter the identity through the settings, recipe, plan and rows that
+            they lead to.
+        spell: Function that returns the words of the command line for a value.
     """
 
     name: str
@@ -62,7 +63,7 @@ def option(
     """Return the metadata of a field of :class:`Request`; see :class:`RunOption`."""
 
     def one_word(value: Any) -> list[str]:
-        """Spell ``--flag value``, or the flag alone where the value is true."""
+        """Return ``--flag value``, or the flag alone where the value is true."""
         return [str(flag), *([] if value is True else [str(value)])]
 
     values = {
@@ -89,7 +90,7 @@ def _spell_settings(sections: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A run as it is asked for.
+    """The options of a run that a user or a search requests.
 
     Attributes:
         model: Name of a registered model.
@@ -99,22 +100,22 @@ class Request:
         overrides: Values of settings as text, by section (model, task, recipe) and field.
         data: Folder of the data.
         test_data: Folder of the test files.
-        download: Whether missing published files are fetched first.
-        simulate_rows: Rows of the simulated assay to train on, in place of real data.
-        fraction: Share of the training rows that is used; which rows depends on no seed.
+        download: Whether missing published files are downloaded first.
+        simulate_rows: Number of rows of the simulated assay that replaces the real data.
+        fraction: Share of the training rows that is used; the rows are the same for every seed.
         seed: Seed of the weights, of the order of the rows and of all noise.
         epochs: Short form of the setting recipe.epochs.
-        max_steps: Largest number of steps that is planned for.
+        max_steps: Largest number of steps in the plan.
         max_seconds: Time on steps after which the training stops.
         device: Device to train on: auto, cpu, cuda, cuda:1 …
-        batch_per_device: Rows that go through the network at once. It cuts a batch into
-            micro-batches and so changes which noise a row meets, but not what is estimated: it
-            follows the memory of a device, and a run may go on with another value.
+        batch_per_device: Rows of a micro-batch. The number of micro-batches changes the noise
+            (dropout, masks) of a row, but not the expected result. The value depends on the memory
+            of a device, so a run may be resumed with another value.
         compiled: Whether the loss is traced with torch.compile.
-        checkpoint_minutes: Time between two saved states.
+        checkpoint_minutes: Time between two checkpoints.
         runs_dir: Folder of all runs.
-        resume: Run folder to go on with.
-        force: Whether to train although the same run is finished or begun.
+        resume: Folder of the run to resume.
+        force: Whether to train even if the same run is finished or was interrupted.
         tested: Whether the test rows are scored with the chosen weights; a search does not.
         study: Name of the study and number of the trial that the run belongs to.
         tuned: Cost of the search for the settings: study, trials, device-hours.
@@ -265,7 +266,7 @@ class Request:
     tuned: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the options that decide the result, as the JSON values that a manifest keeps."""
+        """Return the options that decide the result as JSON values, as a manifest keeps them."""
         return {
             known.name: _absolute(getattr(self, known.name))
             for known in run_options()
@@ -274,11 +275,11 @@ class Request:
 
     @classmethod
     def from_json(cls, recorded: Mapping[str, Any], **here: Any) -> Request:
-        """Return a recorded request with the options of this machine: devices, places.
+        """Return a recorded request with the options of this machine, such as device and folders.
 
         Args:
-            recorded: Values that :meth:`as_json` returned; earlier versions knew fewer of them.
-            here: Options that do not decide the result, and those of the places of the data.
+            recorded: Values that :meth:`as_json` returned; those of earlier versions may be fewer.
+            here: Options that do not decide the result, and folders of the data.
         """
         folders = {
             name: Path(recorded[name])
@@ -289,7 +290,7 @@ class Request:
 
 
 def run_options() -> Iterator[RunOption]:
-    """Yield the options of a run in the order in which help texts list them."""
+    """Yield the options of a run in the order of the help text."""
     for known in dataclasses.fields(Request):
         if "option" in known.metadata:
             yield RunOption(name=known.name, default=known.default, **known.metadata["option"])

@@ -1,9 +1,9 @@
-"""Typed JSON objects that are written back as they were read.
+"""Typed JSON objects that are written exactly as they were read.
 
-A record is a frozen dataclass. It remembers the names that were given to it, in their order, and
-only these are written: a field that a file lacks stays absent, one that is null stays null, and a
-field that this version does not know is kept. So a file that is read and written again is the same
-file, whatever version wrote it.
+A record is a frozen dataclass. It remembers the names of the fields that were given to it, in their
+order, and writes only these: a field that is absent from the file stays absent, a null stays null,
+and a field that this version does not know is kept. So reading a file and writing it again gives
+the same file, whatever version wrote it.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def entry(
     """Declare a field of a record.
 
     Args:
-        default: Value where a file lacks the field; a class stands for an empty one of it.
-        shared: Whether the field goes along when a run is exported or imported.
-        needed: Whether an imported run has to have it.
-        decides: Whether it decides the result of a run: two runs that agree on these are the same.
-        incidental: Whether it decides nothing although the record around it does.
+        default: Value where the field is absent from the file; a class is called to make it.
+        shared: Whether an exported or imported run keeps the field.
+        needed: Whether an imported run has to have the field.
+        decides: Whether the field decides the result of a run and is part of its identity.
+        incidental: Whether the field is excluded from the identity although its record decides.
         values: Types of a mapping's values in an imported run; empty for any.
     """
     about = {
@@ -60,12 +60,12 @@ def entry(
 class Record:
     """A JSON object with typed fields.
 
-    Use :meth:`changed` in place of ``dataclasses.replace``, which gives every field a value, so
-    that all of them would be written.
+    Use :meth:`changed` instead of ``dataclasses.replace``, which would give every field a value, so
+    that all fields would be written.
 
     Attributes:
         extra: Fields that are not declared.
-        written: Names of the fields that a file has, in its order.
+        written: Names of the fields that are written, in the order of the file.
         open_to: Types of the extra fields that may be shared; empty where none may.
     """
 
@@ -74,7 +74,7 @@ class Record:
     open_to: ClassVar[Kinds] = ()
 
     def __new__(cls, **given: Any) -> Self:
-        """Make a record that writes what is given."""
+        """Make a record that writes the fields that are given."""
         record = super().__new__(cls)
         names = dict.fromkeys(name for name in given if name != "extra")
         record.__dict__["written"] = tuple(names | dict.fromkeys(given.get("extra", ())))
@@ -85,14 +85,14 @@ class Record:
         """Return the record of a JSON object.
 
         Args:
-            found: The object; fields that it lacks get their defaults.
-            where: Way to the object, for messages: "model.".
+            found: JSON object; missing fields get their defaults.
+            where: Path of the object inside the file for messages, such as "model.".
 
         Raises:
-            BenchError: A field has another type; the field is named.
+            BenchError: A field has a wrong type; the message names the field.
         """
         kinds, record = _kinds(cls), object.__new__(cls)
-        values = record.__dict__  # straight in: a frozen dataclass takes twice the time to be made
+        values = record.__dict__  # the frozen constructor takes twice the time
         extra = values["extra"] = {}
         values["written"] = tuple(found)
         for name, value in found.items():
@@ -109,7 +109,7 @@ class Record:
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON values, the written fields in their order."""
+        """Return the written fields as JSON values, in their order."""
         known, values, extra = _kinds(type(self)), self.__dict__, self.extra
         return {
             name: extra[name]
@@ -125,7 +125,7 @@ class Record:
         return self.merged(type(self)(**fields))
 
     def merged(self, other: Self) -> Self:
-        """Return the record with everything that another one has written."""
+        """Return the record with all written fields of another record added or replaced."""
         known = _kinds(type(self))
         given = {name: getattr(self, name) for name in self.written if name in known}
         given |= {name: getattr(other, name) for name in other.written if name in known}
@@ -134,12 +134,12 @@ class Record:
         return record
 
     def without(self, *names: str) -> Self:
-        """Return the record with some fields absent."""
+        """Return the record without some fields."""
         found = {name: value for name, value in self.to_json().items() if name not in names}
         return type(self).from_json(found)
 
     def shared(self) -> Self:
-        """Return the record as it may leave a machine or come from another one."""
+        """Return the record without the fields that an export or an import excludes."""
         found: dict[str, Any] = dict(self.extra) if self.open_to else {}
         for about in dataclasses.fields(self):
             if about.metadata.get("shared") and about.name in self.written:
@@ -148,25 +148,25 @@ class Record:
         return type(self).from_json({name: found[name] for name in self.written if name in found})
 
     def deciding(self) -> dict[str, Any]:
-        """Return as JSON values what decides a result: all that is not incidental."""
+        """Return the fields that are not incidental, as JSON values."""
         fields = dataclasses.fields(self)
         incidental = {about.name for about in fields if about.metadata.get("incidental")}
         return {name: value for name, value in self.to_json().items() if name not in incidental}
 
 
 def names(kind: type[Record], flag: str) -> tuple[str, ...]:
-    """Return the names of the fields that were declared with a flag of :func:`entry`."""
+    """Return the names of the fields whose :func:`entry` sets a flag."""
     return tuple(about.name for about in dataclasses.fields(kind) if about.metadata.get(flag))
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a field takes.
+    """The values that a field may have.
 
     Attributes:
-        types: JSON types, as Python has them.
-        at_once: Those of them whose values are taken as they are.
-        record: Class of a nested record.
+        types: Python types of the JSON values.
+        at_once: Types whose values need no conversion.
+        record: Class of a nested record; None for other fields.
         listed: Whether a JSON list becomes a tuple.
         default: Function that makes the value of an absent field.
     """
@@ -182,7 +182,7 @@ _KINDS: dict[type[Record], Mapping[str, _Kind]] = {}
 
 
 def _kinds(kind: type[Record]) -> Mapping[str, _Kind]:
-    """Return what every declared field of a record takes, by its annotation."""
+    """Return the kind of every declared field of a record class, by the field's name."""
     if kind not in _KINDS:
         hints = get_type_hints(kind)
         declared = [about for about in dataclasses.fields(kind) if about.metadata]
@@ -214,7 +214,7 @@ _IN_JSON: Mapping[type, Kinds] = {
 
 
 def _read(kind: _Kind, value: Any, where: str) -> Any:
-    """Return a field's value from JSON, of its type."""
+    """Return the typed value of a field from its JSON value."""
     if kind.record is not None and isinstance(value, dict):
         return kind.record.from_json(value, f"{where}.")
     allowed = isinstance(value, kind.types)
@@ -224,7 +224,7 @@ def _read(kind: _Kind, value: Any, where: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a field's value as JSON has it."""
+    """Return the JSON value of a field."""
     if isinstance(value, Record):
         return value.to_json()
     return list(value) if isinstance(value, tuple) else value

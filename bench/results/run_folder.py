@@ -1,11 +1,11 @@
-"""What a run leaves behind: a folder that needs neither torch nor MLflow to be read.
+"""The folder of a run, which can be read without torch and without MLflow.
 
-manifest.json      everything that was decided and everything that came out
-metrics.jsonl      one line a report, in order
-losses.npy         float32 training loss of every update
+manifest.json      settings, data and results of the run
+metrics.jsonl      one line a validation, in the order of the steps
+losses.npy         float32 training loss of every step
 predictions.npy    one value a test row, in the target's unit; float32 where a run made them
 model.safetensors  weights of the best validation
-checkpoints/       while it is not finished: states to go on from
+checkpoints/       states to resume from; removed when the run is finished
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ LOSSES, CHECKPOINTS = "losses.npy", "checkpoints"
 
 
 class RunFolder:
-    """One run's folder, being written.
+    """The folder of a run that is being written.
 
     Attributes:
-        path: The folder.
+        path: Path of the folder.
         manifest: Content of its manifest.json.
     """
 
@@ -45,7 +45,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, directory: Path, title: str) -> RunFolder:
-        """Make a new folder named after what runs and when.
+        """Make a new folder, named by a title and the time.
 
         Raises:
             BenchError: The folder cannot be written.
@@ -68,15 +68,15 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path) -> RunFolder:
-        """Take a run folder up again."""
+        """Return an existing run folder, to resume its run."""
         return cls(path, read_manifest(path))
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold a run for the length of a block, so that no other process goes on with it.
+        """Lock the run for the duration of a block, so that no other process resumes it.
 
         Raises:
-            BenchError: Another process does.
+            BenchError: Another process holds the lock.
         """
         from filelock import FileLock, Timeout
 
@@ -85,7 +85,7 @@ class RunFolder:
             lock.acquire(timeout=0)
         except Timeout:
             raise BenchError(
-                f"the same run is going on in {self.path}. Wait for it, or give another "
+                f"another process trains the same run in {self.path}. Wait for it, or give another "
                 f"{argument('seed')}."
             ) from None
         try:
@@ -94,7 +94,7 @@ class RunFolder:
             lock.release()
 
     def rewind(self, step: int) -> dict[int, dict[str, float]]:
-        """Forget what was logged after ``step`` updates; return the figures that stay, by step."""
+        """Remove the logged lines after a step; return the metrics of the other lines, by step."""
         path = self.path / METRICS
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         kept: dict[int, tuple[str, dict[str, float]]] = {}
@@ -102,40 +102,40 @@ class RunFolder:
             if line.endswith("\n") and (entry := json.loads(line))["step"] <= step:
                 kept[entry["step"]] = (line, entry["metrics"])
         write_text(path, "".join(line for line, _ in kept.values()))
-        return {step: figures for step, (_, figures) in kept.items()}
+        return {step: metrics for step, (_, metrics) in kept.items()}
 
     def restart(self, decided: Manifest) -> None:
-        """Write the manifest of a run that begins, or goes on: without what an end left in it."""
+        """Write the manifest of a run that starts or resumes, without the fields of an end."""
         self.manifest = self.manifest.without("finished", "error").changed(status="running")
         self.save(decided)
 
     def save(self, part: Manifest | None = None) -> None:
-        """Add a part to the manifest and write all of it at once."""
+        """Merge a part into the manifest, and write the manifest."""
         if part is not None:
             self.manifest = self.manifest.merged(part)
         write_json(self.path / MANIFEST, self.manifest.to_json())
 
-    def log(self, step: int, figures: Mapping[str, float]) -> None:
-        """Append figures to metrics.jsonl; a figure that is not finite is left out."""
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Append the finite metrics of a step to metrics.jsonl."""
         line = {
             "step": step,
             "time": round(datetime.now(UTC).timestamp() * 1000),
-            "metrics": {name: value for name, value in figures.items() if math.isfinite(value)},
+            "metrics": {name: value for name, value in metrics.items() if math.isfinite(value)},
         }
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def finish(self, status: str, outcome: Manifest) -> None:
-        """Write the last manifest, with the time."""
+        """Write the manifest of a run that has ended, with its results and the time."""
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self.save(Manifest(status=status, finished=finished).merged(outcome))
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a run folder's manifest.
+    """Return the manifest of a run folder.
 
     Raises:
-        BenchError: The folder holds none, or not one of ours.
+        BenchError: The folder has no manifest, or the manifest is not valid.
     """
     try:
         found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
@@ -150,25 +150,25 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def read_runs(directory: Path) -> dict[Path, Manifest]:
-    """Return the manifest of every run folder, by the folder, oldest first.
+    """Return the manifest of every run folder by the folder's path, oldest first.
 
     Raises:
-        BenchError: A manifest is damaged; its file is named.
+        BenchError: A manifest is damaged; the message names its file.
     """
     found = {path.parent: read_manifest(path.parent) for path in directory.glob(f"*/{MANIFEST}")}
     return dict(sorted(found.items(), key=lambda run: (run[1].created, run[0].name)))
 
 
 def find_run(reference: str, directory: Path, option: str = "run") -> Path:
-    """Find one run folder by its path, or by its name or the beginning of it.
+    """Return the run folder of a path, a name, or the beginning of a name.
 
     Args:
-        reference: What the user typed.
-        directory: Of all runs.
-        option: Argument that it was given for.
+        reference: Path, name or beginning of a name, as the user typed it.
+        directory: Folder of all runs.
+        option: Argument that the user gave the reference for.
 
     Raises:
-        BenchError: No run, or several, are called so.
+        BenchError: No run or several runs match the reference.
     """
     if (Path(reference) / MANIFEST).is_file():
         return Path(reference)
@@ -178,7 +178,9 @@ def find_run(reference: str, directory: Path, option: str = "run") -> Path:
         name for name in names if reference and name.startswith(reference)
     ]
     if len(found) != 1:
-        known = f"{len(found)} runs in {directory} are called so" if found else "no such run"
+        known = (
+            f"the names of {len(found)} runs in {directory} begin so" if found else "no such run"
+        )
         named = argument(option.removeprefix("--"))  # the command line's --resume comes with dashes
         raise BenchError(f"{named} {reference}: {known}. `bench runs` lists them.")
     return directory / found[0]

@@ -1,4 +1,4 @@
-"""Results of programs that `bench` did not run: predictions, scored and recorded, unverified."""
+"""External results: predictions of other programs that are scored and recorded here."""
 
 from __future__ import annotations
 
@@ -30,28 +30,25 @@ def record_external(
     name: str, task: str, card: TaskCard, test: TestSet, predictions: Predictions, scores: Scores,
     *, home: Path | None,
 ) -> run_folder.RunFolder:  # fmt: skip
-    """Write a run folder for an external result, beside those of runs.
+    """Write the run folder of an external result, and return it.
 
-    Nobody here can tell how the predictions were made or what was trained on, and the manifest
-    says so: ``verified`` is false, and model, data and recipe are described by what is known.
+    This program cannot verify the model or the training rows of an external result. So the
+    manifest's field ``verified`` is false, and unknown fields are empty.
 
     Args:
-        name: What the result is called in tables.
-        task: The task's name.
-        card: The task's card.
-        test: The test rows.
-        predictions: In the order of the test rows.
-        scores: What they came to.
+        name: Name of the result in tables.
+        task: Name of the task.
+        card: Card of the task.
+        test: Test rows.
+        predictions: Predictions in the order of the test rows.
+        scores: Scores of the predictions.
         home: Folder of all runs.
 
-    Returns:
-        The folder, finished.
-
     Raises:
-        BenchError: The name is none, or the folder cannot be written.
+        BenchError: The name is not valid, or the folder cannot be written.
     """
     if not name.isprintable() or not name.strip() or len(name) > _LONGEST:
-        raise BenchError(f"{argument('name')} takes 1 to {_LONGEST} printable letters.")
+        raise BenchError(f"{argument('name')} takes 1 to {_LONGEST} printable characters.")
     run = run_folder.RunFolder.create(runs_dir(home), f"{name}-{test.name}-external")
     np.save(run.path / run_folder.PREDICTIONS, predictions)
     described = Manifest(

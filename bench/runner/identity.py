@@ -1,8 +1,8 @@
 """The identity of a run: a hash of everything that decides its result.
 
-These are the model with the source files it is made of, its configuration, the recipe and the
-plan, the rows, the seed, and the versions of the training and of this program. Devices, places and
-time are not part of it; for ``batch_per_device`` see :class:`bench.results.options.Request`.
+The identity includes the model with its source files and settings, the recipe and the plan, the
+rows, the seed, and the versions of the training code and of this program. It excludes devices,
+folders and times; for ``batch_per_device`` see :class:`bench.results.options.Request`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def identity(
     """Return a short hash of every part that decides the result of a run, by the part's name.
 
     Args:
-        request: Run that is wanted.
-        described: Part of its manifest that is decided before training.
-        model: Class of its model.
+        request: Request of the run.
+        described: Part of the run's manifest that is decided before training.
+        model: Class of the run's model.
         test_rows: Fingerprint of the test rows and their subsets.
     """
     parts = {
@@ -54,11 +54,12 @@ def identity(
 
 
 def source_of(model: type[Model]) -> str:
-    """Return the source text that a model is made of: an edited model is another one.
+    """Return the source text of a model, so that an edited model has another identity.
 
-    It is the text of the model's file and of the files beside or below it that the file takes
-    names from. A class from a notebook has no file: the text of its methods counts, and of what
-    they use of the notebook; or the compiled code where even that is not at hand.
+    The text is that of the model's file and of the files in the same folder or below from which
+    the model's file imports names. A class from a notebook has no file: its source text is that of
+    its methods and of everything in the notebook that they use. Where a text is not available, the
+    compiled code takes its place.
     """
     try:
         file = Path(inspect.getfile(model)).resolve()
@@ -75,10 +76,9 @@ def source_of(model: type[Model]) -> str:
 
 
 def _source_of_functions(model: type[Model]) -> str:
-    """Return the text of a class that has no file, and of what its methods take from its module.
+    """Return the text of a class without a file, and of everything in its module that it uses.
 
-    These are other classes and functions of the module and plain values such as a width; where
-    one of them changes, the model does.
+    The class may use other classes and functions of the module, and plain values such as a width.
     """
     module, texts = sys.modules.get(model.__module__), dict[str, str]()
     open_ends: list[Any] = [model, model.Config]
@@ -97,7 +97,7 @@ def _source_of_functions(model: type[Model]) -> str:
 
 
 def _functions(value: Any) -> Iterator[tuple[str, FunctionType]]:
-    """List a function, or the functions of a class and of its bases up to the contract's."""
+    """Yield a function, or the methods of a class and of its bases outside bench and torch."""
     if inspect.isfunction(unwrapped := inspect.unwrap(value)):
         yield unwrapped.__qualname__, unwrapped
     for part in getattr(value, "__mro__", ()):
@@ -106,7 +106,7 @@ def _functions(value: Any) -> Iterator[tuple[str, FunctionType]]:
         for name, member in vars(part).items():
             function = inspect.unwrap(getattr(member, "fget", getattr(member, "__func__", member)))
             if is_dataclass(part) and name.startswith("__"):
-                continue  # these a decorator writes
+                continue  # the dataclass decorator has written it
             if inspect.isfunction(function):
                 yield f"{part.__qualname__}.{name}", function
 
@@ -120,7 +120,7 @@ def _text_of(function: FunctionType) -> str:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """List compiled code and that of the functions in it."""
+    """Yield a code object and those of the functions inside it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -1,7 +1,7 @@
-"""Predicts sequences from a file or a pipe with the model of a finished run.
+"""The predictor: the model of a finished run, for sequences from a file or a pipe.
 
-The sequences go by in chunks, so any number of them needs the same memory. A sequence that the
-model cannot take gets an empty value in its place; none is dropped.
+Sequences are read in chunks, so the memory does not depend on their number. A sequence that the
+model cannot take gets an empty value; no sequence is dropped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bench.training.loader import InputTransform
 from bench.training.predict import predict
 
 _CHUNK = 16_384  # sequences in memory at once
-_TOLD = 20  # rows without a value that are told one by one
+_TOLD = 20  # rows without a value that are reported one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Predictor:
     """A trained model with the preprocessing of its run.
 
     Attributes:
-        model: On its device.
-        transform: The way from sequences to its inputs, and from its predictions to their unit.
-        device: Where it runs.
+        model: Model on its device.
+        transform: Conversion of sequences to inputs, and of predictions to the target's unit.
+        device: Device of the model.
     """
 
     model: Model
@@ -53,10 +53,11 @@ class Predictor:
 
     @classmethod
     def load(cls, run: Path, device: torch.device) -> Predictor:
-        """Restore the model of a finished run.
+        """Return the predictor of a finished run.
 
         Raises:
-            BenchError: The run has no weights, or its model is not registered or has changed.
+            BenchError: The run is not finished or has no weights, or its model is not registered
+                or has changed.
         """
         manifest = run_folder.read_manifest(run)
         weights = run / run_folder.WEIGHTS
@@ -71,7 +72,9 @@ class Predictor:
         positions, length = manifest.model.positions, manifest.data.usual_length
         mean, std = manifest.target.mean, manifest.target.deviation
         if positions is None or length is None or mean is None or std is None:
-            raise BenchError(f"{run}: its manifest does not say what its model takes and predicts.")
+            raise BenchError(
+                f"{run}: its manifest does not record the model's input length and scale."
+            )
         transform = InputTransform(
             model_class.layout(config),
             length,
@@ -86,16 +89,16 @@ class Predictor:
         except (RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BenchError(
-                f"{weights} does not fit today's {model_class.__name__}: {reason}"
+                f"{weights} does not fit the current {model_class.__name__}: {reason}"
             ) from None
         return cls(model.to(device), transform, device)
 
     def __call__(self, texts: list[bytes]) -> tuple[NDArray[np.float32], dict[int, str]]:
-        """Predict a chunk of sequences.
+        """Return the predictions of a chunk of sequences.
 
         Returns:
-            Predictions in the target's unit, ``(N,)``, NaN where there is none, and for those rows
-            the reason.
+            Predictions in the target's unit, ``(N,)``, NaN where a sequence has none, and the
+            reasons by the number of those rows.
         """
         longest = self.transform.longest
         sequences, known = encode_lines(texts, width=longest)
@@ -118,7 +121,7 @@ def _fault(text: bytes, longest: int) -> str:
     if not text:
         return "no sequence"
     if len(text) > longest:
-        return f"{len(text):,} letters, the model takes {longest:,} at most"
+        return f"{len(text):,} nt, the model takes {longest:,} at most"
     letters = text.decode("latin-1")
     odd = next(letter for letter in letters if letter.upper() not in LETTERS)
     return f"letter {odd!r} is not one of {LETTERS}"
@@ -133,15 +136,15 @@ def predict_file(
     as_json: bool,
     device: str,
 ) -> None:
-    """Predict a file of sequences, and tell which rows got no value.
+    """Write the predictions of a file of sequences, and report the rows without a value.
 
     Args:
         run: Folder of the run whose model predicts.
-        sequences: A file, or "-" for standard input.
-        out: A file, which appears once it is complete; or an open one.
-        console: Where to tell.
-        as_json: See :func:`write_predictions`.
-        device: As for ``bench run``.
+        sequences: Path of a file, or "-" for standard input.
+        out: Path of a file, which appears once it is complete, or an open file.
+        console: Console for the rows without a value.
+        as_json: Whether to write a JSON object; see :func:`write_predictions`.
+        device: Name of the device, as for ``bench run``.
 
     Raises:
         BenchError: The run cannot predict, or a file cannot be read or written.
@@ -165,18 +168,19 @@ def predict_file(
 def write_predictions(
     predictor: Predictor, source: Iterable[bytes], out: IO[bytes], *, as_json: bool = False
 ) -> Iterator[tuple[int, str]]:
-    """Predict every sequence of ``source`` and write one value each, in order.
+    """Write one prediction for every sequence of ``source``, in their order.
 
-    Values have all digits of their float32, so that scoring them gives the run's own figures.
+    Values have all digits of their float32, so that their scores are the same as the run's.
 
     Args:
-        predictor: The model.
+        predictor: Predictor of a run.
         source: Plain lines, tab-separated lines with the sequence first, or FASTA.
-        out: Gets ``name<TAB>value`` lines, where a name is the sequence, or the FASTA record's.
-        as_json: Whether to write a JSON object instead, {"0": value, …}, as challenges ask for it.
+        out: File for lines ``name<TAB>value``; the name is the sequence, or that of the FASTA
+            record.
+        as_json: Whether to write a JSON object instead, {"0": value, …}, the form of the challenge.
 
     Yields:
-        Row (from 1) and reason of every sequence that got no value.
+        Row (from 1) and reason of every sequence without a value.
     """
     row = 0
     if as_json:

@@ -1,4 +1,4 @@
-"""What a run will take on the device at hand, and where its time goes: from a few updates."""
+"""An estimate of the cost of a run on this machine's device, and a profile, from a few steps."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ from bench.training.micro_batches import MicroBatches
 from bench.training.predict import predict
 from bench.training.step import TrainStep
 
-_WARM = 2  # updates before the clock starts: memory is claimed, kernels are chosen or compiled
-_SECONDS, _UPDATES = 10.0, 3  # time updates for so long, and so many at least
+_WARM = 2  # steps before the clock starts: they allocate memory and choose or compile kernels
+_SECONDS, _STEPS = 10.0, 3  # least time and least number of the steps that are timed
 _PROFILED = 5
 _TOP = 10
 
 
 def plan(request: Request, console: Console = SILENT) -> dict[str, Any]:
-    """Time updates and a validation, and reckon up the whole run.
+    """Return an estimate of the cost of a whole run, from some timed steps and a validation.
 
     Returns:
-        Figures by name, on rank 0; nothing on others.
+        Estimates by name on rank 0; an empty dictionary on other ranks.
 
     Raises:
-        BenchError: The model is fitted in one go, or the request is wrong.
+        BenchError: The model is fitted at once, or the request is wrong.
     """
-    with _ready(request, console) as (job, update):
+    with _ready(request, console) as (job, step):
         assert job.plan is not None
         device, ranks = job.loader.device, job.ranks
-        begun, updates, seconds = time.perf_counter(), 0, 0.0
-        while updates < _UPDATES or seconds < _SECONDS:
-            update()
-            updates += 1
+        begun, steps, seconds = time.perf_counter(), 0, 0.0
+        while steps < _STEPS or seconds < _SECONDS:
+            step()
+            steps += 1
             _finish(device)
-            seconds = ranks.broadcast(time.perf_counter() - begun)  # so that all make as many
+            # Rank 0's clock counts on every rank, so that all ranks make the same number of steps.
+            seconds = ranks.broadcast(time.perf_counter() - begun)
         peak, validation = peak_memory(device), job.loader.validation()
         begun = time.perf_counter()
         predict(job.model, validation, ranks)
@@ -57,10 +58,10 @@ def plan(request: Request, console: Console = SILENT) -> dict[str, Any]:
         if not ranks.leads:
             return {}
         flops, rate = job.training_flops(), matmul_rate(device)
-        speed = updates * job.prepared.recipe.batch_size / seconds
+        speed = steps * job.prepared.recipe.batch_size / seconds
         validations = -(-job.plan.steps // job.plan.steps_per_epoch)
         rows = validations * len(validation) + job.loader.counts["test"]
-        whole = job.plan.steps * seconds / updates + rows * per_row
+        whole = job.plan.steps * seconds / steps + rows * per_row
         described = job.describe().to_json()
         return {
             **{name: described[name] for name in ("model", "device", "rows_at_once", "plan")},
@@ -80,31 +81,31 @@ def plan(request: Request, console: Console = SILENT) -> dict[str, Any]:
 
 
 def profile(request: Request, console: Console, out: Path) -> list[dict[str, Any]]:
-    """Trace some updates; write the trace for a browser's viewer.
+    """Write a trace of some steps in Chrome's JSON format, and return the costliest operations.
 
     Args:
-        request: What to run.
-        console: Where to tell of it.
-        out: A new file, Chrome's JSON.
+        request: Request of the run.
+        console: Console for progress.
+        out: Path of a new file.
 
     Returns:
-        The most expensive operations, by their own time: name, calls, share of the whole.
+        The most expensive operations by their own time: name, calls, milliseconds, share of all.
 
     Raises:
-        BenchError: As for :func:`plan`, or the file cannot be written.
+        BenchError: The file cannot be written, or :func:`plan` would raise.
     """
     if out.exists():
         raise BenchError(f"{argument('out')} {out} exists. Name a new file.")
     if not os.access(out.absolute().parent, os.W_OK):
         raise BenchError(
-            f"{argument('out')} {out} cannot be written. Name a file in a folder of yours."
+            f"{argument('out')} {out} cannot be written. Name a file in a writable folder."
         )
-    with _ready(request, console) as (job, update):
+    with _ready(request, console) as (job, step):
         cuda = job.loader.device.type == "cuda"
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
         with profiled(activities=activities) as trace:
             for _ in range(_PROFILED):
-                update()
+                step()
             _finish(job.loader.device)
     trace.export_chrome_trace(str(out))
     events = [
@@ -130,13 +131,15 @@ def profile(request: Request, console: Console, out: Path) -> list[dict[str, Any
 
 @contextmanager
 def _ready(request: Request, console: Console) -> Iterator[tuple[Job, Callable[[], object]]]:
-    """Load everything and make the first updates; yield the job and what makes the next one."""
+    """Load the job and make the first steps; yield the job and a function for the next step."""
     prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
         job = Job.load(request, prepared, ranks, device, console if ranks.leads else SILENT)
         if job.plan is None:
-            raise BenchError(f"{request.model} is fitted in one go, in seconds: nothing to plan.")
+            raise BenchError(
+                f"{request.model} is fitted at once, in seconds: it has no steps to time."
+            )
         micro_batches = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device)
         make = TrainStep(
             job.model,
@@ -160,6 +163,6 @@ def _ready(request: Request, console: Console) -> Iterator[tuple[Job, Callable[[
 
 
 def _finish(device: torch.device) -> None:
-    """Wait until the device has done what it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

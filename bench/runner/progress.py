@@ -1,4 +1,4 @@
-"""Tells of a run while it goes: to its folder, to the screen, to whoever follows the folder."""
+"""The progress of a run, reported to its folder, to the console and to the uploader."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from bench.tracking.uploader import Uploader
 
 Watch = Callable[[int, Mapping[str, float]], None]
-"""Called after every validation with the updates made and the figures."""
+"""A function that is called after every validation with the step and the metrics."""
 
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal to redraw
 
 
 def announce(console: Console, path: Path, manifest: Manifest) -> None:
-    """Say what runs, on what, and where it is recorded."""
+    """Write the model, the data, the plan and the folder of a run to the console."""
     model, data, plan, recipe = manifest.model, manifest.data, manifest.plan, manifest.recipe
     if data.name.endswith("-simulated"):
-        console.say("SIMULATED data: figures say nothing about the real assay.")
+        console.say("SIMULATED data: scores say nothing about the real assay.")
     console.say(
         f"{model.name}: {model.parameters:,} parameters on {data.name}: "
         f"{data.rows['train']:,} training, {data.rows['validation']:,} validation, "
@@ -46,26 +46,28 @@ def announce(console: Console, path: Path, manifest: Manifest) -> None:
     missing = data.notes.get("missing files", [])
     if missing:
         more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
-        console.say(f"  missing: {', '.join(missing[:2])}{more}; figures that need them will lack")
+        console.say(
+            f"  missing: {', '.join(missing[:2])}{more}; metrics that need them are unavailable"
+        )
     if plan is not None:
         console.say(
-            f"  {recipe.name} recipe: {plan.steps:,} updates of "
-            f"{recipe.settings['batch_size']} on {manifest.device.kind}"
+            f"  {recipe.name} recipe: {plan.steps:,} steps of "
+            f"{recipe.settings['batch_size']} sequences on {manifest.device.kind}"
         )
         if plan.warmup_steps >= plan.steps:
-            console.say(f"  warm-up ({plan.warmup_steps:,} updates) lasts the whole run")
+            console.say(f"  warm-up ({plan.warmup_steps:,} steps) lasts the whole run")
     console.say(f"  {path}")
 
 
 class ProgressReporter:
-    """A run's progress; a context manager, so that the screen is left tidy.
+    """The reporter of a run's progress; as a context manager, it closes its progress bar.
 
     Args:
-        run: Figures of every validation go to its metrics.jsonl.
-        console: Where people watch.
-        plan: For a bar and the time left; None for a model fitted at once.
-        follower: Told whenever the folder has something new.
-        watch: Called after every validation; it may raise to end the run.
+        run: Run folder, whose metrics.jsonl gets the metrics of every validation.
+        console: Console for progress.
+        plan: Plan for the progress bar and the time left; None for a model fitted at once.
+        uploader: Uploader to wake after every validation; None for a run that is not tracked.
+        watch: Function to call after every validation; it may raise to end the run.
     """
 
     def __init__(
@@ -73,10 +75,10 @@ class ProgressReporter:
         run: RunFolder,
         console: Console,
         plan: Plan | None,
-        follower: Uploader | None = None,
+        uploader: Uploader | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self._run, self._console, self._plan, self._follower = run, console, plan, follower
+        self._run, self._console, self._plan, self._uploader = run, console, plan, uploader
         self._watch = watch
         self._history: dict[int, dict[str, float]] = {}
         self._started = self._spoken = time.perf_counter()
@@ -106,11 +108,11 @@ class ProgressReporter:
             self._bar.stop()
 
     def recall(self, history: Mapping[int, dict[str, float]]) -> None:
-        """Know again what an earlier process reported of the same run."""
+        """Take over the metrics that an earlier process reported of the same run."""
         self._history.update(history)
         if self._watch is not None:
-            for step, figures in history.items():
-                self._watch(step, figures)
+            for step, metrics in history.items():
+                self._watch(step, metrics)
 
     def step(self, step: int, loss: float, sequences_per_second: float) -> None:
         """See :class:`bench.training.loop.Progress`."""
@@ -123,24 +125,24 @@ class ProgressReporter:
             self._console.say(f"  {step:,}/{self._plan.steps:,}: {text}, {_clock(left)} left")
             self._spoken = time.perf_counter()
 
-    def epoch(self, step: int, figures: dict[str, float]) -> None:
+    def epoch(self, step: int, metrics: dict[str, float]) -> None:
         """See :class:`bench.training.loop.Progress`."""
-        self._history[step] = figures
-        self._run.log(step, figures)
-        if self._follower is not None:
-            self._follower.wake()
-        loss = f"loss {figures['train/loss']:.4f}, " if "train/loss" in figures else ""
-        text = f"  {step:,}: {loss}validation Pearson {figures['validation/pearson']:.4f}"
+        self._history[step] = metrics
+        self._run.log(step, metrics)
+        if self._uploader is not None:
+            self._uploader.wake()
+        loss = f"loss {metrics['train/loss']:.4f}, " if "train/loss" in metrics else ""
+        text = f"  {step:,}: {loss}validation Pearson {metrics['validation/pearson']:.4f}"
         if self._bar is not None:
             self._bar.console.print(text, highlight=False)
         else:
             self._console.say(text)
             self._spoken = time.perf_counter()
         if self._watch is not None:
-            self._watch(step, figures)
+            self._watch(step, metrics)
 
     def at(self, step: int) -> dict[str, float]:
-        """Return the validation figures of an epoch that ended at ``step``."""
+        """Return the validation metrics of the epoch that ended at a step."""
         return {k: v for k, v in self._history[step].items() if k.startswith("validation/")}
 
 

@@ -1,4 +1,4 @@
-"""A request with every name resolved and every value checked, and the folder of its data."""
+"""The resolution of a request: names to objects, checked settings, and the folder of the data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.task import Task
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRequest:
-    """A request's names as objects, its settings typed and in range."""
+    """A request with objects for its names and with typed, checked settings."""
 
     model_class: type[Model]
     config: Any
@@ -29,7 +29,9 @@ class ResolvedRequest:
 
 
 def resolve(request: Request) -> ResolvedRequest:
-    """Resolve a request: defaults, then the recipe's, the preset's, and ``--set`` last.
+    """Return a request with its names and settings resolved.
+
+    Settings are the defaults, changed by the recipe, then by the preset, then by the overrides.
 
     Raises:
         BenchError: A name or a value is wrong.
@@ -50,7 +52,7 @@ def resolve(request: Request) -> ResolvedRequest:
 
 
 def named_preset(name: str, model: str, model_class: type[Model]) -> Preset:
-    """Return a model's preset; "paper" is its full size, and all a fitted model needs."""
+    """Return a preset of a model; "paper" and every preset of a fitted model change nothing."""
     if name == "paper" or (issubclass(model_class, FittedModel) and name in ("smoke", "quick")):
         return Preset()
     if name not in model_class.presets:
@@ -62,7 +64,7 @@ def named_preset(name: str, model: str, model_class: type[Model]) -> Preset:
 def named_recipe(
     name: str, task: str, model_class: type[Model], config: Any
 ) -> tuple[Recipe, dict[str, object]]:
-    """Return the standard recipe, or the paper's with the task options that belong to it."""
+    """Return a recipe and its task options; the standard recipe has no task options."""
     if name == "standard":
         return Recipe(), {}
     if name == "paper":
@@ -71,10 +73,10 @@ def named_recipe(
 
 
 def data_folder(request: Request, task: type[Task], console: Console = SILENT) -> Path:
-    """Return the folder of the rows a request names, made or fetched first where it asks for that.
+    """Return the folder of a request's data, after a simulation or download if requested.
 
     Raises:
-        BenchError: There is none.
+        BenchError: There is no such data.
     """
     if request.simulate_rows is None:
         if request.download and request.data is None:

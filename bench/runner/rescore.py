@@ -1,4 +1,4 @@
-"""``bench score``: the stored predictions of a run, or those of another program."""
+"""Scores of stored predictions: those of a run, or those of another program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bench.tracking import uploader
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Predictions, what they were scored on, and what they came to."""
+    """Predictions, their test rows and their scores."""
 
     task_name: str
     task: Task
@@ -34,7 +34,12 @@ class Scored:
     scores: Scores
 
     def log(self, name: str, home: Path | None) -> str:
-        """Record as an external result, here and in MLflow; return where."""
+        """Record the scores as an external result, here and in MLflow; return a message.
+
+        Args:
+            name: Name of the result in tables.
+            home: Folder of all runs.
+        """
         run = record_external(
             name,
             self.task_name,
@@ -61,18 +66,18 @@ def score_run(
     home: Path | None,
     console: Console = SILENT,
 ) -> Scored:
-    """Score the predictions a run has stored.
+    """Return the scores of the predictions that a run has stored.
 
     Args:
-        reference: The run's folder or name.
-        folder: Folder of the test rows, if no longer where the run read them.
+        reference: Folder of the run, its name, or the beginning of its name.
+        folder: Folder of the test rows; None for the folder that the run recorded.
         rows: Part of the test rows; None for the part that ranks.
-        subset_files: Files in place of the test set's own, by subset.
+        subset_files: Files that replace those of the test set, by subset.
         home: Folder of all runs.
-        console: Where to tell of what reading the test rows takes.
+        console: Console for the progress of reading the test rows.
 
     Raises:
-        BenchError: The run or its test rows cannot be found, or they are others than then.
+        BenchError: The run or its test rows cannot be found, or the test rows have changed.
     """
     run = run_folder.find_run(reference, runs_dir(home))
     manifest = run_folder.read_manifest(run)
@@ -88,8 +93,8 @@ def score_run(
     )
     if opened.test.fingerprint != manifest.scored.test:
         raise BenchError(
-            f"{run} was scored on other test rows than these. Name the folder that has them by "
-            f"{argument('data')}."
+            f"{run} was scored on other test rows than those in {opened.folder}. Name the folder "
+            f"of its test rows by {argument('data')}."
         )
     return score_values(opened, stored, rows, subset_files)
 
@@ -103,7 +108,7 @@ def score_file(
     subset_files: Mapping[str, Path],
     console: Console = SILENT,
 ) -> Scored:
-    """Score predictions that another program made; see :func:`score_run`.
+    """Return the scores of a file of predictions of another program; see :func:`score_run`.
 
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.
@@ -118,7 +123,13 @@ def score_values(
     rows: str | None,
     subset_files: Mapping[str, Path],
 ) -> Scored:
-    """Score predictions of opened test rows: a file of them, or one number a row in their order.
+    """Return the scores of predictions of opened test rows.
+
+    Args:
+        opened: Opened test rows.
+        predictions: Path of a file of predictions, or one number a row, in the order of the rows.
+        rows: Part of the test rows; None for the part that ranks.
+        subset_files: Files that replace those of the test set, by subset.
 
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.

@@ -1,4 +1,4 @@
-"""Going on with a run: which earlier run is the same, what it was asked for, how to go on."""
+"""The resumption of runs: the earlier run of an identity, its request, the command to resume it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bench.results.options import Request
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A run folder of the same identity.
+    """An earlier run of the same identity.
 
     Attributes:
-        path: The folder.
-        finished: Whether it needs no more training.
+        path: Folder of the run.
+        finished: Whether the run needs no more training.
     """
 
     path: Path
@@ -29,15 +29,19 @@ class Earlier:
 
 
 def earlier_run(request: Request, identity: dict[str, str], home: Path) -> Earlier | None:
-    """Return the run to go on with, or the finished one that need not be repeated.
+    """Return the earlier run of the same identity, to resume it or to use its result.
 
     Args:
-        request: Run that is wanted.
-        identity: Its identity, see :func:`bench.runner.identity.identity`.
+        request: Request of the run.
+        identity: Identity of the run, see :func:`bench.runner.identity.identity`.
         home: Folder of all runs.
 
+    Returns:
+        The run that the request names, else a finished run, else the latest unfinished run; None
+        if there is none, or if the request forces a new run.
+
     Raises:
-        BenchError: The run to go on with is finished, or is another one by now.
+        BenchError: The run that the request names is finished, or has another identity.
     """
     if request.resume is not None:
         return _same_run(request.resume, identity)
@@ -45,7 +49,7 @@ def earlier_run(request: Request, identity: dict[str, str], home: Path) -> Earli
 
 
 def resumed_request(reference: str, home: Path, **here: Any) -> Request:
-    """Return the request that an earlier run has recorded, to go on with that run.
+    """Return the recorded request of an earlier run, to resume that run.
 
     Args:
         reference: Folder of the run, its name, or the beginning of its name.
@@ -53,25 +57,25 @@ def resumed_request(reference: str, home: Path, **here: Any) -> Request:
         here: Options that do not decide the result, such as the device.
 
     Raises:
-        BenchError: There is no such run, or it has recorded no request.
+        BenchError: There is no such run, or its manifest has no request.
     """
     path = run_folder.find_run(reference, home, option="resume")
     recorded = run_folder.read_manifest(path).request
     if recorded is None:
         raise BenchError(
-            f"{argument('resume')} {reference}: it has no record of what was asked for."
+            f"{argument('resume')} {reference}: its manifest has no request, so it cannot resume."
         )
     here |= {"resume": path, "runs_dir": path.parent}
     return Request.from_json(recorded, **here)
 
 
 def resume_line(request: Request, path: Path, *, tracked: bool) -> str:
-    """Return the command line that goes on with a run, on the same kind of device.
+    """Return the command line that resumes a run on the same kind of device.
 
     Args:
-        request: Run that was interrupted.
-        path: Its folder.
-        tracked: Whether it is sent to MLflow.
+        request: Request of the interrupted run.
+        path: Folder of the run.
+        tracked: Whether the run is sent to MLflow.
     """
     usual = path.parent == paths.runs_dir()
     named = [(MODELS.places(), request.model), (TASKS.places(), request.task)]
@@ -87,7 +91,7 @@ def resume_line(request: Request, path: Path, *, tracked: bool) -> str:
 
 
 def _find(identity: dict[str, str], home: Path) -> Earlier | None:
-    """Return the same run as one that is wanted: a finished one, else the latest unfinished."""
+    """Return a finished run of an identity, else the latest unfinished run, else None."""
     unfinished = None
     for path, manifest in run_folder.read_runs(home).items() if home.is_dir() else ():
         if manifest.identity == identity:
@@ -98,11 +102,11 @@ def _find(identity: dict[str, str], home: Path) -> Earlier | None:
 
 
 def _same_run(path: Path, identity: dict[str, str]) -> Earlier:
-    """Return a run that is to go on, if it is still the same."""
+    """Return the run in a folder, after a check that it is unfinished and has the identity."""
     manifest = run_folder.read_manifest(path)
     if manifest.status == "finished":
         raise BenchError(
-            f"{argument('resume')} {path.name}: it is finished. `bench runs` shows its figures."
+            f"{argument('resume')} {path.name}: it is finished. `bench runs` shows its scores."
         )
     changed = [name for name in identity if identity[name] != manifest.identity.get(name)]
     if changed:

@@ -36,40 +36,41 @@ def execute(
     watch: Watch | None = None,
     stop: Stop = NEVER,
 ) -> Manifest | None:
-    """Train, score and record; go on with the same run where one was begun.
+    """Train a model, score it and record the run; an unfinished run of the same identity resumes.
 
     Args:
-        request: What to run.
-        console: Where to tell of it.
-        tracked: Also send the run to MLflow.
-        watch: Told every validation's figures; what it raises ends the run as failed.
+        request: Request of the run.
+        console: Console for progress.
+        tracked: Whether the run is sent to MLflow, too.
+        watch: Function to call with the metrics of every validation; its exceptions end the run as
+            failed.
         stop: Request to end the training early, with its state saved.
 
     Returns:
-        The run's manifest; None on ranks that do not lead. A run that is finished is not repeated.
+        Manifest of the run; None on all ranks but 0. A finished run is not repeated.
 
     Raises:
-        StoppedError: ``stop`` asked for the end; the run is saved.
-        BenchError: The request or its data is wrong (nothing is written then), or the training
-            diverged (the run is recorded as failed).
+        StoppedError: ``stop`` requested the end; the state of the run is saved.
+        BenchError: The request or its data is wrong, and nothing is written; or the training
+            diverged, and the run is recorded as failed.
     """
     prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
-        heard = console if ranks.leads else SILENT
-        job = Job.load(request, prepared, ranks, device, heard, stop)
+        own_console = console if ranks.leads else SILENT
+        job = Job.load(request, prepared, ranks, device, own_console, stop)
         with out_of_memory(job.rows_at_once, device):
             if ranks.leads:
                 return _lead(job, console, tracked=tracked, watch=watch)
             begins, state = ranks.broadcast((False, None))
             if begins:
-                job.fit(_Unheard(), state, None)
+                job.fit(_SilentProgress(), state, None)
                 job.predict_test()
             return None
 
 
 def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> Manifest:
-    """Do rank 0's part: find out what is to be done, and record what comes of it."""
+    """Do rank 0's part of a run: find or create its folder, train, and record the result."""
     described, home, test = job.describe(), runs_dir(job.request.runs_dir), job.dataset.test
     wanted = identity(
         job.request,
@@ -81,7 +82,10 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
     if earlier is not None and earlier.finished:
         job.ranks.broadcast((False, None))
         manifest = run_folder.read_manifest(earlier.path)
-        console.say(f"finished before, {manifest.finished}: {earlier.path} (force trains it again)")
+        console.say(
+            f"the run finished before, on {manifest.finished}: {earlier.path} "
+            "(force trains it again)"
+        )
         return manifest
     if earlier is None:
         title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
@@ -98,24 +102,26 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
         for line in damaged:
             console.warn(line)
         if earlier is not None:
-            console.say(f"  begun before; goes on after update {state['step'] if state else 0:,}")
+            console.say(
+                f"  resumed: the run continues after step {state['step'] if state else 0:,}"
+            )
         job.ranks.broadcast((True, state))
-        follower = Uploader(run.path, _store(job.request)) if tracked else None
+        uploader = Uploader(run.path, _store(job.request)) if tracked else None
         try:
-            with ProgressReporter(run, console, job.plan, follower, watch) as report:
+            with ProgressReporter(run, console, job.plan, uploader, watch) as report:
                 report.recall(history)
                 _record(job, run, report, state, checkpoints)
         except StoppedError as error:
             again = resume_line(job.request, run.path, tracked=tracked)
-            raise error.wrapped(after=f" It goes on by: {again}") from None
+            raise error.wrapped(after=f" To resume it, run: {again}") from None
         finally:
-            if follower is not None:
-                console.warn(follower.close())
+            if uploader is not None:
+                console.warn(uploader.close())
     return run.manifest
 
 
 def _store(request: Request) -> Path:
-    """Return the folder whose MLflow store the run is sent to: that of its study, for a trial."""
+    """Return the folder of the MLflow store of a run; a trial has that of its study."""
     home = runs_dir(request.runs_dir)
     return home if request.study is None else runs_dir_of_study(home)
 
@@ -127,7 +133,7 @@ def _record(
     state: State | None,
     checkpoints: Checkpoints,
 ) -> None:
-    """Train and score, and leave in the run's folder how it ended."""
+    """Train and score a model, and write the outcome or the error to the run's folder."""
     try:
         trained = job.fit(report, state, checkpoints)
         outcome = Manifest(
@@ -155,22 +161,21 @@ def _record(
 
 
 def _score(job: Job, predictions: NDArray[np.float32], run: run_folder.RunFolder) -> Manifest:
-    """Score predictions of the test rows; keep them and the weights."""
+    """Write the predictions of the test rows and the weights; return the scores."""
     if not np.isfinite(predictions).all():
         raise DivergedError("predictions of the test rows are not all finite.")
     np.save(run.path / run_folder.PREDICTIONS, predictions)
     save_model(job.model, str(run.path / run_folder.WEIGHTS))
-    shutil.copymode(
-        run.path / run_folder.PREDICTIONS, run.path / run_folder.WEIGHTS
-    )  # it is private
+    # safetensors makes a file that only its owner can read.
+    shutil.copymode(run.path / run_folder.PREDICTIONS, run.path / run_folder.WEIGHTS)
     return score(job.prepared.task, job.dataset.test, predictions).outcome(job.dataset.test)
 
 
-class _Unheard:
-    """Progress on ranks that nobody listens to."""
+class _SilentProgress:
+    """The progress of ranks other than 0, which report nothing."""
 
     def step(self, step: int, loss: float, sequences_per_second: float) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
-    def epoch(self, step: int, figures: dict[str, float]) -> None:
-        """Say nothing."""
+    def epoch(self, step: int, metrics: dict[str, float]) -> None:
+        """Do nothing."""

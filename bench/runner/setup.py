@@ -1,4 +1,4 @@
-"""A request with its data at hand and its model made, the same on every rank."""
+"""The set-up of a run: its data and its model, the same on every rank."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ from bench.training.signals import NEVER, Stop
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run needs before it starts.
+    """A run that is ready to start.
 
     Attributes:
-        folder: Of the data.
-        plan: None for a model that is fitted in one go.
-        rows_at_once: Rows that go through the network at once; None for such a model.
+        folder: Folder of the data.
+        plan: Schedule of the training; None for a model that is fitted at once.
+        rows_at_once: Rows of a micro-batch; None for a model that is fitted at once.
         stop: Request to end the training early.
     """
 
@@ -80,10 +80,10 @@ class Job:
         console: Console,
         stop: Stop = NEVER,
     ) -> Job:
-        """Read the data and make the model.
+        """Return a job after reading its data and making its model.
 
         Raises:
-            BenchError: There is no such data, or it does not suit the model or the devices.
+            BenchError: There is no such data, or it does not fit the model or the devices.
         """
         console.say(f"reading the {request.task} data")
         with ranks.leader_first():
@@ -107,14 +107,14 @@ class Job:
             rows = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
         elif ranks.size > 1:
             raise BenchError(
-                f"{request.model} is fitted in one go. Leave out {argument('devices')}."
+                f"{request.model} is fitted on one device. Leave out {argument('devices')}."
             )
         return cls(request, prepared, ranks, folder, dataset, loader, model, plan, rows, stop)
 
     def fit(
         self, progress: Progress, state: State | None, checkpoints: Checkpoints | None
     ) -> Trained:
-        """Train the model in place, or fit it, from the start or from a state; all ranks do."""
+        """Train or fit the model in place, from a state if there is one; all ranks call this."""
         training, validation = self.loader.training(), self.loader.validation()
         if self.plan is not None:
             controls = Controls(
@@ -151,7 +151,7 @@ class Job:
         )
 
     def cost(self, trained: Trained) -> CostRecord:
-        """Return the cost of a training, on all devices together."""
+        """Return the cost of a training over all devices."""
         seconds = trained.seconds + trained.validation_seconds
         return CostRecord(
             updates=trained.steps,
@@ -164,13 +164,16 @@ class Job:
         )
 
     def training_flops(self) -> int | None:
-        """Count operations a sequence; see :func:`bench.training.flops.training_flops`."""
+        """Return operations a sequence; see :func:`bench.training.flops.training_flops`."""
         model = self.model
         columns = self.loader.sample_columns()
         return training_flops(type(model), model.config, model.positions, columns)
 
     def predict_test(self) -> NDArray[np.float32] | None:
-        """Predict the test rows, once, in the task's unit; all ranks do. None if not wanted."""
+        """Return predictions of the test rows in the task's unit; None if they are not tested.
+
+        All ranks have to call this method.
+        """
         if not self.request.tested:
             return None
         return self.loader.transform.in_units(predict(self.model, self.loader.test(), self.ranks))
@@ -178,7 +181,7 @@ class Job:
     def describe(self) -> Manifest:
         """Return the part of the manifest that is decided before training starts."""
         request, prepared, scale = self.request, self.prepared, self.model.scale
-        of_search: dict[str, Any] = {}  # absent, not null, where no search asked for the run
+        of_search: dict[str, Any] = {}  # without a search the fields are absent, not null
         if request.study is not None:
             of_search["study"] = StudyRecord.from_json(request.study)
         if request.tuned is not None:
@@ -230,14 +233,14 @@ class Job:
         )
 
     def _track(self) -> str:
-        """Name the track that a result runs on: its recipe, or "open" where that was changed."""
+        """Return the protocol of the run: the name of its recipe, or "open" if it was changed."""
         named, _ = named_recipe(
             self.request.recipe, self.request.task, type(self.model), self.prepared.config
         )
         return self.request.recipe if self.prepared.recipe == named else "open"
 
     def _task_name(self) -> str:
-        """Name the task so that it is found from anywhere: a table by its whole path."""
+        """Return the task's name; for a table, its absolute path."""
         if not TASKS.is_file_name(self.request.task):
             return self.request.task
         return str(Path(self.request.task).absolute())

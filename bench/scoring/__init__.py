@@ -1,1 +1,1 @@
-"""Scores predictions of a task's test rows."""
+"""Scores of predictions of a task's test rows."""

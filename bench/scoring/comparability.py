@@ -1,7 +1,6 @@
-"""What has to agree between two results before they are compared or ranked together.
+"""The seven facts that two results must share before they are compared or ranked together.
 
-The same seven facts are kept in a run's manifest, as tags in MLflow and, for the test rows at hand,
-come from the rows themselves.
+The facts are read from a run's manifest, from its tags in MLflow, or from opened test rows.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from bench.results.manifest import Manifest
 from bench.task import Task
 
 SCORER_VERSION = 1
-"""Raised whenever the same predictions could score otherwise; recorded with every result."""
+"""Version of the scorer, recorded with every result; raised when the same predictions could get
+other scores."""
 UNKNOWN = "unknown"
 _FACTS = {
     "data": ("data", "other data"),
@@ -26,7 +26,7 @@ _FACTS = {
     "subsets": ("scored.subsets", "other subsets of the test rows"),
     "training": ("fingerprint", "other training rows"),
 }
-"""MLflow's tag of each fact, and the words for a result in which it differs."""
+"""MLflow tag of each fact, and words for a difference in the fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Mismatch:
     """A fact in which two results differ.
 
     Attributes:
-        words: Words for it, such as "other test rows".
+        words: Words for the difference, such as "other test rows".
         ours: Value of the first result.
         theirs: Value of the second result.
     """
@@ -44,13 +44,13 @@ class Mismatch:
     theirs: str
 
     def __str__(self) -> str:
-        """Spell it: "another version of the task (1, not 2)"."""
+        """Return the words and both values, "another version of the task (1, not 2)"."""
         return f"{self.words} ({self.theirs}, not {self.ours})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparability:
-    """The facts, as text. One that is None is compared with nothing.
+    """The facts of a result as text. A fact that is None is not compared.
 
     Attributes:
         data: Name that results are filed under.
@@ -60,8 +60,8 @@ class Comparability:
         test: Fingerprint of the test rows.
         subsets: Fingerprint of their subsets.
         training: Fingerprint of the training rows.
-        trained_here: False for a result of another program: nobody here knows what it was trained
-            on, and its training rows are not compared.
+        trained_here: Whether this program trained the model. Otherwise the training rows are
+            unknown and are not compared.
     """
 
     data: str | None = None
@@ -75,12 +75,12 @@ class Comparability:
 
     @classmethod
     def of_test(cls, task: Task, test: TestSet, rows: str | None) -> Comparability:
-        """Return what a score has that is taken here.
+        """Return the facts of scores on opened test rows.
 
         Args:
             task: Task of the rows.
-            test: Test rows at hand.
-            rows: Part of them that is scored; None where it does not matter.
+            test: Opened test rows.
+            rows: Part of the test rows that is scored; None where the part does not matter.
         """
         return cls(
             data=test.name,
@@ -93,7 +93,7 @@ class Comparability:
 
     @classmethod
     def from_manifest(cls, manifest: Manifest) -> Comparability:
-        """Return what a run's manifest records; what it lacks is unknown."""
+        """Return the facts of a run's manifest; a fact without a record is "unknown"."""
         scored = manifest.scored
         return cls(
             data=manifest.data.name,
@@ -108,13 +108,13 @@ class Comparability:
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Comparability:
-        """Return what a run's tags in MLflow say; what they lack is unknown."""
+        """Return the facts of a run's tags in MLflow; a fact without a tag is "unknown"."""
         known: dict[str, Any] = {n: tags.get(tag, UNKNOWN) for n, (tag, _) in _FACTS.items()}
-        known["data"] = tags.get("data")  # older runs lack it
+        known["data"] = tags.get("data")  # runs of older versions have no such tag
         return cls(**known, trained_here=tags.get("verified") == "true")
 
     def tags(self) -> dict[str, str]:
-        """Return the facts as tags for MLflow; those of scores only where there are any."""
+        """Return the facts as tags for MLflow; a result without scores has no "scored." tags."""
         values = {tag: getattr(self, name) or UNKNOWN for name, (tag, _) in _FACTS.items()}
         return {
             tag: value
@@ -124,11 +124,11 @@ class Comparability:
 
     @property
     def scored(self) -> bool:
-        """Whether there is a score at all."""
+        """Whether the result has scores."""
         return self.test != UNKNOWN
 
     def differences(self, other: Comparability) -> tuple[Mismatch, ...]:
-        """Return the facts that both have and in which they differ."""
+        """Return the differences between two results, over the facts that both have."""
         compared = [name for name in _FACTS if name != "training"]
         compared += ["training"] if self.trained_here and other.trained_here else []
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in compared]
@@ -140,5 +140,5 @@ class Comparability:
 
 
 def available_parts(task: Task, test: TestSet) -> list[str]:
-    """Return the parts of the test rows that can be scored; the one that ranks comes first."""
+    """Return the parts of the test rows whose files exist; the part that ranks comes first."""
     return [part for part in task.row_sets if task.missing_file(test, part) is None]

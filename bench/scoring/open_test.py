@@ -1,4 +1,4 @@
-"""Opens the test rows of a task: the one way to get at what predictions are scored on."""
+"""The opened test rows of a task, on which predictions are scored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OpenTest:
         task_name: Name of the task, or a table's path.
         task: Task with its options.
         test: Test rows.
-        folder: Folder that has them.
+        folder: Folder of the test rows.
     """
 
     task_name: str
@@ -34,21 +34,29 @@ class OpenTest:
     folder: Path
 
     def comparability(self, rows: str | None = None) -> Comparability:
-        """Return what a score has that is taken here.
+        """Return the facts of scores on these test rows.
 
         Args:
-            rows: Part of the test rows; the first that can be scored if None.
+            rows: Part of the test rows; None for the first part whose files exist.
         """
         return Comparability.of_test(
             self.task, self.test, rows or available_parts(self.task, self.test)[0]
         )
 
     def check_scored_here(self, run: str, scored: Comparability) -> None:
-        """Raise a :class:`BenchError` unless a run's scores were taken on these test rows."""
+        """Check that a run was scored on these test rows.
+
+        Args:
+            run: Name of the run, for the message.
+            scored: Facts of the run.
+
+        Raises:
+            BenchError: The run was scored on other test rows; the message names the differences.
+        """
         here = Comparability.of_test(self.task, self.test, None)
         if found := here.differences(scored):
             raise BenchError(
-                f"{run} was not scored on what is in {self.folder}: it has "
+                f"{run} was not scored on the test rows in {self.folder}: it has "
                 f"{' and '.join(map(str, found))}. Name the folder of its test rows by "
                 f"{argument('data')}."
             )
@@ -67,9 +75,10 @@ def open_test(
     Args:
         task_name: Name of the task, or a table's path.
         options: Options of the task that are not at their defaults.
-        data: Folder of the test rows; if None the recorded one, else as for ``bench run``.
-        recorded: Folder where a run had them, which may be gone.
-        console: Console that tells what reading the test rows takes.
+        data: Folder of the test rows; None for the recorded folder or, if that no longer exists,
+            for the default of ``bench run``.
+        recorded: Folder of the test rows that a run's manifest records.
+        console: Console for the progress of reading the test rows.
 
     Raises:
         BenchError: There is no such task, or its test rows cannot be found or read.

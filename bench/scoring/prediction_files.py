@@ -1,10 +1,11 @@
-"""Reads predictions made elsewhere, and makes sure that each one belongs to its test row.
+"""Files of predictions, and the check that each prediction belongs to its test row.
 
-Four forms, told apart by name and content:
+The reader knows four forms, by the file's name and content:
 
-*.json     the challenge's submission, {"0": value, "1": value, …}
-*.npy      a NumPy vector
-two columns, sequence<TAB>value, or one value a line; may be gzipped
+*.json            a submission of the challenge, {"0": value, "1": value, …}
+*.npy             a NumPy vector
+two columns       sequence<TAB>value; may be gzipped
+one column        one value a line; may be gzipped
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ Predictions = NDArray[np.float64]
 
 
 def read_predictions(path: Path, test: TestSet) -> Predictions:
-    """Read one prediction for every test row, in the order of the test rows, ``(N,)``.
+    """Return the predictions of a file in the order of the test rows, ``(N,)``.
 
     Raises:
-        BenchError: The file is none of the four forms, a value is not a finite number, or rows and
-            test rows do not match; the message names the first row that is wrong.
+        BenchError: The file has none of the four forms, a value is not a finite number, or the
+            file's rows are not the test rows; the message names the first wrong row.
     """
     if not path.is_file():
         raise BenchError(f"{path}: no such file.")
@@ -51,10 +52,10 @@ def read_predictions(path: Path, test: TestSet) -> Predictions:
 
 
 def check_predictions(values: Predictions, test: TestSet) -> Predictions:
-    """Return predictions in memory, checked as those of a file are.
+    """Return predictions in memory after the same checks as those of a file.
 
     Raises:
-        BenchError: There is not one finite number for every test row.
+        BenchError: The predictions are not one finite number for every test row.
     """
     if values.shape != (len(test),):
         raise BenchError(
@@ -72,7 +73,7 @@ def _read_vector(path: Path) -> Predictions:
     try:
         with path.open("rb") as file:
             values = np.load(file, allow_pickle=False)
-    except Exception as error:  # a damaged header raises whatever its parser stumbled over
+    except Exception as error:  # NumPy's parser raises many types for a damaged header
         raise BenchError(f"{path}: not a NumPy array file: {first_line(error)}") from None
     if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype.kind not in "fiu":
         found = f"{values.dtype} of shape {values.shape}" if hasattr(values, "dtype") else "several"
@@ -85,7 +86,7 @@ def _read_vector(path: Path) -> Predictions:
 
 
 def _read_submission(path: Path, rows: int) -> Predictions:
-    """Read the challenge's JSON: every test row's index, once, with its value."""
+    """Return the values of a JSON submission, which has the index of every test row once."""
     try:
         pairs = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: pairs)
     except (ValueError, RecursionError) as error:
@@ -118,7 +119,11 @@ def _read_submission(path: Path, rows: int) -> Predictions:
 
 
 def _match(path: Path, given: Sequences, wanted: Sequences) -> None:
-    """Check that sequences are those of the test file, in its order; say where they are not."""
+    """Check that sequences are those of the test file, in its order.
+
+    Raises:
+        BenchError: A sequence differs; the message names the first wrong row.
+    """
     width = int(wanted.lengths.max(initial=0))
     if len(given) == len(wanted) and int(given.lengths.max(initial=0)) == width:
         same = np.array_equal(given.lengths, wanted.lengths)
@@ -153,5 +158,5 @@ def _match(path: Path, given: Sequences, wanted: Sequences) -> None:
 
 
 def _spell(sequences: Sequences) -> list[str]:
-    letters = decode(sequences.tokens)
-    return [text[:length] for text, length in zip(letters, sequences.lengths, strict=True)]
+    texts = decode(sequences.tokens)
+    return [text[:length] for text, length in zip(texts, sequences.lengths, strict=True)]

@@ -1,4 +1,4 @@
-"""Scores predictions of a task's test rows: exact, without torch, the same for every model."""
+"""The scorer of predictions of a task's test rows; it needs no torch."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SubsetScores:
-    """Every metric over one subset.
+    """The values of all metrics over one subset.
 
     Attributes:
         n: Number of rows, or pairs of rows.
-        values: Values by name of the metric; NaN where there is none.
+        values: Values by name of the metric; NaN where a metric has no value.
     """
 
     n: int
@@ -36,12 +36,12 @@ class SubsetScores:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scores:
-    """What predictions came to.
+    """The scores of predictions.
 
     Attributes:
         rows: Part of the test rows that was scored.
-        metrics: Metrics, in the order of a table.
-        overall: The task's overall scores, if it has any; NaN where a subset is missing.
+        metrics: Metrics in the order of a table.
+        overall: Overall scores of the task, if it has any; NaN where a subset is missing.
         subsets: Metrics by subset, "all" first; None where the subset's file is missing.
         problems: Reasons why scores are missing, one line each.
     """
@@ -54,19 +54,19 @@ class Scores:
 
     @property
     def n(self) -> int:
-        """Test rows scored."""
+        """Number of test rows scored."""
         everything = self.subsets["all"]
         assert everything is not None
         return everything.n
 
-    def figures(self) -> dict[str, float]:
-        """Return every score by one flat name: an overall score's own, or such as ``all/mse``."""
+    def flat(self) -> dict[str, float]:
+        """Return every score by name: the name of an overall score, or a name like ``all/mse``."""
         return {**self.overall, **_flat(self.subsets)}
 
     def outcome(self, test: TestSet) -> Manifest:
-        """Return the part of a manifest that holds the scores and the rows that they are of."""
+        """Return the part of a manifest that holds the scores and describes the scored rows."""
         return Manifest(
-            metrics={f"test/{name}": value for name, value in self.figures().items()},
+            metrics={f"test/{name}": value for name, value in self.flat().items()},
             scored=ScoredRecord(
                 version=SCORER_VERSION,
                 rows=self.rows,
@@ -78,7 +78,7 @@ class Scores:
         )
 
     def table(self) -> polars.DataFrame:
-        """Return a table of the subsets: a row each, its number of rows, a column a metric."""
+        """Return a table with a row a subset and a column a metric."""
         import polars
 
         return polars.from_dicts(
@@ -98,7 +98,7 @@ class Scores:
         return str(self.table()._repr_html_())
 
     def as_json(self) -> dict[str, Any]:
-        """Return the scores as nested JSON values; what has no value is null."""
+        """Return the scores as nested JSON values; a metric without a value is null."""
         missing = {"n": None, **dict.fromkeys(metric.name for metric in self.metrics)}
         return {
             **{name: _known(value) for name, value in self.overall.items()},
@@ -117,16 +117,16 @@ class Scores:
 def score(
     task: Task, test: TestSet, predictions: NDArray[np.floating[Any]], rows: str | None = None
 ) -> Scores:
-    """Take every metric of a task over every subset.
+    """Return the value of every metric of a task over every subset.
 
     Args:
-        task: Task that names metrics and subsets.
-        test: Test rows with their truth.
+        task: Task that declares metrics and subsets.
+        test: Test rows with their targets.
         predictions: Finite values ``(N,)`` in the order of the test rows.
         rows: Part of the test rows; None for the part that ranks.
 
     Raises:
-        BenchError: There is no such part, or its list of rows is missing.
+        BenchError: There is no such part, or the file that lists its rows is missing.
     """
     ranked, problems = task.row_sets[0], []
     available = available_parts(task, test)
@@ -136,8 +136,8 @@ def score(
         problems.append(f"{file} is missing: scored on {rows} rows, not {ranked} ones")
     rows = rows or ranked
     if rows not in available:
-        lacking = task.missing_file(test, rows) if rows in task.row_sets else None
-        reason = f"{lacking} is missing; " if lacking else ""
+        missing = task.missing_file(test, rows) if rows in task.row_sets else None
+        reason = f"{missing} is missing; " if missing else ""
         raise BenchError(f"{argument('rows')} {rows!r}: {reason}there are: {', '.join(available)}.")
     units, truth, guess = (
         task.scoring_groups(test, rows),
@@ -155,7 +155,12 @@ def score(
 
 
 def values_of(values: NDArray[np.float64], units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Look up rows ``(M,)``, or the differences of pairs ``(M, 2)``, first less second."""
+    """Return the values of rows ``(M,)``, or the differences, first minus second, of row pairs.
+
+    Args:
+        values: Values ``(N,)`` of all rows.
+        units: Row numbers ``(M,)``, or pairs of row numbers ``(M, 2)``.
+    """
     picked: NDArray[np.float64] = values[units]
     return picked if units.ndim == 1 else picked[:, 0] - picked[:, 1]
 
@@ -183,18 +188,18 @@ def _problems(
     test: TestSet, metrics: tuple[Metric, ...], subsets: Mapping[str, SubsetScores | None]
 ) -> list[str]:
     problems = [
-        f"{file} is missing: no figures for {name}, and no score"
+        f"{file} is missing: no metrics for {name}, and no overall score"
         for name, file in test.missing.items()
         if subsets.get(name, ...) is None
     ]
     for name, found in subsets.items():
-        lacking = [m for m in metrics if found is not None and math.isnan(found.values[m.name])]
-        if found is None or not lacking:
+        undefined = [m for m in metrics if found is not None and math.isnan(found.values[m.name])]
+        if found is None or not undefined:
             continue
         reason = "fewer than two of them" if found.n < 2 else "predictions or truth are constant"
-        if any(metric.correlation for metric in lacking):
+        if any(metric.correlation for metric in undefined):
             problems.append(f"{name}: no correlation, {reason}")
-        problems += [f"{name}: no {m.label}" for m in lacking if not m.correlation]
+        problems += [f"{name}: no {m.label}" for m in undefined if not m.correlation]
     return problems
 
 

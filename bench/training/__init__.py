@@ -1,1 +1,1 @@
-"""The one training every model goes through; needs torch and NumPy only."""
+"""The training loop that all models share; it needs torch and NumPy only."""

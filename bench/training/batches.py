@@ -1,8 +1,8 @@
-"""Rows as batches on the device, in an order that only the seed decides.
+"""Batches of rows on the device, in an order that only the seed decides.
 
-Where the rows fit, they are laid out once and kept on the device, and a batch is one gather. Where
-they do not, they stay where they are, mostly in files mapped from disk, and a thread lays out the
-next batches while the device works. Batches are the same either way.
+If the rows fit into the device's memory, they are laid out once and kept there, and making a batch
+is one gather. Otherwise the rows stay in host memory, mostly in files mapped from disk, and a
+thread lays out the next batches while the device works. The batches are the same in both cases.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.model import Batch
 T = TypeVar("T")
 
 _COMPLEMENT = (3, 2, 1, 0, 4, 5)
-_AHEAD = 4  # batches made before they are asked for
+_AHEAD = 4  # batches that are made before the training loop takes them
 
 
 class Batches:
@@ -33,11 +33,11 @@ class Batches:
     Args:
         sequences: The rows.
         target: ``(N,)`` float32, standardized where the recipe says so.
-        lay_out: Writes some rows into one strand's positions.
-        reverse_complement: Append the other strand to every batch.
-        device: Where batches are made.
+        lay_out: Function that returns the tokens of some rows, padded or cropped to one strand.
+        reverse_complement: Whether the other strand is appended to every row.
+        device: Device that batches are put on.
         resident: Whether all rows are kept on the device.
-        columns: Further inputs by name, ``(N, ...)`` each, of types that torch has.
+        columns: Further inputs by name, ``(N, ...)`` each, of data types that torch has.
     """
 
     def __init__(
@@ -68,21 +68,29 @@ class Batches:
         return len(self._sequences)
 
     def in_order(self, size: int, *, first: int = 0, every: int = 1) -> Iterator[Batch]:
-        """Yield all rows, first to last, ``size`` at a time, or only every so many batches."""
+        """Yield all rows in order, ``size`` rows a batch.
+
+        Args:
+            size: Rows a batch; the last batch may have fewer.
+            first: Number of the first batch to yield.
+            every: Step from one yielded batch to the next; the batches between are skipped.
+        """
         starts = range(first * size, len(self), every * size)
         return self._made(slice(start, start + size) for start in starts)
 
     def shuffled(
         self, size: int, seed: int, *, start: int = 0, cut: int = 1, mine: range = range(1)
     ) -> Iterator[Batch]:
-        """Yield batches for ever, pass after pass; rows that fill no batch wait for the next pass.
+        """Yield shuffled batches without end, one pass over the rows after another.
+
+        Rows that do not fill a batch at the end of a pass are skipped in that pass.
 
         Args:
-            size: Rows a batch, at most as many as there are.
-            seed: Decides the order.
-            start: Batches to leave out at the beginning.
-            cut: Equal parts of every batch; ``size`` is a multiple of it.
-            mine: Which of those parts to yield, one by one.
+            size: Rows a batch, at most the number of rows.
+            seed: Seed of the order.
+            start: Number of batches to skip at the beginning.
+            cut: Number of equal micro-batches in a batch; ``size`` is a multiple of it.
+            mine: Numbers of the micro-batches to yield, one by one.
         """
         a_pass, part = len(self) // size, size // cut
         return self._made(
@@ -94,9 +102,10 @@ class Batches:
         )
 
     def order(self, seed: int, number: int) -> Tensor:
-        """Shuffle the rows for pass ``number``: a function of seed and pass alone.
+        """Return the order of the rows in pass ``number``, which depends on seed and pass only.
 
-        NumPy draws it on the host, so it is the same on every device and for any number of them.
+        NumPy draws the order on the host, so it is the same on every device and for any number of
+        devices.
         """
         order = torch.from_numpy(np.random.default_rng((seed, number)).permutation(len(self)))
         return order if self._tokens is None else order.to(self.device)
@@ -117,7 +126,7 @@ class Batches:
         return Batch(self._both_strands(tokens), self.target[rows], columns)
 
     def _sent(self, array: NDArray[Any]) -> Tensor:
-        """Send an array to the device; nobody waits for it to arrive."""
+        """Send an array to the device, without waiting for the copy to end."""
         tensor = torch.from_numpy(array)
         if self.device.type != "cuda":
             return tensor
@@ -131,10 +140,10 @@ class Batches:
 
 
 def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
-    """Yield the same items, made by a thread that is up to ``ahead`` of them ahead.
+    """Yield the same items; a thread makes up to ``ahead`` of them in advance.
 
-    An exception in the making is raised where the item is asked for. The thread ends with the
-    items, or when nobody asks any more.
+    An exception in the thread is raised when the consumer takes the next item. The thread ends
+    after the last item, or when the consumer closes the iterator.
     """
     made: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(ahead)
     closed = threading.Event()
@@ -154,7 +163,7 @@ def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
                 if closed.is_set():
                     return
             put((False, None))
-        except BaseException as error:  # whoever asks for the item is to see it
+        except BaseException as error:  # it is raised again in the consumer's thread
             put((False, error))
 
     thread = threading.Thread(target=make, name="batches", daemon=True)
@@ -170,4 +179,4 @@ def prefetched(items: Iterator[T], ahead: int) -> Iterator[T]:
                 raise item  # type: ignore[misc]
     finally:
         closed.set()
-        thread.join()  # torch must not be at work when the interpreter ends
+        thread.join()  # no thread may be inside torch when the interpreter ends

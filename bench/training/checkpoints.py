@@ -1,7 +1,8 @@
-"""Saved states of a training: written whole or not at all, checked before they are believed.
+"""Checkpoints of a training: written completely or not at all, and verified by a hash.
 
-A state is a file for torch, loaded without running any code it might hold, and beside it a JSON
-file, written last, with its hash. The last two are kept, so that a damaged one costs some minutes.
+A checkpoint is a file of torch, which is loaded without running any code that it might hold, and a
+JSON file with its hash, which is written last. The last two checkpoints are kept, so that a damaged
+one costs only some minutes of training.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from bench.atomic import whole_file, write_text
 from bench.errors import BenchError, first_line
 
 State = dict[str, Any]
-"""Tensors, numbers and texts by name; nested dictionaries and lists of them."""
+"""Tensors, numbers and texts by name, also in nested dictionaries and lists."""
 
 _KEPT = 2
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError)
-_SHARE = 50  # training lasts so many times as long as saving, however short the epochs
+_SHARE = 50  # after an epoch, save only if training took 50 times as long as the last save
 
 
 class Checkpoints:
-    """The saved states of one run.
+    """The checkpoints of one run.
 
     Args:
-        folder: Where they lie; made with the first one.
-        minutes: Time between two of them, apart from those after a validation.
+        folder: Folder of the checkpoints; the first save creates it.
+        minutes: Time between two checkpoints; those after a validation come in addition.
     """
 
     def __init__(self, folder: Path, minutes: float) -> None:
@@ -40,19 +41,19 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Say whether it is time for the next."""
+        """Whether it is time for the next checkpoint."""
         return time.monotonic() - self._saved >= self._seconds
 
     @property
     def cheap(self) -> bool:
-        """Say whether training went on for long enough to be worth the time that saving takes."""
+        """Whether the training since the last checkpoint took long enough to justify a save."""
         return time.monotonic() - self._saved >= _SHARE * self._cost
 
     def save(self, step: int, state: State) -> None:
-        """Write the state after ``step`` updates, then forget all but the last two.
+        """Write the state after ``step`` steps, then remove all but the last two checkpoints.
 
         Raises:
-            BenchError: The disk is full or may not be written.
+            BenchError: The disk is full or the folder cannot be written.
         """
         started, path = time.monotonic(), self._folder / f"{step:09}.pt"
         try:
@@ -62,34 +63,34 @@ class Checkpoints:
                 torch.save(state, cast(IO[bytes], hashing))
             note = {"step": step, "sha256": hashing.digest.hexdigest()}
             write_text(path.with_suffix(".json"), json.dumps(note))
-            self._forget(self._notes()[:-_KEPT])
-        except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as the latter
+            self._remove(self._notes()[:-_KEPT])
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
             raise BenchError(f"{path} cannot be written: {first_line(error)}.") from None
         self._saved = time.monotonic()
         self._cost = self._saved - started
 
     def load(self) -> tuple[State | None, list[str]]:
-        """Return the newest whole state, and a line on each that is damaged.
+        """Return the newest intact state, and one message for each damaged checkpoint.
 
-        None if there is no whole one; what is unfinished or damaged is removed.
+        The state is None if no checkpoint is intact. Damaged and unfinished files are removed.
         """
         damaged = []
         for note in reversed(self._notes()):
             path = note.with_suffix(".pt")
             try:
                 if json.loads(note.read_text())["sha256"] != _sha256(path):
-                    raise ValueError("its hash is another than when it was written")
+                    raise ValueError("its hash differs from the recorded one")
                 state: State = torch.load(path, map_location="cpu", weights_only=True)
             except _DAMAGE as error:
                 damaged.append(f"{path} is damaged: {first_line(error)}.")
-                self._forget([note])
+                self._remove([note])
             else:
                 return state, damaged
         return None, damaged
 
     def clear(self) -> None:
-        """Remove all: the run is finished, its weights lie beside its manifest."""
-        self._forget(self._notes())
+        """Remove all checkpoints of a finished run, whose weights are in the run folder."""
+        self._remove(self._notes())
         if self._folder.is_dir():
             for path in self._folder.iterdir():
                 path.unlink()
@@ -98,7 +99,7 @@ class Checkpoints:
     def _notes(self) -> list[Path]:
         return sorted(self._folder.glob("*.json"))
 
-    def _forget(self, notes: list[Path]) -> None:
+    def _remove(self, notes: list[Path]) -> None:
         for note in notes:
             note.unlink()
         noted = {note.stem for note in self._notes()}
@@ -108,13 +109,13 @@ class Checkpoints:
 
 
 class _Hashing:
-    """A file that hashes what is written to it."""
+    """A file that computes the hash of the bytes written to it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.digest = file, hashlib.sha256()
 
     def write(self, data: bytes) -> int:
-        """Write and hash."""
+        """Write the bytes and add them to the hash."""
         self.digest.update(data)
         return self._file.write(data)
 

@@ -1,4 +1,4 @@
-"""Which device trains, in what precision, and what it had to give."""
+"""The device of a training: its choice, its precision and its memory."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bench.errors import BenchError, OutOfMemoryError, argument
 
 @contextmanager
 def out_of_memory(rows: int | None, device: torch.device) -> Iterator[None]:
-    """Turn a lack of memory inside the block into what to do about it.
+    """Replace an out-of-memory error inside the block by one that says what to change.
 
     Args:
-        rows: Rows that go through the network at once, if there is a network.
-        device: Whose memory.
+        rows: Rows of a micro-batch; None for a model that is fitted at once.
+        device: Device whose memory the block uses.
 
     Raises:
-        OutOfMemoryError: There was too little.
+        OutOfMemoryError: The device has too little memory.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # a CPU's allocator raises the latter
+    except (MemoryError, RuntimeError) as error:  # torch's CPU allocator raises a RuntimeError
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(
             words in str(error) for words in ("not enough memory", "can't allocate memory")
         ):
@@ -35,7 +35,7 @@ def out_of_memory(rows: int | None, device: torch.device) -> Iterator[None]:
         advice = "Take a smaller model."
         if rows is not None and rows > 1:
             smaller = argument("batch_per_device", rows // 2)
-            advice = f"Try {smaller}: the same batch in smaller slices."
+            advice = f"Try {smaller}: the same batch in smaller micro-batches."
         raise OutOfMemoryError(
             f"{device} is out of memory with {rows or 'all'} sequences at once.", hint=advice
         ) from None
@@ -45,12 +45,12 @@ def choose_device(name: str, local: int | None = None) -> torch.device:
     """Return the device called ``name``; "auto" is the first CUDA device, else the CPU.
 
     Args:
-        name: As torch calls it, or "auto".
-        local: Number of this rank on its machine, where there are several: it takes the CUDA
-            device of that number.
+        name: Name of the device in torch, or "auto".
+        local: Number of this rank on its machine, which is also the number of its CUDA device;
+            None for a run on one device.
 
     Raises:
-        BenchError: torch knows no such device, or this machine has none.
+        BenchError: torch knows no device of this name, or this machine has none.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -68,12 +68,12 @@ def choose_device(name: str, local: int | None = None) -> torch.device:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:
-    """Compute in bfloat16 where that is fast: on CUDA. On a CPU it is many times slower."""
+    """Return a context that computes in bfloat16 on CUDA; on a CPU bfloat16 would be slower."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes held so far: the device's, or the process's on a CPU."""
+    """Return the peak memory so far in bytes: of the CUDA device, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     # Linux counts kibibytes, macOS bytes.
@@ -83,13 +83,16 @@ def peak_memory(device: torch.device) -> int:
 
 
 def room_for_rows(device: torch.device) -> int:
-    """Return the bytes that encoded rows may take on a device: half of what is free there."""
+    """Return the bytes that encoded rows may take on a device: half of its free memory."""
     free = free_memory(device)
     return sys.maxsize if free is None else free // 2
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Return a device's free bytes, the machine's for a CPU; None on macOS, which swaps."""
+    """Return the free memory of a device in bytes, of the machine for a CPU; None on macOS.
+
+    macOS swaps, so its free memory says little.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if not hasattr(os, "sysconf") or "SC_AVPHYS_PAGES" not in os.sysconf_names:
@@ -98,7 +101,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def describe_device(device: torch.device) -> dict[str, str | int]:
-    """Name the hardware for a result's record."""
+    """Return the kind, name and precision of a device, as a manifest records them."""
     if device.type == "cuda":
         return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "precision": "bfloat16"}
     return {

@@ -1,7 +1,7 @@
-"""The processes that train one model together: which one this is, and how they talk.
+"""The processes (ranks) that train one model together, and the exchange of values between them.
 
-torchrun and Slurm start one process a device and tell each its rank by the environment. All ranks
-hold the same weights; rank 0 alone writes files and talks to people and servers.
+torchrun and Slurm start one process a device and set its rank in environment variables. All ranks
+hold the same weights. Only rank 0 writes files, prints, and talks to servers.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from bench.errors import BenchError
 
 T = TypeVar("T")
 
-_PATIENCE = datetime.timedelta(hours=2)  # rank 0 may simulate, download or encode meanwhile
+_TIMEOUT = datetime.timedelta(hours=2)  # rank 0 may simulate, download or encode for that long
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """One process among those of a run; by default the only one.
+    """This process and the number of processes of its run; by default there is one.
 
     Attributes:
-        rank: This one's number, from 0.
-        size: How many there are.
-        local: This one's number on its machine.
+        rank: Number of this process, from 0.
+        size: Number of processes.
+        local: Number of this process on its machine, from 0.
     """
 
     rank: int = 0
@@ -40,11 +40,11 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Say whether this process writes and talks."""
+        """Whether this process is rank 0, which writes files and prints."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """Add up a tensor over all ranks, in place; return it."""
+        """Sum a tensor over all ranks in place, and return it."""
         if self.size > 1:
             dist.all_reduce(values)
         return values
@@ -58,7 +58,7 @@ class Ranks:
         return [int(value) for value in found]
 
     def wait(self) -> None:
-        """Wait until every rank has come here."""
+        """Wait until every rank has called this method."""
         if self.size > 1:
             dist.barrier()
 
@@ -71,14 +71,14 @@ class Ranks:
         return values[0]
 
     def lead(self, action: Callable[[], T]) -> T:
-        """Let rank 0 act; return what comes out, or raise what it raised, on every rank."""
+        """Call ``action`` on rank 0 only; every rank returns its value or raises its exception."""
         if self.size == 1:
             return action()
         outcome: tuple[T | None, Exception | None] = (None, None)
         if self.leads:
             try:
                 outcome = (action(), None)
-            except Exception as error:  # the others are to end, too
+            except Exception as error:  # the other ranks have to raise it, too
                 outcome = (None, error)
         value, problem = self.broadcast(outcome)
         if problem is not None:
@@ -87,7 +87,7 @@ class Ranks:
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """Let rank 0 go through a block before the others: it fills the caches they find."""
+        """Run a block on rank 0 before the other ranks, which then find its caches filled."""
         if not self.leads:
             self.wait()
         yield
@@ -96,13 +96,14 @@ class Ranks:
 
 
 ALONE = Ranks()
-_LATEST: list[object] = []  # the group of processes that was joined last
+_LATEST: list[object] = []  # the process group of the last call of `joined`
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks:
-    """Read this process's rank as torchrun sets it, or ``srun`` for a step of several tasks.
+    """Return this process's rank from the variables of torchrun or of Slurm's ``srun``.
 
-    ``sbatch`` also sets ranks for its script, which is one process: only steps count.
+    ``sbatch`` sets Slurm's rank variables for its script, too, although the script is one process.
+    So they count only inside a Slurm step.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
         local = environment.get("LOCAL_RANK", "0")
@@ -115,22 +116,23 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks:
 
 @contextmanager
 def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
-    """Connect this process with the others of its run for the length of a block.
+    """Connect this process with the other ranks of its run for the duration of a block.
 
     Raises:
-        BenchError: Under Slurm, nobody says where rank 0 is.
+        BenchError: No environment variable gives the address of rank 0.
     """
-    if ranks.size == 1 or dist.is_initialized():  # a search connects them for all of its runs
+    if ranks.size == 1 or dist.is_initialized():  # a search connects its ranks once for all runs
         yield
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group(
-        backend, init_method=_meeting(), rank=ranks.rank, world_size=ranks.size, timeout=_PATIENCE
+        backend, init_method=_address(), rank=ranks.rank, world_size=ranks.size, timeout=_TIMEOUT
     )
-    # Freed with the last reference, a group waits for its thread, which may wait for Python's lock.
-    # DistributedDataParallel holds that lock when it is freed, so it must not hold the last one.
+    # A process group that is freed waits for its thread, and that thread may wait for Python's
+    # lock. DistributedDataParallel holds the lock while it is freed, so it must not own the last
+    # reference to the group. This list keeps one.
     _LATEST[:] = [dist.group.WORLD]
     try:
         yield
@@ -138,15 +140,15 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _meeting() -> str:
-    """Say where ranks find each other: torchrun tells; under Slurm a port made of the job."""
+def _address() -> str:
+    """Return the address of rank 0: from torchrun, or under Slurm with a port from the job id."""
     if "MASTER_ADDR" in os.environ and "MASTER_PORT" in os.environ:
         return "env://"
     try:
         address, job = os.environ["SLURM_LAUNCH_NODE_IPADDR"], int(os.environ["SLURM_JOB_ID"])
     except KeyError as error:
         raise BenchError(
-            f"ranks without a meeting point: {error.args[0]} is not set. "
+            f"the ranks cannot find rank 0: {error.args[0]} is not set. "
             "Set MASTER_ADDR and MASTER_PORT, or start with torchrun."
         ) from None
     return f"tcp://{address}:{20_000 + job % 20_000}"

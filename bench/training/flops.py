@@ -1,4 +1,4 @@
-"""What a network costs: operations a sequence, counted and not guessed, and memory."""
+"""The cost of a network: counted operations a sequence, and memory."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from bench.training.batches import Batches
 from bench.training.device import autocast, free_memory
 
 _PROBES = (8, 32)
-_ROWS = 2  # counts are exactly proportional to the rows
+_ROWS = 2  # the count is exactly proportional to the number of rows
 
 
 def training_flops(
     model: type[Model], config: Any, positions: int, columns: Mapping[str, Tensor] | None = None
 ) -> int | None:
-    """Count the operations of a training step, forward and backward, per sequence.
+    """Return the operations of a training step, forward and backward, per sequence.
 
-    Matrix products, convolutions and attention are counted, a multiplication and an addition as
-    two; what works on elements is not, as is usual for the share of a peak rate. The model runs on
-    fake tensors, shapes without values, so it costs nothing.
+    Matrix products, convolutions and attention are counted, and a multiplication with an addition
+    counts as two operations. Elementwise operations are not counted, as is usual for shares of a
+    peak rate. The model runs on fake tensors, which have shapes but no values, so counting is
+    cheap.
 
     Args:
-        model: The class.
-        config: Its settings.
+        model: Class of the model.
+        config: Settings of the model.
         positions: Tokens a sequence.
-        columns: The further inputs of any rows; only shapes and types count.
+        columns: Further inputs of any rows; only their shapes and data types matter.
 
     Returns:
-        Operations; None for a model that is fitted in one go, or that reads values of tensors.
+        Operations; None for a model that is fitted at once, or that reads values of tensors.
     """
     if issubclass(model, FittedModel):
         return None
@@ -44,7 +45,7 @@ def training_flops(
     try:
         with torch.device("meta"):
             network = model(config, positions).train()
-        network.to_empty(device="cpu")  # memory that nobody touches
+        network.to_empty(device="cpu")  # this memory is never read or written
         trained = [weight for weight in network.parameters() if weight.requires_grad]
         with FakeTensorMode(allow_non_fake_inputs=True), counter:
             tokens = torch.zeros(_ROWS, positions, dtype=torch.uint8)
@@ -54,15 +55,15 @@ def training_flops(
             }
             loss = network.loss(Batch(tokens, torch.zeros(_ROWS), further))
             torch.autograd.grad(loss, trained, allow_unused=True)
-    except (RuntimeError, TypeError):  # the latter from NumPy
+    except (RuntimeError, TypeError):  # NumPy raises a TypeError for a fake tensor
         return None
     return int(counter.get_total_flops()) // _ROWS
 
 
 def matmul_rate(device: torch.device) -> float:
-    """Measure the device's rate in a large matrix product, operations a second.
+    """Return the measured rate of a large matrix product on a device, in operations a second.
 
-    In the precision that training has there, see :func:`bench.training.device.autocast`.
+    The precision is that of training, see :func:`bench.training.device.autocast`.
     """
     cuda = device.type == "cuda"
     size, kind = (8192, torch.bfloat16) if cuda else (1024, torch.float32)
@@ -72,18 +73,19 @@ def matmul_rate(device: torch.device) -> float:
 
 
 def largest_micro_batch(model: Model, batches: Batches, device: torch.device) -> int | None:
-    """Estimate the rows that go through the network at once in the device's memory.
+    """Return an estimate of the largest micro-batch (rows) that fits into the device's memory.
 
-    From the memory that two small micro-batches need: it grows in proportion to the rows, above
-    what weights, gradients and moments take.
+    The estimate extrapolates the memory of two small micro-batches: memory grows linearly with the
+    rows, on top of the constant memory of weights, gradients and the optimizer's moments.
 
     Returns:
-        Rows, rounded down to a power of two; None where free memory is not known.
+        Rows, rounded down to a power of two; None where the free memory is unknown.
     """
     free = free_memory(device)
     if free is None:
         return None
-    # The norms of a model that ranks share would wait for all of them.
+    # A model that is shared by ranks has batch norms that wait for the other ranks, so the memory
+    # is measured on a model of this rank alone.
     alone = type(model)(model.config, model.positions).to(device)
     alone.scale = model.scale
     few, more = (_micro_batch_bytes(alone, batches, device, rows) for rows in _PROBES)
@@ -94,7 +96,7 @@ def largest_micro_batch(model: Model, batches: Batches, device: torch.device) ->
 
 
 def _micro_batch_bytes(model: Model, batches: Batches, device: torch.device, rows: int) -> int:
-    """Return the bytes held between forward and backward pass of a micro-batch, at the peak."""
+    """Return the peak memory of a micro-batch, between forward and backward pass, in bytes."""
     batch = next(batches.in_order(rows))
     model.zero_grad(set_to_none=True)
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Starts one process a device on this machine, by torchrun's own launcher."""
+"""The launcher of one process a device on this machine; it uses torchrun's own launcher."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
-    """Run this program with the same arguments once a device, and wait for all of them.
+    """Start this program once a device with the same arguments, and wait for all processes.
 
     Args:
-        devices: How many.
+        devices: Number of devices.
         device: Name of the device, as for :func:`bench.training.device.choose_device`.
-        arguments: Of the command line.
+        arguments: Arguments of the command line.
 
     Returns:
-        Whether there was anything to start: False for one device, and in a process that was
-        itself started as one of several.
+        Whether processes were started. False for one device, and in a process that is itself a
+        rank.
 
     Raises:
-        BenchError: There are not so many devices.
-        RankError: A rank failed; the message is the first one's that did.
+        BenchError: The machine has fewer devices.
+        RankError: A rank failed; the message is that of the rank that caused the failure.
     """
     ranks = from_environment()
     if ranks.size > 1 and devices not in (1, ranks.size):
@@ -69,11 +69,11 @@ def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
 
 
 def record(error: BaseException, text: str) -> None:
-    """Leave a rank's error where its launcher finds it.
+    """Write a rank's error to the file that its launcher reads.
 
     Args:
         error: Exception that ends this process.
-        text: Text of a :class:`BenchError` as torchrun is to print it.
+        text: Text of a :class:`BenchError`, as torchrun prints it.
     """
     from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
@@ -101,21 +101,25 @@ def _check(devices: int, device: str) -> None:
 
 
 def _first_failure(failures: Mapping[int, ProcessFailure]) -> BaseException:
-    """Choose the failure that the others came from: a kill, else the earliest of the plainest."""
+    """Return the error of the rank that most likely caused the other failures.
+
+    A rank that was killed comes first, then the earliest failure in the order of
+    :func:`_remoteness`.
+    """
     by_rank = sorted(failures.items())
     for rank, failure in by_rank:
         if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:
             name = signal.Signals(-failure.exitcode).name
             return RankError(f"rank {rank} was killed by {name}. {_HINT}", 2)
-    told = [(rank, failure) for rank, failure in by_rank if failure.exitcode > 0]
-    if not told:
+    failed = [(rank, failure) for rank, failure in by_rank if failure.exitcode > 0]
+    if not failed:
         return RankError(f"a rank was ended from outside. {_HINT}", 2)
-    rank, failure = min(told, key=lambda item: _remoteness(item[1]))
+    rank, failure = min(failed, key=lambda item: _remoteness(item[1]))
     if not isinstance(failure.message, dict):  # the rank recorded nothing
         return RankError(f"rank {rank} ended with status {failure.exitcode}. {_HINT}", 2)
     message, details = failure.message["message"], failure.message["extraInfo"]["py_callstack"]
     kind, _, text = message.partition(": ")
-    if failure.exitcode == 1:  # no mistake of the user's: show where
+    if failure.exitcode == 1:  # not a mistake of the user: show the traceback
         return RuntimeError(f"rank {rank}: {message}\n{details}")
     parts = failure.message["extraInfo"].get("error", {"text": text or kind})
     error = RankError(parts["text"], failure.exitcode)
@@ -124,7 +128,11 @@ def _first_failure(failures: Mapping[int, ProcessFailure]) -> BaseException:
 
 
 def _remoteness(failure: ProcessFailure) -> tuple[bool, bool, int]:
-    """Order failures: a lost connection is another rank's fault, a user's mistake never is."""
+    """Return a sort key of failures, least for the one that caused the others.
+
+    A lost connection follows from the failure of another rank, so it comes last. A mistake of the
+    user comes first.
+    """
     lost = any(word in str(failure.message) for word in ("gloo/", "NCCL", "torch.distributed.Dist"))
     return lost, failure.exitcode == 1, failure.timestamp
 

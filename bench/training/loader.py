@@ -1,4 +1,4 @@
-"""Turns the rows of a data set into a model's inputs on the device."""
+"""The loader: turns the rows of a data set into a model's inputs on the device."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 def no_columns(rows: Split) -> Columns:
-    """Return no further inputs."""
+    """Return no columns: the default of a model without further inputs."""
     return {}
 
 
 @dataclass(frozen=True, slots=True)
 class InputTransform:
-    """The way from rows to the inputs of one model, and from its predictions to the task's unit.
+    """The conversion of rows to a model's inputs, and of its predictions to the task's unit.
 
     Attributes:
-        layout: The layout that the model wants of sequences.
-        usual_length: Letters of the task's typical sequence, flanks included.
-        flanks: The task's constant letters on the left and right.
-        scale: The scale of the targets.
-        input_columns: The model's further inputs of some rows; see
+        layout: Layout of sequences that the model needs.
+        usual_length: Length of the task's typical sequence in nt, flanks included.
+        flanks: Lengths of the task's constant flanks in nt, left and right.
+        scale: Scale of the targets.
+        input_columns: Function that returns the model's further inputs of some rows; see
             :meth:`bench.model.Model.input_columns`.
     """
 
@@ -54,19 +54,19 @@ class InputTransform:
 
     @property
     def longest(self) -> int:
-        """Letters, flanks included, that fit without cropping."""
+        """Length in nt, flanks included, that fits without cropping."""
         return self.layout.longest(self.usual_length, self.flanks)
 
     def fits(self, sequences: Sequences) -> NDArray[np.bool_]:
-        """Say of each sequence whether it fits without cropping, ``(N,)``."""
+        """Return for each sequence whether it fits without cropping, ``(N,)``."""
         fitting: NDArray[np.bool_] = sequences.lengths <= self.longest
         return fitting
 
     def columns(self, rows: Split) -> Columns:
-        """Return the model's further inputs of some rows, of types that torch has.
+        """Return the model's further inputs of some rows, in data types that torch has.
 
         Raises:
-            BenchError: The rows lack a column, or one has another length or is no numbers.
+            BenchError: A column is missing, has another length than the rows, or is not numeric.
         """
         found = self.input_columns(rows)
         return {name: _numbers(name, values, len(rows)) for name, values in found.items()}
@@ -74,7 +74,7 @@ class InputTransform:
     def batches(
         self, rows: Split, columns: Columns, device: torch.device, *, resident: bool = True
     ) -> Batches:
-        """Make batches of some rows, their targets standardized, and of their further inputs."""
+        """Return batches of some rows with standardized targets and further inputs."""
         length = self.layout.strand_length(self.usual_length, self.flanks)
         return Batches(
             rows.sequences,
@@ -87,30 +87,31 @@ class InputTransform:
         )
 
     def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return standardized predictions in the task's unit."""
+        """Return standardized predictions converted to the task's unit."""
         return predictions * np.float32(self.scale.std) + np.float32(self.scale.mean)
 
 
 def without_targets(rows: Split) -> Split:
-    """Return rows whose targets are to be predicted, so nobody is told them: they are NaN."""
+    """Return the rows with NaN for every target, so that a model cannot read them."""
     return replace(rows, target=np.full(len(rows), np.nan))
 
 
 class Loader:
-    """A data set as one model sees it.
+    """A data set in the form that one model needs.
 
     Args:
-        dataset: Rows as the task reads them.
-        layout: The layout that the model wants of sequences.
-        standardize: Whether targets are shifted and scaled by the training rows' moments.
-        device: The device that batches are put on.
-        input_columns: The model's further inputs of some rows.
+        dataset: Data set that the task has read.
+        layout: Layout of sequences that the model needs.
+        standardize: Whether targets are standardized by mean and std of the training targets.
+        device: Device that batches are put on.
+        input_columns: Function that returns the model's further inputs of some rows.
 
     Attributes:
-        device: The device that batches are put on.
-        transform: The layout, with the moments of the training targets.
+        device: Device that batches are put on.
+        transform: Input transform, with mean and std of the training targets.
         resident: Whether all rows are kept on the device.
-        counts: Rows of every split, and how many are dropped or cropped for being too long.
+        counts: Row counts of every split, and of the rows that are dropped or cropped because they
+            are too long.
     """
 
     def __init__(
@@ -134,7 +135,8 @@ class Loader:
             )
         moments = (float(target.mean()), float(target.std())) if standardize else (0.0, 1.0)
         self.transform = replace(transform, scale=TargetScale(*moments))
-        # Only training tells a model the truth: one that reads it would seem to validate well.
+        # Only training rows show a model their targets: a model whose inputs depend on the target
+        # would otherwise get good validation scores.
         self._train_columns, self._validation_columns, self._test_columns = (
             transform.columns(rows)
             for rows in (
@@ -150,15 +152,15 @@ class Loader:
         self.resident = size <= room_for_rows(device)
 
     def training(self) -> Batches:
-        """Put the training rows on the device."""
+        """Return batches of the training rows."""
         return self._batches(self._train, self._train_columns)
 
     def validation(self) -> Batches:
-        """Put the validation rows on the device."""
+        """Return batches of the validation rows."""
         return self._batches(self._dataset.validation, self._validation_columns)
 
     def test(self) -> Batches:
-        """Put the test sequences on the device, for a finished model; their truth stays here."""
+        """Return batches of the test rows without their targets, for a trained model."""
         return self._batches(without_targets(self._dataset.test), self._test_columns)
 
     def sample_columns(self) -> dict[str, Tensor]:
@@ -173,7 +175,7 @@ class Loader:
 
 
 def _fitting(dataset: Dataset, transform: InputTransform) -> tuple[Split, dict[str, int]]:
-    """Return the training rows that a model takes, and the counts of all rows.
+    """Return the training rows that fit the model, and the counts of all rows.
 
     Raises:
         BenchError: No training row is short enough for the model.
@@ -185,8 +187,8 @@ def _fitting(dataset: Dataset, transform: InputTransform) -> tuple[Split, dict[s
         train = dataset.train.take(np.flatnonzero(fitting))
     if dropped and not len(train):
         raise BenchError(
-            f"all {dropped:,} training rows are longer than the {transform.longest} letters that "
-            f"the model takes. Cut them, or raise {argument('model.length')}."
+            f"all {dropped:,} training rows are longer than the {transform.longest} nt that the "
+            f"model takes. Cut them, or raise {argument('model.length')}."
         )
     cropped = {
         f"cropped_{name}": int((~transform.fits(split.sequences)).sum())
@@ -203,10 +205,10 @@ def _fitting(dataset: Dataset, transform: InputTransform) -> tuple[Split, dict[s
 
 
 def _numbers(name: str, values: NDArray[Any], rows: int) -> NDArray[Any]:
-    """Return a further input as float32, or as whole numbers or truth values that torch has.
+    """Return a further input as float32, integers or booleans, in a data type that torch has.
 
     Raises:
-        BenchError: It is text, or its first axis is not that of the rows.
+        BenchError: The input is text, or its first axis is not that of the rows.
     """
     if values.dtype.kind not in "biuf":
         raise BenchError(f"a model's inputs are numbers; column '{name}' is {values.dtype}.")

@@ -1,4 +1,4 @@
-"""The training loop, from top to bottom."""
+"""The training loop of every model that is trained in steps."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from bench.training.schedule import Plan
 from bench.training.state import TrainState
 from bench.training.step import TrainStep
 
-_EXPLODED = 1e6  # times the error of predicting the mean: no run comes back from there
+_EXPLODED = 1e6  # times the error of predicting the mean: no run recovers from such a loss
 
 
 class Progress(Protocol):
-    """What the loop tells while it runs, on rank 0 only."""
+    """The receiver of the loop's reports, on rank 0 only."""
 
     def step(self, step: int, loss: float, sequences_per_second: float) -> None:
-        """About every second: updates done, mean loss since the last call, speed."""
+        """Report the steps done, the mean loss since the last call and the speed, every second."""
 
-    def epoch(self, step: int, figures: dict[str, float]) -> None:
-        """After every validation: its figures, the epoch's mean loss and the learning rate."""
+    def epoch(self, step: int, metrics: dict[str, float]) -> None:
+        """Report the metrics of a validation, the epoch's mean loss and the learning rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training came to; the model holds the best weights.
+    """The outcome of a training, whose model holds the best weights.
 
     Attributes:
-        steps: Updates made.
-        best_step: Updates made when the best validation was reached.
-        seconds: Spent on updates, validations not counted.
-        validation_seconds: Spent on validations.
-        sequences_per_second: Through the updates, of all ranks.
-        losses: Training loss of every update, ``(steps,)``; None where there are no updates.
+        steps: Number of steps.
+        best_step: Step of the best validation.
+        seconds: Time spent on steps, without validations.
+        validation_seconds: Time spent on validations.
+        sequences_per_second: Training speed, summed over ranks.
+        losses: Training loss of every step, ``(steps,)``; None for a model fitted at once.
     """
 
     steps: int
@@ -72,20 +72,20 @@ def train(
     """Train ``model`` in place and leave it with the weights of its best validation Pearson.
 
     Args:
-        model: On the device of the batches.
-        training: Rows to learn from.
+        model: Model on the device of the batches.
+        training: Training rows.
         validation: Rows that choose the weights; never the test rows.
         recipe: Optimizer and regularization.
-        plan: The recipe's schedule for this number of rows.
-        seed: Decides the order of the rows and all noise; set torch's own seed before making the
-            model.
-        progress: Told about steps and validations.
-        controls: Devices, memory, checkpoints, limits, requests to end.
-        state: A checkpoint to go on from.
+        plan: Schedule of the recipe for this number of rows.
+        seed: Seed of the order of the rows and of all noise. Initial weights come from torch's own
+            seed, which the caller sets before it makes the model.
+        progress: Receiver of reports on steps and validations.
+        controls: Ranks, memory, checkpoints, limits and requests to end.
+        state: Checkpoint to resume from; None for a new training.
 
     Raises:
         DivergedError: The loss, or every validation, became NaN or infinite.
-        StoppedError: ``controls.stop`` asked for the end; the state was saved.
+        StoppedError: ``controls.stop`` requested the end; the state was saved.
     """
     ranks = controls.ranks
     micro_batches = MicroBatches.of(recipe.batch_size, ranks, controls.batch_per_device)
@@ -120,13 +120,13 @@ def train(
                 progress.step(current.step, snapshot.loss, snapshot.sequences_per_second)
             if epoch_ends or snapshot.late:
                 monitor.pause()
-                figures = {
+                metrics = {
                     "train/loss": current.epoch_loss(),
                     "train/learning_rate": plan.learning_rate(current.step - 1, recipe),
                     **validate(model, validation, ranks),
                 }
-                ranks.lead(partial(progress.epoch, current.step, figures))
-                current.keep_best(figures["validation/pearson"])
+                ranks.lead(partial(progress.epoch, current.step, metrics))
+                current.keep_best(metrics["validation/pearson"])
                 monitor.resume()
             monitor.save(snapshot, epoch_ends=epoch_ends)
             if snapshot.late:
@@ -148,17 +148,20 @@ def train(
 
 
 def _check(snapshot: Snapshot, warm: bool, exploded: float, step: int, recipe: Recipe) -> None:
-    """Stop a training whose loss is no number or, once it is warm, has exploded."""
+    """Raise if the loss is not finite or, after warm-up, has exploded."""
     if not snapshot.finite or (warm and snapshot.loss > exploded):
-        raise _diverged(f"the loss became {snapshot.loss:.3g} by update {step}", recipe)
+        raise _diverged(f"the loss became {snapshot.loss:.3g} by step {step}", recipe)
 
 
-def _diverged(what: str, recipe: Recipe) -> DivergedError:
-    return DivergedError(f"{what}.", hint={"recipe.lr": float(f"{recipe.lr / 3:.1g}")})
+def _diverged(reason: str, recipe: Recipe) -> DivergedError:
+    return DivergedError(f"{reason}.", hint={"recipe.lr": float(f"{recipe.lr / 3:.1g}")})
 
 
 def validate(model: Model, validation: Batches, ranks: Ranks = ALONE) -> dict[str, float]:
-    """Score a model on validation rows, in standardized units; all ranks take part."""
+    """Return a model's metrics on the validation rows, in standardized units.
+
+    All ranks have to call this function.
+    """
     predictions = predict(model, validation, ranks)
     target = validation.target.cpu().numpy()
     return {

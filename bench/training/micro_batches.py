@@ -1,8 +1,8 @@
-"""How a batch is cut: into equal micro-batches, each of which goes through the network at once.
+"""Micro-batches: the equal parts of a batch, each of which goes through the network at once.
 
-The noise of a micro-batch (dropout, masks) is drawn from a seed made of the run's seed, the update
-and the micro-batch's number. So what an update computes depends on how many micro-batches there are
-and not on which rank computes them, and a run that goes on needs no state of any generator.
+The noise of a micro-batch (dropout, masks) has a seed made of the run's seed, the step and the
+number of the micro-batch. So the result of a step depends on the number of micro-batches but not on
+the ranks that compute them, and a resumed run needs no saved state of a random generator.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class MicroBatches:
 
     Attributes:
         batch: Rows of a batch.
-        count: Micro-batches of a batch, over all ranks.
+        count: Number of micro-batches in a batch, over all ranks.
         mine: Numbers of this rank's micro-batches.
     """
 
@@ -37,17 +37,17 @@ class MicroBatches:
 
     @classmethod
     def of(cls, batch: int, ranks: Ranks, per_device: int | None = None) -> MicroBatches:
-        """Cut a batch into one micro-batch a rank, or into more of ``per_device`` rows each.
+        """Split a batch into one micro-batch a rank, or into micro-batches of ``per_device`` rows.
 
         Raises:
-            BenchError: The batch cannot be cut so.
+            BenchError: The batch cannot be split evenly.
         """
         count = ranks.size if per_device is None else -(-batch // per_device)
         if batch % count or count % ranks.size or (per_device and batch // count != per_device):
-            what = f"{ranks.size} devices" if ranks.size > 1 else "slices"
-            each = f" of {per_device} rows each" if per_device else ""
+            devices = f" over {ranks.size} devices" if ranks.size > 1 else ""
+            parts = f" into micro-batches of {per_device} rows" if per_device else ""
             raise BenchError(
-                f"a batch of {batch} rows cannot be cut evenly into {what}{each}.",
+                f"a batch of {batch} rows cannot be split evenly{devices}{parts}.",
                 hint=_divisors_near(batch, ranks.size, per_device),
             )
         mine = count // ranks.size
@@ -55,10 +55,10 @@ class MicroBatches:
 
     @staticmethod
     def seed_noise(seed: int, step: int, number: int, device: torch.device) -> None:
-        """Seed torch's generators, the CPU's and the device's, for one micro-batch of an update."""
+        """Seed torch's generators, of CPU and device, for one micro-batch of a step."""
         digest = hashlib.blake2b(f"{seed} {step} {number}".encode(), digest_size=8).digest()
         noise = int.from_bytes(digest, "little") >> 1
-        # torch.manual_seed visits every kind of device there could be, which takes longer.
+        # torch.manual_seed seeds every kind of device that torch knows, which takes longer.
         torch.default_generator.manual_seed(noise)
         if device.type == "cuda":
             with torch.cuda.device(device):
@@ -66,7 +66,7 @@ class MicroBatches:
 
 
 def _divisors_near(batch: int, size: int, per_device: int | None) -> dict[str, int]:
-    """Name what would fit: the nearest size of a micro-batch, or of a batch."""
+    """Return the nearest size of a micro-batch or of a batch that can be split, by its setting."""
     fitting = [rows for rows in range(1, batch + 1) if batch % (rows * size) == 0]
     if per_device is None or not fitting:
         return {"recipe.batch_size": max(batch // size, 1) * size}

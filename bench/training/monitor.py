@@ -1,7 +1,7 @@
-"""Takes a snapshot of a training about once a second, and decides whether it is to end.
+"""The monitor: it takes a snapshot of a training about once a second and may end the training.
 
-Everything between two snapshots goes on without waiting for the device or, with several ranks, for
-more than the gradients. Rank 0's clock decides: all ranks take one after the same update.
+Between two snapshots no step waits for the device and, with several ranks, ranks exchange only
+gradients. Rank 0's clock decides, so that all ranks take a snapshot after the same step.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _SECONDS = 1.0  # between two snapshots
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """What changes how a training goes, and not what comes out.
+    """Options of a training that are neither model, data, recipe nor seed.
 
     Attributes:
-        ranks: The processes that share the work.
-        batch_per_device: Rows that go through the network at once; None for all of a rank's.
-        checkpoints: Where states are kept; None to keep none, as on all ranks but 0.
-        max_seconds: Stop at the next snapshot once so much time is spent on updates.
-        compiled: Trace the loss with ``torch.compile``.
-        stop: Request to end the training early; by default none ever comes.
+        ranks: Processes that share the work.
+        batch_per_device: Rows of a micro-batch; None for all rows of a rank at once.
+        checkpoints: Checkpoints to save; None to save none, as on all ranks but 0.
+        max_seconds: Time on steps after which the training ends at the next snapshot.
+        compiled: Whether the loss is traced with ``torch.compile``.
+        stop: Request to end the training early; the default requests nothing.
     """
 
     ranks: Ranks = field(default_factory=Ranks)
@@ -45,14 +45,14 @@ PLAIN = Controls()
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a training has come to, the same on all ranks.
+    """The progress of a training at one step, the same on all ranks.
 
     Attributes:
         loss: Mean loss since the last snapshot.
-        sequences_per_second: Since the last snapshot, on rank 0's clock.
-        late: The time is up.
-        signal: The signal that asks for the end; 0 for none.
-        save: It is time for a checkpoint.
+        sequences_per_second: Speed since the last snapshot, by rank 0's clock.
+        late: Whether the time limit is reached.
+        signal: Number of the signal that requests the end; 0 for none.
+        save: Whether it is time for a checkpoint.
     """
 
     loss: float
@@ -63,73 +63,75 @@ class Snapshot:
 
     @property
     def finite(self) -> bool:
-        """Say whether the loss is a number."""
+        """Whether the loss is a finite number."""
         return math.isfinite(self.loss)
 
 
 class Monitor:
-    """The clock of a training.
+    """The clock of a training: it decides about snapshots and checkpoints.
 
     Args:
-        state: Current state.
-        controls: Its limits, and what may ask for its end.
+        state: Current state of the training.
+        controls: Limits of the training, its checkpoints and requests to end.
 
     Attributes:
-        next_snapshot: Updates to make before the next snapshot, unless an epoch ends before.
+        next_snapshot: Step of the next snapshot, unless an epoch ends before.
     """
 
     def __init__(self, state: TrainState, controls: Controls) -> None:
         self._state, self._controls = state, controls
-        self._looked = state.step
+        self._last_step = state.step
         self.next_snapshot = state.step + 1
-        self._resumed = self._looked_at = self._paused = time.perf_counter()
+        self._resumed = self._last_time = self._paused = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """Time spent on updates so far."""
+        """Time spent on steps so far."""
         return self._state.seconds + time.perf_counter() - self._resumed
 
     def snapshot(self, batch: int) -> Snapshot:
-        """Wait for the device and for all ranks, and say where the training stands.
+        """Wait for the device and for all ranks, and return the progress of the training.
 
         Args:
-            batch: Sequences an update.
+            batch: Sequences a step.
         """
         state, controls = self._state, self._controls
         state.share_losses()
-        loss = state.losses[self._looked : state.step].mean().item()  # waits for the device
-        updates, now = state.step - self._looked, time.perf_counter()
-        elapsed = max(now - self._looked_at, 1e-9)
-        word = [controls.stop.asked, 0, 0, 0]
+        loss = state.losses[self._last_step : state.step].mean().item()  # waits for the device
+        steps, now = state.step - self._last_step, time.perf_counter()
+        elapsed = max(now - self._last_time, 1e-9)
+        decision = [controls.stop.asked, 0, 0, 0]  # signal, late, save, steps to the next snapshot
         if controls.ranks.leads:
             late = controls.max_seconds is not None and self.seconds > controls.max_seconds
             due = controls.checkpoints is not None and controls.checkpoints.due
-            ahead = max(1, min(2 * updates, int(_SECONDS / elapsed * updates)))
-            word[1:] = [int(late), int(due), ahead]
-        word = controls.ranks.largest(word)
-        self._looked, self._looked_at = state.step, now
-        self.next_snapshot = state.step + word[3]
-        return Snapshot(loss, updates * batch / elapsed, bool(word[1]), word[0], bool(word[2]))
+            ahead = max(1, min(2 * steps, int(_SECONDS / elapsed * steps)))
+            decision[1:] = [int(late), int(due), ahead]
+        signal, late, save, ahead = controls.ranks.largest(decision)
+        self._last_step, self._last_time = state.step, now
+        self.next_snapshot = state.step + ahead
+        return Snapshot(loss, steps * batch / elapsed, bool(late), signal, bool(save))
 
     def save(self, snapshot: Snapshot, *, epoch_ends: bool) -> None:
-        """Keep a checkpoint where it is time for one.
+        """Save a checkpoint if it is time for one.
 
         Raises:
-            StoppedError: A signal asked for the end.
+            StoppedError: A signal requested the end.
         """
         checkpoints, state = self._controls.checkpoints, self._state
         if checkpoints and (snapshot.save or snapshot.signal or (epoch_ends and checkpoints.cheap)):
             checkpoints.save(state.step, {**state.state(), "seconds": self.seconds})
         if snapshot.signal:
-            self._controls.ranks.wait()  # whoever ends first has the others killed
-            raise StoppedError(snapshot.signal, f"stopped after update {state.step:,}.")
+            # The launcher kills the other ranks as soon as one rank ends, so all ranks wait until
+            # the checkpoint is saved.
+            self._controls.ranks.wait()
+            raise StoppedError(snapshot.signal, f"stopped after step {state.step:,}.")
 
     def pause(self) -> None:
-        """Stop the clock for a validation."""
+        """Stop the clock before a validation."""
         self._state.seconds = self.seconds
         self._paused = time.perf_counter()
 
     def resume(self) -> None:
-        """Start the clock again."""
-        self._resumed = self._looked_at = time.perf_counter()
+        """Start the clock again after a validation."""
+        self._resumed = self._last_time = time.perf_counter()
         self._state.validation_seconds += self._resumed - self._paused

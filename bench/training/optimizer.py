@@ -1,4 +1,4 @@
-"""Update rules and clipping, as a recipe words them."""
+"""Optimizers and gradient clipping of a recipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.recipe import Recipe
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over the parameters that are trained."""
+    """Return the recipe's optimizer of the parameters that are trained."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if recipe.optimizer == "adam":
         betas = (recipe.beta1, recipe.beta2)
@@ -18,14 +18,17 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Use ``rate`` for the next update."""
+    """Set the learning rate of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
 @torch.no_grad()
 def clip_gradients(model: nn.Module, recipe: Recipe) -> None:
-    """Clip elements first, norms second, the order of Keras' optimizers; no host sync."""
+    """Clip gradients by element, then by norm, the order of Keras' optimizers.
+
+    Nothing here waits for the device.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.grad is not None]
     if recipe.clip_value:
         nn.utils.clip_grad_value_(parameters, recipe.clip_value)

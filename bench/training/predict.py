@@ -1,4 +1,4 @@
-"""Predictions for many rows, without gradients and in large batches."""
+"""Predictions of many rows, without gradients and in large batches."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BATCH = 1024
 
 @torch.no_grad()
 def predict(model: Model, batches: Batches, ranks: Ranks = ALONE) -> NDArray[np.float32]:
-    """Return a model's standardized predictions for all rows, in order, ``(N,)``.
+    """Return a model's standardized predictions of all rows, in their order, ``(N,)``.
 
-    Every rank predicts its share of the batches and gets all predictions. The model's training
-    mode is left as it was.
+    Every rank predicts its share of the batches and returns all predictions. The model is in the
+    same mode (training or evaluation) afterwards as before.
     """
     training = model.training
     model.eval()
@@ -30,5 +30,5 @@ def predict(model: Model, batches: Batches, ranks: Ranks = ALONE) -> NDArray[np.
             out[start : start + len(tokens)] = model.expectation(model(tokens, **columns))
             start += ranks.size * _BATCH
     model.train(training)
-    predictions: NDArray[np.float32] = ranks.sum(out).cpu().numpy()  # others' rows are 0: exact
+    predictions: NDArray[np.float32] = ranks.sum(out).cpu().numpy()  # other ranks add 0: exact
     return predictions

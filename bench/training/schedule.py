@@ -1,4 +1,4 @@
-"""When what happens in a training: a recipe laid over a number of rows."""
+"""The schedule of a training, for a recipe and a number of rows."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bench.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A recipe laid over a data set: when what happens, in updates.
+    """The lengths of a training and of its phases, in steps.
 
     Attributes:
-        steps: Updates in all.
-        steps_per_epoch: Updates between two validations.
-        warmup_steps: Updates until the learning rate's peak.
+        steps: Number of steps in all.
+        steps_per_epoch: Number of steps between two validations.
+        warmup_steps: Number of steps until the learning rate's peak.
     """
 
     steps: int
@@ -25,10 +25,9 @@ class Plan:
 
     @classmethod
     def of(cls, recipe: Recipe, rows: int, max_steps: int | None = None) -> Plan:
-        """Plan a training on ``rows`` sequences.
+        """Return the plan of a training on ``rows`` sequences.
 
-        A limit on the updates shortens warm-up and decay in proportion, so that a short run is
-        the same protocol in miniature.
+        A limit on the steps shortens warm-up and decay in proportion.
 
         Raises:
             BenchError: There are fewer rows than one batch.
@@ -47,9 +46,9 @@ class Plan:
         return cls(steps, min(steps_per_epoch, steps), round(warmup * steps / full))
 
     def learning_rate(self, step: int, recipe: Recipe) -> float:
-        """Return the rate of update ``step`` (from 0).
+        """Return the learning rate of a step (from 0).
 
-        Noam's is Vaswani et al.'s (2017): up in a straight line, then down as 1/sqrt(step).
+        The schedule "noam" is that of Vaswani et al. (2017): linear warm-up, then 1/sqrt(step).
         """
         if step < self.warmup_steps:
             return recipe.lr * (step + 1) / self.warmup_steps

@@ -1,4 +1,4 @@
-"""Ends a training between two updates when somebody asks for it from outside."""
+"""The request that ends a training between two steps."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from types import TracebackType
 
 
 class Stop:
-    """A request to end a training, looked at about once a second; this one is never made.
+    """A request to end a training; this base class never requests anything.
 
-    The training enters it as a context for as long as it can save its state. The command line
-    hands in :class:`bench.cli.signals.SignalStop`, which listens to signals in that time.
+    The monitor reads the request about once a second. The training enters the request as a context
+    manager for the time in which it can save its state. The command line uses
+    :class:`bench.cli.signals.SignalStop`, which handles signals in that time.
 
     Attributes:
-        asked: The signal's number; 0 while nobody asked.
+        asked: Number of the signal; 0 while there is no request.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Everything of a training that changes: what a checkpoint holds and a resumed run starts from."""
+"""The state of a training: the content of a checkpoint and the start of a resumed run."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from bench.training.schedule import Plan
 
 
 class TrainState:
-    """Where a training stands.
+    """Everything that changes during a training.
 
     Args:
-        model: Its weights; they change in place.
-        optimizer: Its moments.
-        plan: How many updates there will be.
-        ranks: The processes that share the work.
+        model: Model, whose weights change in place.
+        optimizer: Optimizer, whose moments change in place.
+        plan: Schedule of the training.
+        ranks: Processes that share the work.
 
     Attributes:
-        step: Updates made.
-        losses: Training loss of every update, ``(plan.steps,)``, on the device: the rank's own
-            until :meth:`share_losses`, then the mean over ranks. Kept one by one, so that no sum
-            depends on when somebody looked.
-        best: The best validation Pearson so far.
-        best_step: Updates made when it was reached; 0 before the first.
-        seconds: Spent on updates before the last pause.
-        validation_seconds: Spent on validations.
+        step: Number of steps done.
+        losses: Training loss of every step, ``(plan.steps,)``, on the device: the loss of this rank
+            until :meth:`share_losses`, then the mean over ranks. Every loss is kept, so that no sum
+            depends on the times of the snapshots.
+        best: Best validation Pearson so far.
+        best_step: Step of the best validation; 0 before the first validation.
+        seconds: Time spent on steps before the last pause.
+        validation_seconds: Time spent on validations.
     """
 
     def __init__(
@@ -42,19 +42,19 @@ class TrainState:
         self._best_weights: dict[str, Tensor] = {}
 
     def share_losses(self) -> None:
-        """Average the losses of the updates since the last call over all ranks."""
+        """Average the losses of the steps since the last call over all ranks."""
         fresh = self.losses[self._shared : self.step]
         self._ranks.sum(fresh)
         fresh /= self._ranks.size
         self._shared = self.step
 
     def epoch_loss(self) -> float:
-        """Return the mean loss of the updates since the last validation; all are shared."""
+        """Return the mean loss since the last validation; call :meth:`share_losses` before."""
         start = (self.step - 1) // self._plan.steps_per_epoch * self._plan.steps_per_epoch
         return self.losses[start : self.step].mean().item()
 
     def keep_best(self, pearson: float) -> None:
-        """Keep the weights if no validation was better."""
+        """Copy the weights if this validation is better than all before."""
         if pearson > self.best:
             self.best, self.best_step = pearson, self.step
             self._best_weights = {
@@ -63,11 +63,11 @@ class TrainState:
             }
 
     def use_best(self) -> None:
-        """Put the best weights into the model."""
+        """Load the best weights into the model."""
         self._model.load_state_dict(self._best_weights)
 
     def state(self) -> State:
-        """Return all of it; the losses have to be shared."""
+        """Return the content of a checkpoint; call :meth:`share_losses` before."""
         return {
             "step": self.step,
             "model": self._model.state_dict(),
@@ -81,7 +81,7 @@ class TrainState:
         }
 
     def restore(self, state: State) -> None:
-        """Go back to a state."""
+        """Load the content of a checkpoint."""
         self._model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = self._shared = state["step"]

@@ -1,4 +1,4 @@
-"""One update of the weights: forward, backward, clip, step."""
+"""One training step: forward pass, backward pass, clipping, update of the weights."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from bench.training.sync_batch_norm import share_batch_statistics
 
 
 class TrainStep:
-    """A recipe's update rule for a model; with several ranks, every rank makes the same one.
+    """The training step of a recipe; with several ranks, every rank makes the same update.
 
     Args:
-        model: Changes in place. With several ranks, rank 0's weights go to all.
-        recipe: Optimizer, clipping, L2.
-        plan: Learning rates.
-        micro_batches: How batches come.
-        ranks: Who shares the work.
-        seed: Decides all noise.
-        compiled: Trace the loss with ``torch.compile``.
+        model: Model, which changes in place. With several ranks, all get the weights of rank 0.
+        recipe: Recipe, for its optimizer, clipping and L2 penalty.
+        plan: Schedule, for its learning rates.
+        micro_batches: Micro-batches of every batch.
+        ranks: Processes that share the work.
+        seed: Seed of all noise.
+        compiled: Whether the loss is traced with ``torch.compile``.
 
     Attributes:
-        optimizer: Holds the moments.
+        optimizer: Optimizer of the model's parameters.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TrainStep:
         self._loss: Callable[[Batch], Tensor] = torch.compile(module) if compiled else module
 
     def __call__(self, step: int, batches: Iterator[Batch]) -> Tensor:
-        """Make update number ``step`` with this rank's micro-batches; return their mean loss."""
+        """Make step number ``step`` with this rank's micro-batches; return their mean loss."""
         mine = self._micro_batches.mine
         set_learning_rate(self.optimizer, self._plan.learning_rate(step, self._recipe))
         self.optimizer.zero_grad(set_to_none=True)
@@ -74,18 +74,18 @@ class TrainStep:
         return torch.stack(losses).sum()
 
     def _shared(self, last: bool) -> AbstractContextManager[None]:
-        """Let gradients add up on this rank until the last micro-batch: all ranks wait for it."""
+        """Return a context in which ranks exchange gradients after the last micro-batch only."""
         if self._parallel is None or last:
             return nullcontext()
         return self._parallel.no_sync()
 
 
 class Objective(nn.Module):
-    """What an update minimizes, as one module: so that it is compiled, or shared, whole.
+    """The function that a step minimizes, as one module to be compiled or distributed.
 
     Args:
-        model: On its device.
-        l2: Times the sum of squared weights is added to the model's loss.
+        model: Model on its device.
+        l2: Factor of the sum of squared weights that is added to the model's loss.
     """
 
     def __init__(self, model: Model, l2: float) -> None:

@@ -1,4 +1,4 @@
-"""Batch norm over the rows of all ranks, on any device; torch's own is for GPUs only."""
+"""Batch norm over the rows of all ranks, on any device; torch's SyncBatchNorm needs GPUs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bench.errors import BenchError, argument
 
 
 class GlobalBatchNorm1d(nn.BatchNorm1d):
-    """Normalize by the moments of the whole batch, wherever its rows are.
+    """A batch norm that uses mean and variance of the whole batch, over all ranks.
 
-    Every rank has to hold equally many rows. Running statistics are the same on all ranks.
+    Every rank has to hold the same number of rows. Running statistics are the same on all ranks.
     """
 
     @classmethod
     def of(cls, local: nn.BatchNorm1d) -> GlobalBatchNorm1d:
-        """Return one with the parameters and statistics of a norm that sees one rank only."""
+        """Return a global batch norm with the parameters and statistics of a local one."""
         tracked = local.track_running_stats
         shared = cls(local.num_features, local.eps, local.momentum, local.affine, tracked)
         shared.weight, shared.bias = local.weight, local.bias
@@ -28,7 +28,7 @@ class GlobalBatchNorm1d(nn.BatchNorm1d):
         return shared
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, C)`` or ``(B, C, L)`` to the same shape."""
+        """Return the normalized values, ``(B, C)`` or ``(B, C, L)`` -> the same shape."""
         if not self.training:
             return super().forward(x)
         others = [dim for dim in range(x.dim()) if dim != 1]
@@ -63,7 +63,7 @@ def _spread(values: Tensor, like: Tensor) -> Tensor:
 
 
 class _OverRanks(torch.autograd.Function):
-    """The sum over ranks. Every rank's loss depends on it, so gradients are summed as well."""
+    """The sum over ranks. Every rank's loss depends on it, so its gradient is summed as well."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, values: Tensor) -> Tensor:
@@ -82,18 +82,18 @@ def _over_ranks(values: Tensor) -> Tensor:
 
 
 def share_batch_statistics(module: nn.Module, place: str = "") -> None:
-    """Let the batch norms inside a module see the whole batch, not a rank's slice of it.
+    """Replace the batch norms inside a module by those over the whole batch.
 
     Raises:
-        BenchError: One is of another class than ``nn.BatchNorm1d``.
+        BenchError: The class of a batch norm is not ``nn.BatchNorm1d``.
     """
     for name, child in module.named_children():
         if type(child) is nn.BatchNorm1d:
             setattr(module, name, GlobalBatchNorm1d.of(child))
         elif isinstance(child, nn.modules.batchnorm._BatchNorm):
             raise BenchError(
-                f"{place}{name} is a {type(child).__name__}, which would see only a device's rows: "
-                f"nn.BatchNorm1d sees all. Leave out {argument('devices')}."
+                f"{place}{name} is a {type(child).__name__}, which normalizes the rows of one "
+                f"device only. Leave out {argument('devices')}, or use nn.BatchNorm1d."
             )
         else:
             share_batch_statistics(child, f"{place}{name}.")

@@ -1,7 +1,7 @@
-"""The version of the training: raised whenever the same request could train to another result."""
+"""The version of the training code: raised when the same request could give another result."""
 
 TRAINING = 1
-"""Part of a run's identity, so that a run of an earlier training is not taken for today's.
+"""Part of a run's identity, so that a run of an earlier version is not taken for the same run.
 
-A test compares the losses of the first steps with stored ones and fails until this is raised.
+A test compares the losses of the first steps with stored ones; it fails until this is raised.
 """

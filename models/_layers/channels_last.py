@@ -1,9 +1,9 @@
-"""Linear maps and convolutions of sequences whose channels lie last in memory, ``(B, T, C)``.
+"""Linear maps and convolutions of sequences whose channels are last in memory, ``(B, T, C)``.
 
-Such a sequence is an image of height one in the order that oneDNN convolves without a copy, and a
-linear map is a convolution one letter wide. On a CPU that is the way taken: oneDNN uses the whole
-vector unit, where the BLAS behind ``torch.mm`` (MKL, on AMD) uses half of it. Weights, parameter
-names and, to rounding, numbers are those of the classes of ``torch.nn``.
+Such a sequence is an image of height one, in the memory order that oneDNN convolves without a copy,
+and a linear map is a convolution of width one. On a CPU these layers use oneDNN's convolution,
+because it uses the whole vector unit, and the BLAS behind ``torch.mm`` (MKL, on AMD) uses half of
+it. Weights, parameter names and, up to rounding, results are those of the classes of ``torch.nn``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from torch.nn import functional
 
 
 def as_image(x: Tensor) -> Tensor:
-    """Return ``(B, C, T)`` as ``(B, C, 1, T)``, in the order its device convolves fastest."""
+    """Return ``(B, C, T)`` as ``(B, C, 1, T)``, in the fastest memory order on its device."""
     order = channels_last if x.device.type == "cpu" else contiguous_format
     return x.unsqueeze(2).contiguous(memory_format=order)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Map ``(B, T, in)`` to ``(B, T, out)`` by a weight ``(out, in)``."""
+    """Return a linear map, ``(B, T, in)`` -> ``(B, T, out)``, by a weight ``(out, in)``."""
     if x.device.type != "cpu":
         return functional.linear(x, weight, bias)
     image = functional.conv2d(as_image(x.transpose(1, 2)), weight[:, :, None, None], bias)
@@ -35,7 +35,7 @@ class Linear(nn.Linear):
 
 
 class Depthwise(nn.Conv1d):
-    """A filter of odd width for every channel, no bias; keeps the length."""
+    """A depthwise convolution of odd width without bias, which keeps the length."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__(channels, channels, width, groups=channels, bias=False)

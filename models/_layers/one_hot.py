@@ -1,4 +1,4 @@
-"""Tokens to one-hot channels on the device."""
+"""The conversion of tokens to one-hot channels on the device."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 
 class OneHot(nn.Module):
-    """Look up one row of a small identity matrix a token: ``(B, L)`` -> ``(B, channels, L)``.
+    """One-hot channels of tokens: ``(B, L)`` -> ``(B, channels, L)``.
 
-    Channels are A C G T N and, with six, the mask; tokens beyond the channels become all zeros.
+    The channels are A C G T N and the mask, or the first of these. A token without a channel
+    becomes all zeros.
     """
 
     eye: Tensor
@@ -19,5 +20,5 @@ class OneHot(nn.Module):
         self.register_buffer("eye", torch.eye(6)[:, :channels].clone(), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return float channels for uint8 tokens."""
+        """Return the float channels of uint8 tokens."""
         return nn.functional.embedding(tokens.long(), self.eye).transpose(1, 2)

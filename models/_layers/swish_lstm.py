@@ -1,11 +1,11 @@
-"""A bidirectional LSTM with swish for tanh, and the gradient of its recurrence by hand.
+"""A bidirectional LSTM with swish in place of tanh, and a backward pass written by hand.
 
-Automatic differentiation keeps a dozen tensors a step and goes back through them one small
-operation at a time. Here what does not depend on the step before is one operation over all steps;
-only the states' gradients are carried from step to step.
+Automatic differentiation would keep a dozen tensors a position and run one small operation after
+another. Here every operation that does not depend on the position before is one operation over all
+positions; only the gradients of the states go from position to position.
 
-Shapes: L steps, 2 directions, B rows, U units; gates along the last axis: input, forget, cell,
-output, U each.
+Shapes: L positions, 2 directions, B rows, U units; the last axis has the gates input, forget, cell
+and output, U each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .keras import variance_scaling_
 
 
 class SwishBiLSTM(nn.Module):
-    """Reads a sequence in both directions and returns the last state of either."""
+    """A bidirectional LSTM that returns the last state of each direction."""
 
     def __init__(self, inputs: int, units: int) -> None:
         super().__init__()
@@ -35,13 +35,13 @@ class SwishBiLSTM(nn.Module):
         self.draw()
 
     def draw(self) -> None:
-        """Draw both directions' kernels as Keras does: He-normal, orthogonal."""
+        """Draw the kernels of both directions as Keras does: He-normal and orthogonal."""
         for kernel, recurrent in zip(self.kernel, self.recurrent, strict=True):
             variance_scaling_(kernel, *kernel.shape, scale=2)
             nn.init.orthogonal_(recurrent)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, L, inputs)`` to ``(B, 2U)``; both directions advance together."""
+        """Return the last states, ``(B, L, inputs)`` -> ``(B, 2U)``."""
         gates = linear(x, self.kernel.transpose(1, 2).flatten(0, 1), self.bias.flatten())
         ahead, back = gates.float().transpose(0, 1).chunk(2, dim=-1)  # (L, B, 4U)
         gates = torch.stack([ahead, back.flip(0)], dim=1)  # (L, 2, B, 4U)
@@ -51,14 +51,15 @@ class SwishBiLSTM(nn.Module):
 
 
 class LastState(torch.autograd.Function):
-    """The recurrence alone: gates without it ``(L, 2, B, 4U)`` to last states ``(2, B, U)``.
+    """The recurrence: from the inputs' part of the gates ``(L, 2, B, 4U)`` to the last states.
 
-    Its weights are ``(2, U, 4U)``. Differentiable once.
+    The recurrent weights are ``(2, U, 4U)``, the last states ``(2, B, U)``. The function has no
+    second derivative.
     """
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, recurrent: Tensor) -> Tensor:
-        """Advance through all steps and keep gates and states."""
+        """Return the last states; gates and states of all positions are saved for backward."""
         units = recurrent.shape[1]
         h = c = gates.new_zeros(*gates.shape[1:3], units)
         states, cells, opened = [h], [c], []
@@ -78,13 +79,13 @@ class LastState(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        """Go back through all steps; ``dh`` and ``dc`` are the gradients of the states."""
+        """Return the gradients of gates and weights; ``dh`` and ``dc`` are those of the states."""
         z, h, c, recurrent = ctx.saved_tensors
         i, f, g, o = z.sigmoid().chunk(4, dim=-1)
         swish = z.chunk(4, dim=-1)[2] * g
         gate_c = c[1:].sigmoid()
         swish_c = c[1:] * gate_c
-        # By how much a step's cell moves its state, then how its gates move cell and state.
+        # Derivatives of the state by its cell, then of cell and state by the gates.
         by_cell = (o * (gate_c + swish_c * (1 - gate_c))).unbind()
         by_gates = torch.cat(
             [swish * i * (1 - i), c[:-1] * f * (1 - f), i * (g + swish * (1 - g))], dim=-1

@@ -93,7 +93,8 @@ def test_a_run_is_found_by_the_beginning_of_its_name(
     finally:
         shutil.rmtree(ridge.parent / "kmer-ridge-second")
     assert message == (
-        f"--run kmer-ridge: 2 runs in {ridge.parent} are called so. `bench runs` lists them."
+        f"--run kmer-ridge: the names of 2 runs in {ridge.parent} begin so. "
+        "`bench runs` lists them."
     )
     assert "no such run" in fails(capsys, "score", "--run", "nobody", *home)
 
@@ -119,7 +120,7 @@ def test_a_subset_that_comes_later_completes_the_score(
     )
     output = capsys.readouterr()
     assert "missing: test_subset_ids/all_SNVs_seqs.csv" in output.err
-    assert "test_subset_ids/all_SNVs_seqs.csv is missing: no figures for SNVs" in output.out
+    assert "test_subset_ids/all_SNVs_seqs.csv is missing: no metrics for SNVs" in output.out
     run, manifest = only_run()
     assert manifest["metrics"]["test/pearson_score"] is None
     partial = report(capsys, "score", "--run", str(run))
@@ -336,7 +337,7 @@ def test_what_the_model_cannot_take_is_told_by_row_and_keeps_its_place(
     rows = predicted(capsys, "--run", str(ridge), "--sequences", "s")
     assert [bool(row[1]) for row in rows] == [True, False, False, False, False, True]
     assert capsys.readouterr().err.splitlines() == [
-        "bench: row 2: 300 letters, the model takes 110 at most",
+        "bench: row 2: 300 nt, the model takes 110 at most",
         "bench: row 3: letter 'U' is not one of ACGTN",
         "bench: row 4: no sequence",
         "bench: row 5: letter 'X' is not one of ACGTN",

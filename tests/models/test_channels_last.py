@@ -1,4 +1,4 @@
-"""Maps of sequences whose channels lie last, against torch's own layers and NumPy loops."""
+"""Layers with channels last in memory, against torch's own layers and NumPy loops."""
 
 import numpy as np
 import pytest

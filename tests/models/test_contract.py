@@ -1,4 +1,4 @@
-"""What every model must do; a new file in models/ is covered without a new test."""
+"""The contract of every model; a new file in models/ is tested without a new test."""
 
 import json
 from pathlib import Path
@@ -100,5 +100,5 @@ def test_the_card_names_a_source_that_can_be_looked_up(name: str) -> None:
 
 @pytest.mark.parametrize("folder", ["models", "tasks", "leaderboards"])
 def test_each_plugin_folder_is_one_folder(folder: str) -> None:
-    """A copy that followed the links has two, and edits to one of them would be ignored."""
+    """A copy of the repository that resolves the links would have every model file twice."""
     assert (ROOT / folder).samefile(ROOT / "bench" / folder)

@@ -115,7 +115,7 @@ def test_golden_proformer(path: Path) -> None:
 def test_golden_proformer_training_loss_is_the_sum_under_the_same_mask(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole of ``loss``, with the random draw replaced by one that gives the golden mask."""
+    """The value of ``loss``, with random numbers that give the golden mask."""
     z = np.load(path)
     model_class = MODELS.get("proformer")
     config = model_class.Config(
@@ -134,7 +134,7 @@ def test_golden_proformer_training_loss_is_the_sum_under_the_same_mask(
 
 
 def madlab_widths(z: Arrays) -> tuple[int, ...]:
-    """As the file's configuration says, or else its kernels, [width, in, out]."""
+    """The sizes come from the file's configuration, or from its kernels, [width, in, out]."""
     for name in ("config/widths", "config/kernels"):
         if name in z:
             return tuple(z[name].tolist())

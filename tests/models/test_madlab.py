@@ -1,4 +1,4 @@
-"""What the golden files cannot show: freezing, what L2 acts on, and a second LSTM."""
+"""Parts of MadLab without golden files: freezing, L2 parameters, redrawn LSTM weights."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_as_submitted_the_transformers_weights_are_frozen() -> None:
 
 
 def test_every_width_is_a_branch_padded_as_tensorflow_pads() -> None:
-    """Sums letter by letter; an even width has its odd zero on the right."""
+    """The oracle sums base by base; an even width has one zero more on the right."""
     torch.manual_seed(0)
     model = MadLab(MadLab.Config(hidden=12, blocks=0, widths=(3, 8)), 20).eval()
     assert len(model.get_submodule("branches")) == 2  # type: ignore[arg-type]
@@ -79,7 +79,7 @@ def test_the_lstm_equals_a_loop_written_from_the_equations() -> None:
 
 
 def test_attention_reads_the_distance_with_its_sign() -> None:
-    """Relative logits picked one by one, against the re-cut buffer of the layer."""
+    """The oracle picks relative logits one by one; the layer slices and reshapes a buffer."""
     torch.manual_seed(0)
     model = MadLab(MadLab.Config(hidden=12, attention_heads=2), 110)
     layer = model.get_submodule("transformer.0.attention")
@@ -122,7 +122,7 @@ def test_a_width_that_six_kinds_of_features_cannot_share_is_refused() -> None:
 def test_initial_predictions_are_bounded_where_the_first_draw_explodes(
     positions: int, seeds: list[int]
 ) -> None:
-    """Swish is unbounded: without another draw these reach 7e10, or NaN at 300 positions."""
+    """Swish is unbounded: the first weights would give states of 7e10, or NaN at 300 nt."""
     tokens = torch.randint(4, (256, positions), generator=torch.Generator().manual_seed(1))
     largest = []
     for seed in seeds:
@@ -134,6 +134,6 @@ def test_initial_predictions_are_bounded_where_the_first_draw_explodes(
 
 
 def test_a_single_letter_is_refused_in_one_line() -> None:
-    with pytest.raises(BenchError, match=r"^madlab reads two letters at least"):
+    with pytest.raises(BenchError, match=r"^madlab needs sequences of at least two nt"):
         MadLab(MadLab.Config(hidden=12), 1)
     MadLab(MadLab.Config(hidden=12), 2)(torch.zeros(3, 2, dtype=torch.uint8))

@@ -1,4 +1,4 @@
-"""What the golden files cannot show: the pooled head, gates, masks, and full-size counts."""
+"""Parts of Proformer without golden files: pooled head, gates, masks, full-size counts."""
 
 from typing import Any
 
@@ -97,12 +97,12 @@ def test_without_masking_only_the_nucleotide_head_is_gone_and_no_chance_is_neede
     tokens = torch.full((1, 200), 2, dtype=torch.uint8)
     without.train().loss(Batch(tokens, torch.zeros(1), {}))
     assert torch.equal(torch.get_rng_state(), before)
-    with pytest.raises(BenchError, match=r"mask_ratio=0 there are no letter logits"):
+    with pytest.raises(BenchError, match=r"mask_ratio=0 there are no nucleotide logits"):
         without.expression_and_nucleotides(torch.zeros(1, 200, dtype=torch.uint8))
 
 
 def test_with_masking_a_seeds_draws_are_those_of_earlier_versions() -> None:
-    """A loss recorded before mask filling could be left out; any other draw moves it by .01."""
+    """The loss was recorded before mask filling became optional; other noise changes it by .01."""
     model = small(dropout=0.1).train()
     tokens, target = torch.randint(5, (4, 200), dtype=torch.uint8), torch.randn(4)
     assert model.loss(Batch(tokens, target, {})).item() == pytest.approx(

@@ -1,4 +1,4 @@
-"""The LSTM's gradient by hand against differences and against automatic differentiation."""
+"""The LSTM's backward pass against finite differences and automatic differentiation."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from bench.models._layers.swish_lstm import LastState, SwishBiLSTM
 
 
 def loop(x: Tensor, kernel: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:
-    """One direction from the equations, a step at a time."""
+    """Return the states of one direction from the equations, position by position."""
     h = c = x.new_zeros(len(x), len(recurrent))
     for step in x.unbind(1):
         i, f, g, o = (step @ kernel + h @ recurrent + bias).chunk(4, dim=1)
@@ -44,7 +44,7 @@ def test_states_and_all_gradients_equal_a_loop_under_autograd() -> None:
 
 
 def test_bfloat16_around_it_stays_outside() -> None:
-    """Rounded states would add up their errors over the steps."""
+    """The errors of rounded states would add up over the positions."""
     torch.manual_seed(0)
     lstm = SwishBiLSTM(12, 3)
     x = torch.randn(2, 60, 12).bfloat16().float()

@@ -34,7 +34,7 @@ def as_text(value: Any) -> str:
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The manifests that today's code leaves, under the names that the golden ones have."""
+    """Return the manifests that this version writes, by the names of the golden ones."""
     folder = tmp_path_factory.mktemp("golden")
     home, elsewhere = folder / "runs", folder / "imported"
     with pytest.MonkeyPatch.context() as patch:
@@ -102,7 +102,7 @@ def add(**fields: Any) -> Callable[[dict[str, Any]], None]:
 
 
 def strange(manifest: dict[str, Any]) -> None:
-    """Fields of a version to come, first and last and inside."""
+    """The file has fields of a future version, first, last and nested."""
     known = dict(manifest)
     manifest.clear()
     manifest.update({"energy": {"kWh": 0.1}, **known, "extra": 1, "written": ["x"]})

@@ -53,7 +53,7 @@ class Bins(Model[BinsConfig]):
 
     @classmethod
     def input_columns(cls, config: BinsConfig, rows: Split) -> Mapping[str, NDArray[Any]]:
-        """A target that is to be predicted is NaN, which is no whole number."""
+        """The targets of validation and test rows are NaN, which cannot become an integer."""
         return {"singleton": rows.target == np.rint(rows.target)}
 
     def forward(self, tokens: Tensor, singleton: Tensor) -> Tensor:
@@ -69,6 +69,6 @@ class Bins(Model[BinsConfig]):
         return functional.cross_entropy(output, self.soft_target(self.scale.raw(batch.target)))
 
     def soft_target(self, mean: Tensor) -> Tensor:
-        """Share a mean bin among the two bins beside it, ``(B,)`` -> ``(B, K)``."""
+        """Return the probabilities of the two bins beside a mean, ``(B,)`` -> ``(B, K)``."""
         bins = torch.arange(self.config.bins, device=mean.device)
         return (1 - (mean[:, None] - bins).abs()).clamp(min=0)

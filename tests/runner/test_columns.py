@@ -1,4 +1,4 @@
-"""Models with inputs and outputs of their own, tasks whose rows say more: each in one file."""
+"""Models with own inputs and outputs, and tasks with further columns, each in one file."""
 
 import json
 import shutil
@@ -99,14 +99,14 @@ def test_it_goes_on_after_a_kill_and_comes_to_the_same(folder: Path, whole: Path
     assert run(folder, "killed", act="20").status == -signal.SIGKILL
     again = run(folder, "killed")
     assert again.status == 0, again.errors
-    assert "goes on after update" in again.errors
+    assert "continues after step" in again.errors
     other, _ = finished(folder, "killed")
     for name in ("losses.npy", "predictions.npy", "model.safetensors"):
         assert (other / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 def test_a_run_of_two_ranks_has_the_losses_of_one(folder: Path, whole: Path) -> None:
-    """As one process that cuts its batches in two: dropout differs between micro-batches."""
+    """The oracle is one process with two micro-batches, because each has its own dropout."""
     model = ("--plugin", "bins.py", "--model", "bins", "--task", "table.tsv")
     command = ("run", *model, *SETTINGS, *HERE)
     done = bench(folder, (*command, "--home", "two"), ranks=2)
@@ -186,7 +186,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_hand(folder: Path, predictions: NDArray[np.float32]) -> dict[str, float]:
-    """Correlate with what the file says, cell line by cell line."""
+    """The oracle correlates predictions with the file's values for each cell line."""
     lines = [line.split("\t") for line in (folder / "data" / "rows.tsv").read_text().splitlines()]
     tested = [cells for cells in lines if cells[0] == "test"]
     found = {}

@@ -34,7 +34,7 @@ def test_a_plan_adds_up(folder: Path, ranks: int) -> None:
     assert plan["plan"]["steps"] == 60
     assert plan["device"]["count"] == ranks
     assert plan["rows_at_once"] == 16 // ranks
-    # 12 letters of four numbers, 8 hidden units: as counted in tests/test_cost.py
+    # 12 bases of four numbers, 8 hidden units: as counted in tests/test_cost.py
     assert plan["training_flops_per_sequence"] == 3 * 2 * 48 * 8 + 3 * 2 * 8
     speed, flops = plan["sequences_per_second"], plan["training_flops_per_sequence"]
     assert plan["flops_per_second"] == pytest.approx(flops * speed / ranks)
@@ -52,7 +52,7 @@ def test_a_plan_for_people_and_one_that_cannot_be(folder: Path) -> None:
     assert "sequences/s" in done.output
     assert "mortal" in done.output
     fitted = ["plan", "--model", "kmer-ridge", "--task", "table.tsv", "--device", "cpu"]
-    assert "is fitted in one go" in refused(bench(folder, fitted))
+    assert "is fitted at once" in refused(bench(folder, fitted))
     for text in ("0", "x", "1,,2", "-1"):
         line = refused(bench(folder, ["plan", *ASKED, "--devices", text]))
         assert line == f"bench: --devices takes numbers of devices, as in 1,2,4; got '{text}'."
@@ -60,7 +60,7 @@ def test_a_plan_for_people_and_one_that_cannot_be(folder: Path) -> None:
 
 def test_a_lack_of_memory_is_told_by_plans_too(folder: Path) -> None:
     line = refused(bench(folder, ["plan", *ASKED], act="cuda-memory:1"))
-    assert line.endswith("Try --batch-per-device 8: the same batch in smaller slices.")
+    assert line.endswith("Try --batch-per-device 8: the same batch in smaller micro-batches.")
 
 
 def test_a_profile_is_a_trace_and_its_dearest_operations(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_profile_is_a_trace_and_its_dearest_operations(folder: Path) -> None:
     assert shares == sorted(shares, reverse=True)
     assert 0.2 < sum(shares) <= 1
     (addmm,) = [e for e in rows if e["operation"] == "aten::addmm"] or [{"calls": 2}]
-    assert addmm["calls"] == 2  # an update: two layers
+    assert addmm["calls"] == 2  # a step: two layers
 
 
 @pytest.mark.parametrize("out", ["table.tsv", "nowhere/trace.json"])

@@ -1,4 +1,4 @@
-"""Runs that die, stop or are damaged go on, and come to the same, bit by bit."""
+"""Killed, stopped and damaged runs resume and give bit-identical results."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Whole:
-    """What uninterrupted runs come to, by number of ranks."""
+    """Return the results of uninterrupted runs by number of ranks."""
     for ranks in (1, 2):
         done = bench(folder, ours(f"whole-{ranks}"), ranks=ranks)
         assert (done.status, done.told) == (0, [])
@@ -48,7 +48,7 @@ def only_run(folder: Path, home: str) -> tuple[Path, dict[str, Any]]:
 
 
 def begun(folder: Path, home: str) -> Path:
-    """Leave a run that was killed after its second epoch, with two checkpoints."""
+    """Return a run that was killed after its second epoch, with two checkpoints."""
     assert bench(folder, ours(home), act="kill:40").status == -signal.SIGKILL
     run, manifest = only_run(folder, home)
     assert manifest["status"] == "running"
@@ -94,7 +94,7 @@ def test_whenever_it_is_killed(folder: Path, whole: Whole, number: int) -> None:
 
 
 def test_launched_ranks_end_with_the_one_that_is_killed(folder: Path, whole: Whole) -> None:
-    """The only test that starts ranks as a user does: by --devices, from nothing."""
+    """The only test that starts ranks as a user does, by --devices."""
     begun = time.monotonic()
     done = bench(folder, ours("launched", "--devices", "2"), act="kill:20", rank=1)
     assert time.monotonic() - begun < 100  # most of it to load torch
@@ -112,7 +112,7 @@ def test_launched_ranks_end_with_the_one_that_is_killed(folder: Path, whole: Who
         ("bug:3", 1, "a bug of the plugin"),
         ("refuse:3", 2, "bench: the plugin refuses."),
         ("cuda-memory:3", 2, "Try --batch-per-device 4"),
-        ("SIGTERM:3", 143, "bench: stopped after update"),
+        ("SIGTERM:3", 143, "bench: stopped after step"),
     ],
 )
 def test_launched_ranks_tell_what_went_wrong(
@@ -143,9 +143,9 @@ def test_it_goes_on_where_it_was_and_says_so(folder: Path, whole: Whole) -> None
     run = begun(folder, "where")
     saved = int(checkpoints(run)[-1].stem)
     assert 30 <= saved < 40
-    # It would die if it made but one update more; what costs are counted by is one more call.
+    # A repeated step would kill the process. One call more counts operations for the cost.
     again = bench(folder, ours("where"), act=f"kill:{UPDATES - saved + 2}")
-    assert f"goes on after update {saved}" in again.errors
+    assert f"continues after step {saved}" in again.errors
     assert again.status == 0
     assert left_behind(folder, "where") == whole[1]
 
@@ -160,8 +160,8 @@ def test_a_signal_saves_the_run_and_prints_the_command_that_goes_on(
     assert "Traceback" not in stopped.errors
     run, manifest = only_run(folder, name)
     assert manifest["status"] == "interrupted"
-    assert f"stopped after update {int(checkpoints(run)[-1].stem)}." in line
-    program, *command = shlex.split(line.partition("goes on by: ")[2])
+    assert f"stopped after step {int(checkpoints(run)[-1].stem)}." in line
+    program, *command = shlex.split(line.partition("To resume it, run: ")[2])
     assert program == "bench"
     assert bench(folder, command).status == 0
     assert left_behind(folder, name) == whole[1]
@@ -187,7 +187,7 @@ def test_all_ranks_stop_after_the_same_update_whichever_was_asked(
 
 
 def test_another_number_of_ranks_goes_on_with_the_same_rows(folder: Path, whole: Whole) -> None:
-    """Without noise of its own, each update's loss is the same for any number of ranks."""
+    """Without noise in the model, a step's loss is the same for any number of ranks."""
     run = begun(folder, "other")
     saved = int(checkpoints(run)[-1].stem)
     assert bench(folder, ours("other"), ranks=2).status == 0
@@ -214,7 +214,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_taken(
         f"bench: {path}" for path in saved[::-1][:damaged]
     ]
     step = int(saved[0].stem) if damaged == 1 else 0
-    assert f"goes on after update {step}" in done.errors
+    assert f"continues after step {step}" in done.errors
     assert left_behind(folder, f"damaged-{damaged}") == whole[1]
 
 
@@ -224,7 +224,7 @@ def test_a_finished_run_is_not_repeated_but_by_force(folder: Path, whole: Whole)
     done = bench(folder, ours(home))
     assert "finished before" in done.errors
     assert (done.status, len(list((folder / home).iterdir()))) == (0, 1)
-    assert "0.0" in done.output  # the figures of the run that was
+    assert "0.0" in done.output  # the scores of the finished run
     bench(folder, ours(home, "--force"))
     assert len(list((folder / home).iterdir())) == 2
     bench(folder, ours(home, "--seed", "1"))
@@ -280,7 +280,7 @@ def test_a_run_that_goes_on_elsewhere_is_left_alone(folder: Path) -> None:
             time.sleep(0.05)
         run, _ = only_run(folder, "held")
         line = refused(bench(folder, ours("held")))
-        assert line.startswith(f"bench: the same run is going on in {run}.")
+        assert line.startswith(f"bench: another process trains the same run in {run}.")
         by_name = ("run", "--plugin", "mortal.py", "--resume", str(run))
         assert refused(bench(folder, by_name)) == line
     finally:
@@ -289,7 +289,7 @@ def test_a_run_that_goes_on_elsewhere_is_left_alone(folder: Path) -> None:
 
 
 def test_checkpoints_that_cannot_be_written_end_the_run_in_one_line(folder: Path) -> None:
-    """A file where the folder is to be: no right is needed to see it, so root is refused, too."""
+    """A file in place of the folder is an error for root, too; missing permissions are not."""
     run = begun(folder, "full")
     shutil.rmtree(run / "checkpoints")
     (run / "checkpoints").touch()
@@ -300,7 +300,7 @@ def test_checkpoints_that_cannot_be_written_end_the_run_in_one_line(folder: Path
 @pytest.mark.parametrize("act", ["cuda-memory:3", "memory:3"])
 def test_a_lack_of_memory_says_which_number_to_lower(folder: Path, act: str) -> None:
     line = refused(bench(folder, ours(act.replace(":", "-")), act=act))
-    assert line.endswith("Try --batch-per-device 8: the same batch in smaller slices.")
+    assert line.endswith("Try --batch-per-device 8: the same batch in smaller micro-batches.")
     sliced = bench(folder, ours(act.replace(":", "-"), "--batch-per-device", "8"))
     assert sliced.status == 0
 
@@ -308,7 +308,7 @@ def test_a_lack_of_memory_says_which_number_to_lower(folder: Path, act: str) -> 
 def test_mlflow_has_every_point_once_whatever_happened(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sent after a kill, a bug, a signal, and the end."""
+    """The run is uploaded after a kill, an exception, a signal, and its end."""
     import mlflow
 
     home = folder / "tracked"

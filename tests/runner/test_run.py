@@ -285,7 +285,7 @@ def test_real_promoters_give_the_ridge_its_known_score(real_data: Path) -> None:
 def test_the_truth_of_the_test_rows_changes_nothing_but_the_scores(
     assay: Path, tmp_path: Path
 ) -> None:
-    """Training, the choice of weights and the predictions never see it."""
+    """Training, the choice of weights and the predictions do not use it."""
     other = shutil.copytree(assay, tmp_path / "other")
     path = other / "filtered_test_data_with_MAUDE_expression.txt"
     lines = path.read_text().splitlines()

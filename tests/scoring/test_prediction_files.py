@@ -1,4 +1,4 @@
-"""Predictions made elsewhere: four forms of file, and everything that can be wrong with one."""
+"""Predictions of other programs: four forms of files, and their errors."""
 
 import gzip
 import json

@@ -121,8 +121,8 @@ def test_a_line_that_is_half_written_is_sent_once_it_is_whole(
 
 def test_a_run_that_fails_is_stored_as_failed_with_the_reason(tmp_path: Path) -> None:
     run = running(tmp_path)
-    run.finish("failed", Manifest(error="the loss became nan by update 7."))
+    run.finish("failed", Manifest(error="the loss became nan by step 7."))
     sync(run.path, tmp_path)
     found = stored(tmp_path)[1]
     assert found.info.status == "FAILED"
-    assert found.data.tags["error"] == "the loss became nan by update 7."
+    assert found.data.tags["error"] == "the loss became nan by step 7."

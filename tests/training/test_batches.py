@@ -1,4 +1,4 @@
-"""Batches are the same from the device and from disk, and the thread that makes them is tidy."""
+"""Batches are the same from the device and from disk, and their thread ends in time."""
 
 import subprocess
 import sys
@@ -77,7 +77,7 @@ def test_kept_and_streamed_batches_are_equal(
 
 
 def columns_of(rows: Split) -> Mapping[str, Any]:
-    """Return inputs of every type and shape, made of the first letter of a row."""
+    """Return inputs of every type and shape, made of the first base of a row."""
     first = rows.sequences.tokens[:, 0].astype(np.int64)
     return {
         "share": first / 10,
@@ -127,7 +127,7 @@ def test_kept_and_streamed_columns_are_equal(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_room_is_taken_by_columns_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = 190 * 7 + 190 * (4 + 4 + 1 + 8)  # float32, a pair of int16, a truth value, int64
+    room = 190 * 7 + 190 * (4 + 4 + 1 + 8)  # float32, a pair of int16, a bool, int64
     for free, resident in ((room, True), (room - 1, False)):
         monkeypatch.setattr("bench.training.loader.room_for_rows", lambda device, free=free: free)
         loader = Loader(
@@ -228,7 +228,7 @@ def test_rows_are_kept_while_the_positions_of_all_splits_fit(
 
 
 def test_the_thread_has_ended_when_the_stream_is_closed() -> None:
-    """It may be in the middle of an item then; the interpreter must not end before it has."""
+    """The thread may be making an item; the interpreter must wait for its end."""
 
     def items() -> Iterator[int]:
         while True:
@@ -320,6 +320,6 @@ def test_a_set_larger_than_the_memory_trains_to_the_same_weights(tmp_path: Path)
         done = subprocess.run([sys.executable, "-c", CODE, kind, *command], check=False)
         finished.append(done.returncode == 0)
         weights += [path.read_bytes() for path in (tmp_path / kind).glob("*/model.safetensors")]
-    assert finished == [True, True, False]  # what is kept whole does not fit
+    assert finished == [True, True, False]  # resident rows do not fit
     assert len(weights) == 2
     assert weights[0] == weights[1]

@@ -1,4 +1,4 @@
-"""Saved states are whole, or they are not believed; none of them runs code."""
+"""Damaged checkpoints are not loaded, and no checkpoint runs code."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from bench.training.checkpoints import Checkpoints
 
 
 class Clock:
-    """The time, as it is set."""
+    """A clock that a test sets."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
@@ -70,7 +70,7 @@ def test_the_one_before_a_damaged_one_is_taken(tmp_path: Path, harm: str) -> Non
 
 
 class Trap:
-    """Makes a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +81,7 @@ class Trap:
 
 @pytest.mark.parametrize("how", [torch.save, lambda value, path: path.write_bytes(value)])
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, how: Any) -> None:
-    """Its hash is right: whoever can write the one can write the other."""
+    """The hash is right, because an attacker can write the hash file, too."""
     folder = tmp_path / "states"
     saved(folder, 1, 2)
     path, trap = folder / "000000002.pt", Trap(tmp_path / "sprung")

@@ -1,4 +1,4 @@
-"""Training through torch.compile, which changes the speed and nothing else."""
+"""Training with torch.compile, which changes only the speed."""
 
 import shutil
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from tests.runner.bins import Bins, BinsConfig
 from tests.training.test_loop import batches_of
 
 Proformer = MODELS.get("proformer")
-RECIPE = Recipe(batch_size=16, epochs=2, warmup=0, lr=0.01)  # an epoch is one update
+RECIPE = Recipe(batch_size=16, epochs=2, warmup=0, lr=0.01)  # an epoch is one step
 
 
 class Losses(list[float]):
-    """Keeps the loss of every update."""
+    """A progress that keeps the loss of every step."""
 
     def step(self, step: int, loss: float, sequences_per_second: float) -> None:
         pass
@@ -42,12 +42,12 @@ def batches(seed: int) -> Batches:
 
 def proformer() -> tuple[Model, Batches]:
     sizes = {"dim": 16, "blocks": 1, "attention_heads": 2, "expression_heads": 4, "length": 20}
-    chance: dict[str, Any] = {"dropout": 0.0, "mask_ratio": 0.0}  # compiled, it falls otherwise
+    chance: dict[str, Any] = {"dropout": 0.0, "mask_ratio": 0.0}  # compiled noise differs
     return Proformer(Proformer.Config(**sizes, **chance), 40), batches(1)
 
 
 def bins() -> tuple[Model, Batches]:
-    """A model that takes a column, and whose loss reads the scale of the targets."""
+    """A model with an input column, whose loss uses the scale of the targets."""
     generator = np.random.default_rng(1)
     tokens = generator.integers(0, 5, (16, 40), dtype=np.uint8)
     target = generator.integers(-2, 3, 16).astype(np.float32)

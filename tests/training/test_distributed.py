@@ -1,4 +1,4 @@
-"""Two ranks, processes that talk by Gloo, against one process."""
+"""Two ranks, which are processes connected by Gloo, against one process."""
 
 import time
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ from tests.training.test_loop import Watch as Told
 from tests.training.test_loop import gc_content
 
 RECIPE = Recipe(batch_size=32, epochs=2, lr=0.01, warmup=0, l2=1e-3, clip_norm=0.5)
-ROWS = 160  # five updates an epoch
+ROWS = 160  # five steps an epoch
 
 
 class Noisy(Model):
-    """Letters, dropout, and two layers."""
+    """A model with an embedding of bases, dropout and two layers."""
 
     def __init__(self, noise: float) -> None:
         super().__init__(None, 24)
@@ -54,15 +54,15 @@ def madlab() -> Model:
 
 
 def pooled() -> Model:
-    """No mask filling: a weight that no loss reaches would stop two ranks at the second update."""
+    """Return proformer without mask filling: unused weights stop two ranks at the second step."""
     model = MODELS.get("proformer")
     sizes = {"dim": 8, "blocks": 1, "attention_heads": 1, "k": 3, "length": 12}
     return model(model.Config(**sizes, head="pool", mask_ratio=0.0, dropout=0.0), 24)
 
 
 def trained(ranks: Ranks, make: Any, per_device: int | None) -> Any:
-    """Train from one seed: losses, figures, predictions, and the weights."""
-    torch.manual_seed(ranks.rank)  # rank 0's weights are to win
+    """Train from one seed; return losses, metrics, predictions and weights."""
+    torch.manual_seed(ranks.rank)  # all ranks must get the weights of rank 0
     model, told, training = make(), Told(), gc_content(ROWS, seed=1)
     controls = Controls(ranks=ranks, batch_per_device=per_device)
     plan = Plan.of(RECIPE, ROWS)
@@ -81,21 +81,21 @@ def trained(ranks: Ranks, make: Any, per_device: int | None) -> Any:
     ids=["noisy", "madlab", "pooled"],
 )
 def test_two_ranks_train_as_one(make: Any, per_device: int | None) -> None:
-    """As one process on the same two micro-batches; with batch norm, as one on the whole batch."""
+    """The oracle is one process with two micro-batches; with batch norm, with the whole batch."""
     first, second = on_ranks(2, trained, make, None)
     losses, epochs, _, statistics = trained(ALONE, make, per_device)
     np.testing.assert_allclose(first[0], losses, rtol=2e-4)
     np.testing.assert_array_equal(first[0], second[0])
     assert torch.equal(first[2], second[2])
     torch.testing.assert_close(first[3], statistics, rtol=1e-2, atol=2e-3)
-    assert second[1] == {}  # rank 0 alone tells
+    assert second[1] == {}  # only rank 0 reports
     assert list(first[1]) == list(epochs)
     for step, figures in epochs.items():
         assert first[1][step] == pytest.approx(figures, rel=3e-2, abs=1e-3)  # rounding grows
 
 
 def gradients(ranks: Ranks, per_device: int | None) -> tuple[float, list[Tensor]]:
-    """Make one update; return its loss, and the gradients it was made with."""
+    """Make one step; return its loss and its gradients."""
     torch.manual_seed(0)
     model, batches, recipe = Noisy(0.0), gc_content(ROWS, seed=1), Recipe(batch_size=32, l2=1e-3)
     micro_batches = MicroBatches.of(32, ranks, per_device)
@@ -108,7 +108,7 @@ def gradients(ranks: Ranks, per_device: int | None) -> tuple[float, list[Tensor]
 
 
 def whole_batch() -> tuple[float, list[Tensor]]:
-    """The same by the definition, on all rows at once."""
+    """Return the oracle: the loss by its definition, on all rows at once."""
     torch.manual_seed(0)
     model = Noisy(0.0)
     tokens, target, _ = next(gc_content(ROWS, seed=1).shuffled(32, 3))
@@ -152,7 +152,7 @@ def predictions(ranks: Ranks, counts: tuple[int, ...]) -> list[np.ndarray[Any, A
 
 
 def test_predictions_of_all_rows_come_in_order_to_all_ranks() -> None:
-    """Odd numbers, fewer rows than ranks, none at all."""
+    """The cases are odd numbers of rows, fewer rows than ranks, and no rows."""
     counts = (0, 1, 2, 4, 5, 8, 9, 23)
     torch.manual_seed(0)
     model = Noisy(0.0).eval()
@@ -165,7 +165,7 @@ def test_predictions_of_all_rows_come_in_order_to_all_ranks() -> None:
 
 
 def words(ranks: Ranks, folder: Path) -> Any:
-    """Say a word in every way."""
+    """Call every method of the ranks, and return the results."""
     with ranks.leader_first():
         if ranks.leads:
             time.sleep(0.3)

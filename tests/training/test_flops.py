@@ -1,4 +1,4 @@
-"""Operations counted by hand, and memory that can be told beforehand."""
+"""Operations counted by hand, and memory that is known beforehand."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class Config:
 
 
 class Dense(Model):
-    """One-hot letters, a hidden layer, one number."""
+    """A model with one-hot bases, a hidden layer and one output."""
 
     def __init__(self, config: Config, positions: int) -> None:
         super().__init__(config, positions)
@@ -38,7 +38,7 @@ class Dense(Model):
 
 
 class Scan(Model):
-    """Learned letters, a convolution, the mean."""
+    """A model with an embedding of bases, a convolution and the mean."""
 
     def __init__(self, config: Config, positions: int) -> None:
         super().__init__(config, positions)
@@ -52,7 +52,7 @@ class Scan(Model):
 
 
 class Frozen(Dense):
-    """The hidden layer is not trained, so no gradient of it is computed."""
+    """A model whose hidden layer is frozen, so that its gradient is not computed."""
 
     def __init__(self, config: Config, positions: int) -> None:
         super().__init__(config, positions)
@@ -60,7 +60,7 @@ class Frozen(Dense):
 
 
 class Listing(Dense):
-    """Reads values while it is made, which shapes alone do not have."""
+    """A model that reads values of tensors when it is made, which fake tensors do not have."""
 
     def __init__(self, config: Config, positions: int) -> None:
         super().__init__(config, positions)
@@ -68,7 +68,7 @@ class Listing(Dense):
 
 
 class Reading(Dense):
-    """Reads values as it goes."""
+    """A model that reads values of tensors in its forward pass."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         return super().forward(tokens) * (1 if int(tokens.sum()) else 2)
@@ -81,12 +81,12 @@ def dense(positions: int) -> int:
 
 
 def scan(positions: int) -> int:
-    """As above, but the letters are learned, so the convolution's input has a gradient, too."""
+    """As above, but with a learned embedding, so the convolution's input has a gradient, too."""
     return 3 * 2 * 3 * 5 * 7 * (positions - 2) + 3 * 2 * 7
 
 
 def frozen(positions: int) -> int:
-    """Only the head has a gradient, and that of its input is wanted by nobody."""
+    """Only the head has a gradient; the gradient of its input is not needed."""
     return 2 * LETTERS * positions * 7 + 2 * 2 * 7
 
 
@@ -116,7 +116,7 @@ def test_counting_costs_no_memory_and_draws_no_number(name: str) -> None:
 
 
 def test_the_largest_slice_is_what_free_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dense keeps its one-hot input and what relu and the loss need: known numbers a row."""
+    """Dense keeps its one-hot input and the inputs of relu and loss: known numbers a row."""
     model = Dense(Config(), 100)
     batches = batches_of(np.zeros((40, 100), dtype=np.uint8), np.zeros(40, dtype=np.float32))
     a_row = 4 * (LETTERS * 100 + 7)  # floats: the input, and relu's outcome; the loss adds few
@@ -132,7 +132,7 @@ def test_the_largest_slice_is_what_free_memory_holds(monkeypatch: pytest.MonkeyP
 
 
 def test_the_matmul_rate_is_a_rate() -> None:
-    """Any machine does more than 100 MFLOP/s, none does an exaFLOP/s."""
+    """Every machine is faster than 100 MFLOP/s and slower than an exaFLOP/s."""
     assert 1e8 < flops.matmul_rate(torch.device("cpu")) < 1e18
 
 

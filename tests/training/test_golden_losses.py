@@ -72,7 +72,7 @@ def test_stored_losses_belong_to_this_version_of_the_training() -> None:
 
 
 def _store() -> None:
-    """Store the losses of today's training; refuse where they changed and the version did not."""
+    """Store the current losses; fail if they changed and the version did not."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Ranks that this program starts, with shell scripts in place of itself."""
+"""Ranks that the launcher starts, with shell scripts in place of this program."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ def launched(_: Ranks, script: str, folder: Path) -> Any:
 
 
 def failing(kind: str, text: str, status: int, *, ago: int = 0) -> str:
-    """The shell's words for a rank that records an error, as torch words it, and ends."""
+    """Return a shell script of a rank that records an error in torch's format, and ends."""
     record = '{"message": {"message": "%s: %s", "extraInfo": {"py_callstack": "Traceback of %s", '
     record += '"timestamp": "%s"}}}'
     told = record % (kind, text, kind, int(time.time()) - ago)

@@ -1,4 +1,4 @@
-"""Targets and counts a model is fed, against values worked out by hand."""
+"""Targets and counts of the loader, against values worked out by hand."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from bench.model import TargetScale
 from bench.training.loader import Loader
 
 Rows = list[tuple[str, float]]
-# Flanks of one and two letters: ACGTTT is the insert CGT.
-TRAIN: Rows = [("ACGTTT", target) for target in (2, 4, 4, 4, 5, 5, 7, 9)]  # mean 5, deviation 2
+# Flanks of 1 and 2 nt: ACGTTT is the insert CGT.
+TRAIN: Rows = [("ACGTTT", target) for target in (2, 4, 4, 4, 5, 5, 7, 9)]  # mean 5, std 2
 LONG: Rows = [("ACGTACGTTT", 1000)]
 VALIDATION: Rows = [("ACGTTT", 9), ("AGACTATT", 1), ("ATT", 6)]
 TEST: Rows = [("ACGTTT", 8), ("AGACTATT", 8), ("AGACTACTT", 8), ("ACGTACTT", 8)]
@@ -101,7 +101,7 @@ def test_no_one_who_predicts_the_test_rows_is_told_their_targets() -> None:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (LONG, "^all 1 training rows are longer than the 7 letters that the model takes"),
+        (LONG, "^all 1 training rows are longer than the 7 nt that the model takes"),
         (TRAIN[1:4], "^3 training rows with one target value"),
     ],
     ids=["all dropped", "all alike"],

@@ -1,4 +1,4 @@
-"""The loop on a task whose answer is known: the share of G and C in random DNA."""
+"""The loop on a task with a known answer: the share of G and C in random DNA."""
 
 import math
 from typing import Any
@@ -41,7 +41,7 @@ def batches_of(
 
 
 class Letters(Model):
-    """A weight a letter: it can learn GC content exactly."""
+    """A model with a weight a base, which can learn GC content exactly."""
 
     def __init__(self) -> None:
         super().__init__(None, 24)
@@ -52,7 +52,7 @@ class Letters(Model):
 
 
 class Watch:
-    """Keeps what the loop tells."""
+    """A progress that keeps the loop's reports."""
 
     def __init__(self) -> None:
         self.epochs: dict[int, dict[str, float]] = {}
@@ -115,7 +115,7 @@ def test_passes_within_an_epoch_are_shuffled_anew(monkeypatch: pytest.MonkeyPatc
 
 
 class Peaked(Letters):
-    """Good from the start, then spoilt: its best weights are those of the first validation."""
+    """The initial weights are good and training makes them worse: the first validation is best."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ def test_the_best_validation_gives_the_weights_not_the_last() -> None:
 
 
 def test_l2_adds_its_multiple_of_the_squared_weights_without_a_half() -> None:
-    """One plain step from weights w: gradient of c·Σw² is 2cw, and nothing else is there."""
+    """The model's own loss is 0, so the gradient at weights w is that of c·Σw², which is 2cw."""
 
     class Flat(Letters):
         def loss(self, batch: Batch) -> Tensor:
@@ -167,7 +167,7 @@ class Broken(Letters):
 
 
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
-    with pytest.raises(DivergedError, match=r"loss became nan by update .* Try recipe\.lr="):
+    with pytest.raises(DivergedError, match=r"loss became nan by step .* Try recipe\.lr="):
         run(Broken(), Recipe(batch_size=64))
 
 
@@ -192,7 +192,7 @@ def test_a_time_limit_stops_and_still_validates() -> None:
 def test_a_step_limit_is_the_protocol_in_miniature() -> None:
     _, watch = run(Letters(), Recipe(batch_size=64, epochs=20), max_steps=25)
     assert list(watch.epochs) == [10, 20, 25]
-    assert watch.epochs[25]["train/learning_rate"] < 1e-4  # the cosine has come down
+    assert watch.epochs[25]["train/learning_rate"] < 1e-4  # the end of the cosine
 
 
 def test_epoch_loss_is_the_mean_over_its_updates() -> None:
@@ -228,7 +228,7 @@ def test_the_other_strand_is_appended_backwards() -> None:
 
 
 def test_looks_are_at_most_doubled_apart_and_the_last_update_is_seen() -> None:
-    """A run shorter than a second looks a few times only, and at its end all the same."""
+    """A run shorter than a second takes few snapshots, but one at its end."""
     _, watch = run(Letters(), Recipe(batch_size=64, epochs=1))
     assert watch.steps == [1, 3, 7, 10]
     assert math.isfinite(watch.epochs[10]["train/loss"])

@@ -1,4 +1,4 @@
-"""How batches are cut over ranks and memory."""
+"""The split of batches over ranks and into micro-batches."""
 
 import pytest
 import torch
@@ -14,10 +14,10 @@ from bench.training.micro_batches import MicroBatches
 def test_every_row_is_one_ranks_or_the_cut_is_refused(
     batch: int, size: int, per_device: int | None
 ) -> None:
-    """Brute force: which cuts exist at all."""
+    """The oracle tries all splits."""
     possible = batch % size == 0 and (per_device is None or batch % (per_device * size) == 0)
     if not possible:
-        with pytest.raises(BenchError, match=r"cannot be cut evenly .* Try "):
+        with pytest.raises(BenchError, match=r"cannot be split evenly .* Try "):
             MicroBatches.of(batch, Ranks(0, size), per_device)
         return
     seen: list[int] = []

@@ -1,4 +1,4 @@
-"""Looks at a training: when, what they see, and what they decide."""
+"""Snapshots of a training: their times, their content and their decisions."""
 
 import signal
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from bench.training.state import TrainState
 
 
 class Kept(Checkpoints):
-    """Notes what it is to save; due and cheap as the test says."""
+    """Checkpoints that record the saves; a test sets ``due`` and ``cheap``."""
 
     def __init__(self, *, is_due: bool = False, is_cheap: bool = False) -> None:
         self.is_due, self.is_cheap = is_due, is_cheap
@@ -145,7 +145,7 @@ def test_a_signal_is_noted_then_saved_and_raised(clock: Clock, number: int) -> N
         go(made, 3, clock, 1)
         signal.raise_signal(number)
         snapshot = monitor.snapshot(1)
-        with pytest.raises(StoppedError, match=r"stopped after update 3\.") as stopped:
+        with pytest.raises(StoppedError, match=r"stopped after step 3\.") as stopped:
             monitor.save(snapshot, epoch_ends=False)
     assert stopped.value.exit_status == 128 + number
     assert [state["step"] for state in kept.states] == [3]
@@ -181,7 +181,7 @@ def test_a_second_interrupt_is_obeyed_at_once(first: int, second: int, obeyed: b
 
 
 def test_a_state_goes_back_to_what_it_was(clock: Clock) -> None:
-    """All of a state comes back, and its copy does not move with what happens after."""
+    """A checkpoint restores the whole state, and later steps do not change it."""
     made = state(10)
     weight: Callable[[TrainState], float] = lambda c: next(c._model.parameters()).item()  # noqa: E731
     next(made._model.parameters()).data[:] = 3.0

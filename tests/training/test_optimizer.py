@@ -1,4 +1,4 @@
-"""Clipping and update rules against values worked out by hand."""
+"""Clipping and optimizers against values worked out by hand."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_without_clipping_gradients_stay() -> None:
 
 
 def test_rmsprop_moves_as_tensorflows_does() -> None:
-    """Two updates with gradient 2: s = .1·4 = .4, then .9·.4 + .1·4 = .76; eps outside the root."""
+    """Two steps with gradient 2: s = .1·4 = .4, then .9·.4 + .1·4 = .76; eps outside the root."""
     model = two_tensors([2.0])
     optimizer = make_optimizer(model, Recipe(optimizer="rmsprop", lr=0.1, eps=1e-7))
     optimizer.step()
@@ -58,7 +58,7 @@ def test_rmsprop_moves_as_tensorflows_does() -> None:
 
 
 def test_adam_uses_the_recipes_moments() -> None:
-    """The first update is the learning rate in size whatever the gradient; the second is not."""
+    """The first step's size is the learning rate for any gradient; the second's is not."""
     model = two_tensors([2.0])
     parameter = next(model.parameters())
     optimizer = make_optimizer(model, Recipe(lr=0.1, beta1=0.5, beta2=0.75, eps=0.0))

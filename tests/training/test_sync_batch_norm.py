@@ -1,4 +1,4 @@
-"""Batch norm over two ranks is torch's own over the whole batch."""
+"""Batch norm over two ranks, against torch's batch norm over the whole batch."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def rows(number: int, shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
 
 
 def normed(ranks: Ranks, options: dict[str, Any], shape: tuple[int, ...], kind: torch.dtype) -> Any:
-    """Train on two batches and predict a third: all that comes of it, on this rank."""
+    """Train on two batches and predict a third; return all results of this rank."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.BatchNorm1d(CHANNELS, **options)).to(kind)
     for weight in module.parameters():
@@ -63,7 +63,7 @@ def test_two_ranks_are_one_whole_batch(options: dict[str, Any]) -> None:
 
 
 def half(ranks: Ranks) -> Tensor:
-    """Normalize many rows in bfloat16, whose own sums would stop growing at a few hundred."""
+    """Normalize many rows in bfloat16, whose sums would stop growing at a few hundred."""
     module = nn.Sequential(nn.BatchNorm1d(CHANNELS))
     if ranks.size > 1:
         share_batch_statistics(module)
@@ -78,11 +78,11 @@ def test_half_precision_is_summed_in_single() -> None:
 
 
 class Own(nn.BatchNorm1d):
-    """A user's own."""
+    """A batch norm of a user."""
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(2), Own(2)], ids=["2d", "own"])
 def test_other_batch_norms_are_refused(norm: nn.Module) -> None:
-    """They would see a rank's slice, and nobody would be told."""
+    """They would silently normalize the rows of one rank only."""
     with pytest.raises(BenchError, match=r"inner\.1 .* Leave out devices"):
         share_batch_statistics(nn.ModuleDict({"inner": nn.Sequential(nn.Identity(), norm)}))

@@ -220,7 +220,7 @@ def test_a_missing_file_takes_its_figures_and_the_scores_and_nothing_else(assay:
     assert (report["pearson_score"], report["spearman_score"]) == (None, None)
     assert report["subsets"]["low"] == {"n": None, "pearson": None, "spearman": None}
     assert report["problems"] == [
-        "test_subset_ids/low.csv is missing: no figures for low, and no score"
+        "test_subset_ids/low.csv is missing: no metrics for low, and no overall score"
     ]
     for name, found in complete.as_json()["subsets"].items():
         if name != "low":
@@ -300,7 +300,7 @@ def test_a_missing_list_is_named_and_not_a_missing_subset(assay: Path) -> None:
     test = TestSet(whole.sequences, whole.target, whole.name, subsets, missing)
     assert score(dream(), test, guesses(whole)).problems == (
         "yeast.json is missing: scored on all rows, not private ones",
-        "snvs.csv is missing: no figures for SNVs, and no score",
+        "snvs.csv is missing: no metrics for SNVs, and no overall score",
     )
     with pytest.raises(BenchError, match=r"'public': yeast\.json is missing; there are: all\."):
         score(dream(), test, guesses(whole), "public")
