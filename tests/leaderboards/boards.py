@@ -41,7 +41,7 @@ def entry(run: str, model: str, folder: Path, **fields: Any) -> Entry:
     return Entry(**{**known, **fields})
 
 
-def board(groups: Sequence[Group], apart: Sequence[tuple[Entry, str]] = ()) -> Leaderboard:
+def board(groups: Sequence[Group], excluded: Sequence[tuple[Entry, str]] = ()) -> Leaderboard:
     """Rank models by the value their runs logged, each with an error of .01 of its own."""
     entries = [entry for group in groups for entry in group.entries]
     points = np.array([entry.figures[f"test/{FIGURE}"] for entry in entries])
@@ -60,7 +60,7 @@ def board(groups: Sequence[Group], apart: Sequence[tuple[Entry, str]] = ()) -> L
         test=cast(Any, None),  # ranked already
         rows=tuple(Row(place, named[place.model]) for place in ranked_models),
         board=ranked,
-        selection=Selection(tuple(groups), tuple(apart), {"failed": 2}, "f00d"),
+        selection=Selection(tuple(groups), tuple(excluded), {"failed": 2}, "f00d"),
         primary=FIGURE,
         second="all/spearman",
     )

@@ -1,4 +1,4 @@
-"""Boards of made-up draws, held against z tests, t tests and orders worked out by hand."""
+"""Boards of made-up bootstrap samples, against z tests, t tests and hand-made orders."""
 
 import itertools
 from typing import Any
@@ -174,12 +174,12 @@ def test_what_has_no_figure_is_left_out_with_a_reason() -> None:
     values = [0.5, np.nan, 0.5, 0.4, np.nan]
     found = board(values, noise, problems={"run 1": "all: predictions are constant"})
     assert [s.model for s in found.ranked_models] == ["run 0", "run 3"]
-    assert found.excluded == {
+    assert found.without_score == {
         "run 1": "no r: all: predictions are constant",
-        "run 2": "no r in 10% of resamples: it hangs on few rows",
+        "run 2": "no r in 10% of resamples: it depends on few rows",
         "run 4": "no r: a subset is missing",
     }
-    assert found.notes == ("a note", "7 of 4,000 resamples left out: a run has no r")
+    assert found.notes == ("a note", "7 of 4,000 resamples excluded: a run has no r")
     assert np.isfinite(found.comparisons.p).all()
 
 

@@ -16,7 +16,12 @@ from bench.cli import cli
 from bench.config import as_dict, override
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.output import formats
-from bench.leaderboards.published.published import held_against, meanings, published_of, references
+from bench.leaderboards.published.published import (
+    meanings,
+    published_comparisons,
+    published_of,
+    references,
+)
 from bench.leaderboards.selection import Group
 from bench.registry import MODELS, TASKS
 from bench.tracking.logged import _flat
@@ -64,7 +69,7 @@ def held(*groups: Group, data: str = "dream") -> list[Any]:
         SimpleNamespace(group=group, newest=group.entries[0]) for group in groups
     ]  # what a board's rows are asked for
     board: Any = SimpleNamespace(data=data, rows=rows)
-    return list(held_against(board))
+    return list(published_comparisons(board))
 
 
 def cell(**changes: Any) -> Any:
@@ -230,7 +235,7 @@ def test_the_winner_is_always_there_and_nothing_is_on_a_simulated_board() -> Non
 def test_the_table_numbers_its_sources_and_explains_its_codes() -> None:
     headings, rows, notes = formats.published_table(held())
     assert headings == [
-        *("published beside measured", "figure", "measured", "published", "difference"),
+        *("published and measured", "metric", "measured", "published", "difference"),
         *("reason", "source"),
     ]
     assert rows[0] == [
@@ -273,6 +278,6 @@ def test_a_leaderboard_in_every_form_ends_with_what_was_published(
     for form in ("table", "md"):
         bench(*board, "--format", form)
         shown = capsys.readouterr().out
-        assert "published beside measured" in shown
+        assert "published and measured" in shown
         assert "other-budget: fewer updates than the recipe's" in shown
         assert "[1] github.com/de-Boer-Lab/" in shown

@@ -37,7 +37,7 @@ def test_a_sketch_is_made_once(
 ) -> None:
     made = cached_statistics(tmp_path / "new", design, GUESS)
     same(made, make_statistics(design, GUESS))
-    assert made.problem == "flat: fewer than two of them"
+    assert made.problem == "flat: fewer than two values"
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".npz"]
     monkeypatch.delattr(statistics_cache, "make_sketch")
     same(cached_statistics(tmp_path / "new", make_resampling_plan(TRUTH, UNITS), GUESS), made)
@@ -75,5 +75,7 @@ def test_a_damaged_file_is_written_anew(
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, design: ResamplingPlan) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError, match=r"cannot write sketches to .*/file: .*BENCH_CACHE"):
+    with pytest.raises(
+        BenchError, match=r"cannot write sufficient statistics to .*/file: .*BENCH_CACHE"
+    ):
         cached_statistics(tmp_path / "file", design, GUESS)
