@@ -202,11 +202,7 @@ def compare_runs(
 
 
 def check_comparable(a: Entry, b: Entry) -> None:
-    """Check that two runs can be compared.
-
-    Raises:
-        BenchError: A run has no scores, or the two differ in a field that has to agree.
-    """
+    """Raise a :class:`BenchError` that names the differences if two runs cannot be compared."""
     if (a.id, a.run) == (b.id, b.run):
         raise BenchError(f"{a.id} is named twice. Name two different runs.")
     for entry in (a, b):

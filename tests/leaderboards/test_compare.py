@@ -230,7 +230,7 @@ def test_a_run_is_called_by_many_names_and_a_wrong_one_is_told(
     told = fails(capsys, "compare", "three", "two")
     assert "three: no such run, neither as a folder nor in MLflow" in told
     assert "o: 2 runs are called so: " in fails(capsys, "compare", "o", "two")
-    assert "is both runs" in fails(capsys, "compare", "one", one["run"])
+    assert "is named twice" in fails(capsys, "compare", "one", one["run"])
 
 
 def test_runs_on_other_rows_or_without_scores_are_refused(

@@ -32,14 +32,14 @@ def design() -> ResamplingPlan:
     return make_resampling_plan(TRUTH, UNITS)
 
 
-def test_a_sketch_is_made_once(
+def test_statistics_are_made_once(
     tmp_path: Path, design: ResamplingPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = cached_statistics(tmp_path / "new", design, GUESS)
     same(made, make_statistics(design, GUESS))
     assert made.problem == "flat: fewer than two values"
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".npz"]
-    monkeypatch.delattr(statistics_cache, "make_sketch")
+    monkeypatch.delattr(statistics_cache, "make_statistics")
     same(cached_statistics(tmp_path / "new", make_resampling_plan(TRUTH, UNITS), GUESS), made)
 
 
