@@ -37,9 +37,9 @@ class Row:
     ranked: RankedModel
     group: Group
 
-    def mean(self, figure: str) -> float:
+    def mean(self, metric: str) -> float:
         """Return the mean of a logged metric over the model's runs; NaN if a run has none."""
-        values = [entry.figures.get(figure, math.nan) for entry in self.group.entries]
+        values = [entry.figures.get(metric, math.nan) for entry in self.group.entries]
         return sum(values) / len(values)
 
     @property
@@ -97,7 +97,7 @@ def make_leaderboard(
     options: Mapping[str, str],
     simulated: bool = False,
     data: Path | None = None,
-    figure: str | None = None,
+    score: str | None = None,
     resamples: int = RESAMPLES,
     console: Console = SILENT,
 ) -> Leaderboard:
@@ -111,7 +111,7 @@ def make_leaderboard(
         simulated: True to rank results on the simulated assay, which never share a leaderboard
             with real ones.
         data: Folder of the test rows; as for ``bench run`` if None.
-        figure: Name of the score to rank by, such as "all/mse"; the task's primary one if None.
+        score: Name of the score to rank by, such as "all/mse"; the task's primary one if None.
         resamples: Number of resamples of the bootstrap.
         console: Console that shows the progress of reading the test rows.
 
@@ -125,8 +125,8 @@ def make_leaderboard(
         data = _simulated_folder(task_name, entries)
     opened = open_test(task_name, options=options, data=data, console=console)
     selection = select(entries, replace(opened.comparability(), data=None), filters)
-    primary, missing = figure or task_class.card.primary, opened.test.missing
-    if figure is None and missing:
+    primary, missing = score or task_class.card.primary, opened.test.missing
+    if score is None and missing:
         raise BenchError(
             f"{opened.folder}: {' and '.join(missing.values())} missing, so there is no {primary}.",
             hint={"score": f"all/{STANDARD[0].name}"},
@@ -164,7 +164,7 @@ def _second(task: Task, primary: str) -> str | None:
 
 
 def _ranked(
-    opened: OpenTest, selection: Selection, figure: str, resamples: int
+    opened: OpenTest, selection: Selection, score: str, resamples: int
 ) -> tuple[tuple[Row, ...], Board | None]:
     if not selection.groups:
         return (), None
@@ -173,31 +173,31 @@ def _ranked(
         test.target,
         task.scoring_groups(test, available_parts(task, test)[0]),
         [link_equal(test.sequences.hashes()), task.linked_rows(test, opened.folder)],
-        _needed(task, figure),
+        _needed(task, score),
     )
     entries = [entry for group in selection.groups for entry in group.entries]
     resampled = cached_samples(
         cache_dir(),
         plan,
         ((entry.id, stored_predictions(entry)) for entry in entries),
-        figure=figure,
+        score=score,
         scored=f"{type(task).__name__} {task.card.version}",
         combine=task.overall_scores,
         resamples=resamples,
     )
     board = rank(
         resampled,
-        figure,
+        score,
         {e.id: g.label for g in selection.groups for e in g.entries},
-        score=task.score_info(figure),
+        score=task.score_info(score),
     )
     groups = {group.label: group for group in selection.groups}
     return tuple(Row(place, groups[place.model]) for place in board.ranked_models), board
 
 
-def _needed(task: Task, figure: str) -> tuple[Metric, ...]:
+def _needed(task: Task, score: str) -> tuple[Metric, ...]:
     """Return the metrics to resample: the standard ones, and those that the score needs."""
-    wanted = figure.rpartition("/")[2]
+    wanted = score.rpartition("/")[2]
     metrics = task.all_metrics()
     if wanted not in {metric.name for metric in metrics}:  # an overall score may use any metric
         return metrics

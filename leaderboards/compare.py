@@ -74,8 +74,8 @@ class Difference:
     @property
     def better(self) -> str:
         """Name of the better run, A or B; empty where the interval holds zero."""
-        letters = "AB" if self.higher_is_better else "BA"
-        return letters[0] if self.low > 0 else letters[1] if self.high < 0 else ""
+        names = "AB" if self.higher_is_better else "BA"
+        return names[0] if self.low > 0 else names[1] if self.high < 0 else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the difference as a flat row."""
@@ -283,7 +283,7 @@ def _resampled(
     return resample(
         plan,
         {n: cached_statistics(folder, plan, v) for n, v in zip("AB", predictions, strict=True)},
-        figures=(*names, *scores),
+        scores=(*names, *scores),
         combine=task.overall_scores,
         resamples=resamples,
     )
@@ -296,4 +296,4 @@ def _described(entry: Entry) -> dict[str, Any]:
 
 def _unverified(a: Entry, b: Entry) -> list[str]:
     names = [name for name, entry in (("A", a), ("B", b)) if not entry.verified]
-    return [f"{name} is unverified: nobody here knows how it was trained" for name in names]
+    return [f"{name} is unverified: its training is not recorded here" for name in names]

@@ -68,14 +68,14 @@ class Board:
     """Models ranked by one score.
 
     Attributes:
-        figure: Name of the score.
+        score_name: Name of the score.
         ranked_models: Models, best first.
         comparisons: Comparisons of all pairs, in the order of the models.
         without_score: Reason by run, for each run without the score, which is not ranked.
         notes: Remarks for a reader, one line each.
     """
 
-    figure: str
+    score_name: str
     ranked_models: tuple[RankedModel, ...]
     comparisons: Comparisons
     without_score: Mapping[str, str]
@@ -84,7 +84,7 @@ class Board:
 
 def rank(
     resampled: BootstrapSamples,
-    figure: str,
+    score_name: str,
     models: Mapping[str, str],
     *,
     score: ScoreInfo | None = None,
@@ -94,7 +94,7 @@ def rank(
 
     Args:
         resampled: Bootstrap samples of :func:`bench.leaderboards.statistics.bootstrap.resample`.
-        figure: Name of a score in the bootstrap samples.
+        score_name: Name of a score in the bootstrap samples.
         models: Model of every run; the runs of a model are its seeds.
         score: Direction and kind of the score; a correlation if None.
         level: Confidence of all intervals and tests.
@@ -102,13 +102,13 @@ def rank(
     Raises:
         BenchError: No run has the score.
     """
-    usable, without_score, lost = _usable(resampled, figure)
+    usable, without_score, lost = _usable(resampled, score_name)
     if not usable.runs:
         why = next(
             (f"{run}: {reason}" for run, reason in without_score.items()), "there are no runs"
         )
-        raise BenchError(f"nothing to rank by {figure}. {why}")
-    score = score or ScoreInfo(figure, figure)
+        raise BenchError(f"nothing to rank by {score_name}. {why}")
+    score = score or ScoreInfo(score_name, score_name)
     sign = 1.0 if score.higher_is_better else -1.0
     gathered = _sorted(gather(usable, score, models), sign)
     comparisons = compare_models(gathered, level=level, higher_is_better=score.higher_is_better)
@@ -132,38 +132,38 @@ def rank(
         )
         for i, name in enumerate(gathered.names)
     )
-    return Board(figure, ranked_models, comparisons, without_score, (*resampled.notes, *lost))
+    return Board(score_name, ranked_models, comparisons, without_score, (*resampled.notes, *lost))
 
 
 def _usable(
-    resampled: BootstrapSamples, figure: str
+    resampled: BootstrapSamples, score_name: str
 ) -> tuple[BootstrapSamples, dict[str, str], list[str]]:
     """Exclude runs without a score, then resamples in which one of the other runs has none.
 
     Returns:
         The remaining bootstrap samples, the reason by excluded run, and a note on the resamples.
     """
-    points, samples = resampled.points[figure], resampled.samples[figure]
+    points, samples = resampled.points[score_name], resampled.samples[score_name]
     known = np.isfinite(samples).mean(axis=0)
     without_score = {}
     for run, point, share in zip(resampled.runs, points, known, strict=True):
         if not np.isfinite(point):
             without_score[run] = (
-                f"no {figure}: {resampled.problems.get(run, 'a subset is missing')}"
+                f"no {score_name}: {resampled.problems.get(run, 'a subset is missing')}"
             )
         elif share < 1 - _LOST:
             without_score[run] = (
-                f"no {figure} in {1 - share:.0%} of resamples: it depends on few rows"
+                f"no {score_name} in {1 - share:.0%} of resamples: it depends on few rows"
             )
     kept = [i for i, run in enumerate(resampled.runs) if run not in without_score]
     whole = np.flatnonzero(np.isfinite(samples[:, kept]).all(axis=1))
     count = len(samples) - len(whole)
-    lost = [f"{count:,} of {len(samples):,} resamples excluded: a run has no {figure}"]
+    lost = [f"{count:,} of {len(samples):,} resamples excluded: a run has no {score_name}"]
     runs = tuple(resampled.runs[i] for i in kept)
     left = BootstrapSamples(
         runs,
-        {figure: points[kept]},
-        {figure: samples[whole][:, kept]},
+        {score_name: points[kept]},
+        {score_name: samples[whole][:, kept]},
         resampled.problems,
         resampled.notes,
     )
@@ -194,7 +194,7 @@ def _intervals(
     """
     from scipy import stats
 
-    error, drawn, tail = models.error(), models.drawn(), (1 - level) / 2
+    error, drawn, tail = models.error(), models.resampled(), (1 - level) / 2
     score = stats.norm.isf(tail)
     stretch = error.reach(score) / np.maximum(score * drawn.std(axis=0), np.sqrt(models.noise))
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)

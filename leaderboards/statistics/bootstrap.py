@@ -33,7 +33,7 @@ from bench.leaderboards.statistics.sufficient_statistics import (
 from bench.metrics import Metric, Moments
 
 Floats = NDArray[np.floating]
-Figures = Mapping[str, Floats]
+Scores = Mapping[str, Floats]
 Combine = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 RESAMPLES = 10_000
@@ -62,8 +62,8 @@ class BootstrapSamples:
     """
 
     runs: tuple[str, ...]
-    points: Figures
-    samples: Figures
+    points: Scores
+    samples: Scores
     problems: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -72,7 +72,7 @@ def resample(
     plan: ResamplingPlan,
     statistics: Mapping[str, SufficientStatistics],
     *,
-    figures: tuple[str, ...],
+    scores: tuple[str, ...],
     combine: Combine = dict,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -82,7 +82,7 @@ def resample(
     Args:
         plan: Resampling plan that the runs share.
         statistics: Sufficient statistics by run.
-        figures: Names of the scores to keep, such as ``all/pearson`` or a score of ``combine``;
+        scores: Names of the scores to keep, such as ``all/pearson`` or a score of ``combine``;
             each takes 4 bytes for every resample and run.
         combine: Function that computes overall scores from the subsets' metrics, such as
             :meth:`bench.task.Task.overall_scores`; its arithmetic has to work on arrays.
@@ -96,20 +96,20 @@ def resample(
     if not runs:
         raise BenchError("there are no runs to resample. Train or score one first.")
     parts = {name: np.array([s.points[name] for s in statistics.values()]) for name in plan.names}
-    combined = any(name not in parts for name in figures)
+    combined = any(name not in parts for name in scores)
     points = {**parts, **combine(parts)} if combined else parts
-    for name in figures:
+    for name in scores:
         if name not in points:
             raise BenchError(f"no score {name!r}. There are: {', '.join(points)}.")
     sums, scales = _stack(plan, statistics), _scales(plan, statistics)
-    samples = {name: np.empty((resamples, len(runs)), dtype=np.float32) for name in figures}
+    samples = {name: np.empty((resamples, len(runs)), dtype=np.float32) for name in scores}
     for rows, weights in _weights(resamples, plan.groups, seed):
         drawn = _resampled(plan, sums, scales, parts, weights)
         drawn |= combine(drawn) if combined else {}
-        for name in figures:
+        for name in scores:
             samples[name][rows] = drawn[name]
     problems = {run: own.problem for run, own in statistics.items() if own.problem}
-    kept = {name: points[name] for name in figures}
+    kept = {name: points[name] for name in scores}
     return BootstrapSamples(runs, kept, samples, problems, tuple(few_clusters(plan)))
 
 
@@ -149,7 +149,7 @@ def _resampled(
     plan: ResamplingPlan,
     sums: Mapping[str, NDArray[np.float32]],
     scales: Mapping[str, tuple[Floats, Floats]],
-    points: Figures,
+    points: Scores,
     weights: Floats,
 ) -> dict[str, Floats]:
     """Return every metric of every subset and run under weights ``(R, groups)``: ``(R, runs)``."""
@@ -161,13 +161,13 @@ def _resampled(
         run = run.transpose(1, 0, 2)
         moments = Moments(truth, run[:MOMENTS], subset.scale, scales[name])
         for metric in plan.metrics:
-            figure = f"{name}/{metric.name}"
+            score = f"{name}/{metric.name}"
             if metric.from_moments is not None:
-                drawn[figure] = metric.from_moments(moments)
+                drawn[score] = metric.from_moments(moments)
             else:
                 with np.errstate(invalid="ignore", divide="ignore"):
                     shift = run[plan.column(metric)] / truth[0]
-                    drawn[figure] = _moved(metric, points[figure], shift)
+                    drawn[score] = _moved(metric, points[score], shift)
     return drawn
 
 

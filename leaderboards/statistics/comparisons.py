@@ -85,7 +85,7 @@ class Models:
         least = np.maximum(self.noise[:, None], self.noise)
         return Error(np.maximum(known, least), estimated, np.nan_to_num(freedom, nan=1))
 
-    def drawn(self) -> Vector:
+    def resampled(self) -> Vector:
         """Return resamples of rows and seeds ``(R, M)``, for each model by itself."""
         drawn = self.rows.copy()
         for model, name in enumerate(self.names):
@@ -169,7 +169,7 @@ def compare_models(models: Models, *, level: float, higher_is_better: bool = Tru
     difference = models.values[:, None] - models.values
     score = error.score(np.abs(difference))
     p = 2 * stats.norm.sf(score)
-    largest = np.sort(_largest(models.drawn(), models.noise))
+    largest = np.sort(_largest(models.resampled(), models.noise))
     above = len(largest) - np.searchsorted(largest, score)
     adjusted = np.maximum((1 + above) / (len(largest) + 1), p)
     np.fill_diagonal(adjusted, 1)

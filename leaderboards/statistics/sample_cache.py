@@ -26,7 +26,7 @@ from bench.leaderboards.statistics.bootstrap import (
 from bench.leaderboards.statistics.statistics_cache import cached_statistics
 from bench.leaderboards.statistics.sufficient_statistics import ResamplingPlan, SufficientStatistics
 
-Drawn = tuple[float, str, NDArray[np.floating[Any]]]
+RunSamples = tuple[float, str, NDArray[np.floating[Any]]]
 """The score of a run, the reason for a missing score, and the score in resamples."""
 
 VERSION = 1
@@ -38,7 +38,7 @@ def cached_samples(
     plan: ResamplingPlan,
     predictions: Iterable[tuple[str, NDArray[np.floating[Any]]]],
     *,
-    figure: str,
+    score: str,
     scored: str,
     combine: Combine,
     resamples: int,
@@ -51,7 +51,7 @@ def cached_samples(
         cache: Folder of the cache.
         plan: Resampling plan that the runs share.
         predictions: Names of runs, and their predictions of the test rows ``(N,)``.
-        figure: Name of the score.
+        score: Name of the score.
         scored: Name and version of the task that ``combine`` belongs to.
         combine: Function that computes overall scores from the subsets' metrics.
         resamples: Number of resamples.
@@ -60,9 +60,9 @@ def cached_samples(
         BenchError: The predictions of a run do not match the test rows, the score does not exist,
             or the folder cannot be written.
     """
-    key = f"{VERSION} {plan.fingerprint} {scored} {figure} {resamples}"
+    key = f"{VERSION} {plan.fingerprint} {scored} {score} {resamples}"
     files: dict[str, Path] = {}
-    known: dict[str, Drawn] = {}
+    known: dict[str, RunSamples] = {}
     missing: dict[str, SufficientStatistics] = {}
     for run, values in predictions:
         files[run] = cache / "draws" / _name(key, values)
@@ -72,21 +72,21 @@ def cached_samples(
         else:
             known[run] = found
     if missing:
-        made = resample(plan, missing, figures=(figure,), combine=combine, resamples=resamples)
-        for run, drawn in _by_run(made, figure).items():
+        made = resample(plan, missing, scores=(score,), combine=combine, resamples=resamples)
+        for run, drawn in _by_run(made, score).items():
             _write(files[run], *drawn)
             known[run] = drawn
     return BootstrapSamples(
         tuple(files),
-        {figure: np.array([known[run][0] for run in files])},
-        {figure: np.stack([known[run][2] for run in files]).T},
+        {score: np.array([known[run][0] for run in files])},
+        {score: np.stack([known[run][2] for run in files]).T},
         {run: known[run][1] for run in files if known[run][1]},
         tuple(few_clusters(plan)),
     )
 
 
-def _by_run(resampled: BootstrapSamples, figure: str) -> dict[str, Drawn]:
-    points, samples = resampled.points[figure].tolist(), resampled.samples[figure].T
+def _by_run(resampled: BootstrapSamples, score: str) -> dict[str, RunSamples]:
+    points, samples = resampled.points[score].tolist(), resampled.samples[score].T
     return {
         run: (point, resampled.problems.get(run, ""), drawn)
         for run, point, drawn in zip(resampled.runs, points, samples, strict=True)
@@ -100,7 +100,7 @@ def _name(key: str, predictions: NDArray[np.floating[Any]]) -> str:
     return f"{digest.hexdigest()}.draws"
 
 
-def _read(path: Path, resamples: int) -> Drawn | None:
+def _read(path: Path, resamples: int) -> RunSamples | None:
     """Return the content of a file; None for a missing or damaged one.
 
     A file is a line of JSON and the raw numbers: read in a tenth of the time of a .npz file.

@@ -1,4 +1,4 @@
-"""Which runs rank together: cases worked by hand."""
+"""Selection of the runs that rank together: cases worked out by hand."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

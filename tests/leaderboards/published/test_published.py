@@ -1,4 +1,4 @@
-"""Published figures: as they are printed, and beside what was measured."""
+"""Published figures: their printed values, and comparisons with measured values."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ CELL = {
     "recipe.epochs": "20",
     "seed": "0",
 }
-"""A run of the talk's collapsed cell, .0145: 1,250 updates of 512 are 640,000 rows."""
+"""A run like the talk's collapsed model, .0145: 1,250 steps of 512 rows are 640,000 rows."""
 
 
 def entry(model: str, settings: dict[str, str], track: str, **figures: float) -> Entry:
@@ -67,13 +67,13 @@ def entry(model: str, settings: dict[str, str], track: str, **figures: float) ->
 def held(*groups: Group, data: str = "dream") -> list[Any]:
     rows = [
         SimpleNamespace(group=group, newest=group.entries[0]) for group in groups
-    ]  # what a board's rows are asked for
+    ]  # the attributes that are read from the rows
     board: Any = SimpleNamespace(data=data, rows=rows)
     return list(published_comparisons(board))
 
 
 def cell(**changes: Any) -> Any:
-    """The one line of the collapsed cell, for a run that differs from it in some ways."""
+    """Return the comparison of the talk's collapsed model with a run that has other settings."""
     figures = {"best__validation__pearson": 0.7, "cost__updates": 25_000.0}
     figures |= {k: changes.pop(k) for k in list(changes) if "__" in k}
     track = changes.pop("track", "standard")
@@ -131,7 +131,7 @@ def test_what_was_published_of_whole_models_is_as_printed() -> None:
 
 def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None:
     for reference in EVERY:
-        assert " at " in reference.source  # pinned
+        assert " at " in reference.source  # a pinned address
         assert reference.page
         assert reference.rows
         assert set(reference.reason) <= meanings().keys()
@@ -193,7 +193,7 @@ def test_a_run_of_another_size_is_not_held_against_a_cell() -> None:
 def test_a_run_is_held_against_its_row_of_the_four_row_ablation_and_no_other(
     row: int, settings: dict[str, str], scores: tuple[float, ...]
 ) -> None:
-    """As on the slide: X under pooling or under mask filling, the heads, and the asterisk."""
+    """Settings of the slide: pooling or mask filling (X), the heads, and the asterisk."""
     named = {f"model.{name}": value for name, value in settings.items()}
     run = {"model.ffn": "swiglu", "model.mask_ratio": "0.05", "model.dim": "64", **named}
     lines = held(Group("mine", (entry("proformer", run, "standard"),)))
