@@ -123,14 +123,14 @@ class RunComparison:
     def verdict(self) -> str:
         """Sentence that names the better run, and the scores on which it is better."""
         first = next(d for d in self.differences if d.figure == self.primary)
-        better = first.better
-        form = first.form
+        better, form = first.better, first.form
         if better:
             low, high = sorted((abs(first.low), abs(first.high)))
             told = f"{better} is better on {first.figure} by {abs(first.difference):{form}}"
         else:
             low, high = first.low, first.high
-            told = f"A and B cannot be told apart on {first.figure}: {first.difference:+{form}}"
+            told = f"A and B do not differ significantly on {first.figure}:"
+            told += f" {first.difference:+{form}}"
         others = [d for d in self.differences if d is not first]
         found = {name: [d.figure for d in others if d.better == name] for name in ("A", "B")}
         rest = [f"{name} is better on {', '.join(on)}" for name, on in found.items() if on]

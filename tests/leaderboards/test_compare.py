@@ -118,7 +118,8 @@ def test_equal_predictions_do_not_differ(capsys: pytest.CaptureFixture[str]) -> 
     assert [(d["difference"], d["p"], d["better"]) for d in found["differences"]] == [
         (0, 1, "")
     ] * 2
-    assert found["verdict"].startswith("A and B cannot be told apart on all/pearson: +0.0000 (")
+    equal = "A and B do not differ significantly on all/pearson: +0.0000 ("
+    assert found["verdict"].startswith(equal)
     assert "; of 1 other, neither on any; nothing" in found["verdict"]
 
 
@@ -266,5 +267,5 @@ def test_the_verdict_names_every_subset_that_differs() -> None:
     )
     undecided = dataclasses.replace(versus, primary="all/pearson").verdict
     assert undecided.startswith(
-        "A and B cannot be told apart on all/pearson: +0.0100 (-0.0100 to 0.0300); "
+        "A and B do not differ significantly on all/pearson: +0.0100 (-0.0100 to 0.0300); "
     )

@@ -279,5 +279,5 @@ def test_a_leaderboard_in_every_form_ends_with_what_was_published(
         bench(*board, "--format", form)
         shown = capsys.readouterr().out
         assert "published and measured" in shown
-        assert "other-budget: fewer updates than the recipe's" in shown
+        assert "other-budget: fewer steps than the recipe's" in shown
         assert "[1] github.com/de-Boer-Lab/" in shown
