@@ -1,4 +1,4 @@
-"""A leaderboard: the models of one task in order, with what is known of the order."""
+"""A leaderboard: the models of one task in order of a score, with intervals and comparisons."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from bench.task import ScoreInfo, Task
 
 @dataclass(frozen=True)
 class Row:
-    """One model on the board.
+    """One row of the leaderboard: a model.
 
     Attributes:
-        ranked: Place and intervals of the model.
-        group: Its runs.
+        ranked: Rank and intervals of the model.
+        group: Runs of the model.
     """
 
     ranked: RankedModel
     group: Group
 
-    def mean(self, figure: str) -> float:
-        """Return the mean of a logged value over the model's runs; NaN where one lacks it."""
-        values = [entry.figures.get(figure, math.nan) for entry in self.group.entries]
+    def mean(self, metric: str) -> float:
+        """Return the mean of a logged metric over the model's runs; NaN if a run has none."""
+        values = [entry.figures.get(metric, math.nan) for entry in self.group.entries]
         return sum(values) / len(values)
 
     @property
     def newest(self) -> Entry:
-        """The model's last run."""
+        """The model's newest run."""
         return self.group.entries[0]
 
     @property
     def tuned(self) -> str:
-        """What was spent on the search for its settings; empty if nobody says so."""
+        """Trials and hours of the search for the model's settings; empty if none is recorded."""
         tags = self.newest.tags
         if "tuned.trials" not in tags:
             return ""
@@ -59,16 +59,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All that a table or a page shows.
+    """All values that a table or a page of a leaderboard shows.
 
     Attributes:
-        task: As typed.
-        data: What results are filed under.
-        task_class: Of the task.
+        task: Name of the task as typed, or a table's path.
+        data: Name that results are filed under.
+        task_class: Class of the task.
         test: The test rows.
-        rows: Best first.
-        board: Comparisons of all pairs; None where nothing ranks.
-        selection: What ranks, what stands apart.
+        rows: Rows of the leaderboard, the best first.
+        board: Comparisons of all pairs; None where no model ranks.
+        selection: Runs that rank, and runs that are excluded.
         primary: Name of the score that ranks.
         second: Name of a score that a table shows beside it; None for none.
     """
@@ -97,22 +97,23 @@ def make_leaderboard(
     options: Mapping[str, str],
     simulated: bool = False,
     data: Path | None = None,
-    figure: str | None = None,
+    score: str | None = None,
     resamples: int = RESAMPLES,
     console: Console = SILENT,
 ) -> Leaderboard:
-    """Read results of a task and rank them.
+    """Read the results of a task and rank them.
 
     Args:
-        task_name: The task's name, or a table's path.
+        task_name: Name of the task, or a table's path.
         home: Folder of all runs.
-        filters: What to show.
+        filters: Filters of the runs to show.
         options: Options of the task, where they change the test rows.
-        simulated: Rank results on the simulated assay; they never stand beside real ones.
+        simulated: True to rank results on the simulated assay, which never share a leaderboard
+            with real ones.
         data: Folder of the test rows; as for ``bench run`` if None.
-        figure: Name of the score to rank by, such as "all/mse"; the task's primary one if None.
+        score: Name of the score to rank by, such as "all/mse"; the task's primary one if None.
         resamples: Number of resamples of the bootstrap.
-        console: Console that tells what reading the test rows takes.
+        console: Console that shows the progress of reading the test rows.
 
     Raises:
         BenchError: There are no results, or no test rows to resample.
@@ -124,8 +125,8 @@ def make_leaderboard(
         data = _simulated_folder(task_name, entries)
     opened = open_test(task_name, options=options, data=data, console=console)
     selection = select(entries, replace(opened.comparability(), data=None), filters)
-    primary, missing = figure or task_class.card.primary, opened.test.missing
-    if figure is None and missing:
+    primary, missing = score or task_class.card.primary, opened.test.missing
+    if score is None and missing:
         raise BenchError(
             f"{opened.folder}: {' and '.join(missing.values())} missing, so there is no {primary}.",
             hint={"score": f"all/{STANDARD[0].name}"},
@@ -138,7 +139,11 @@ def make_leaderboard(
 
 
 def _simulated_folder(task_name: str, entries: Sequence[Entry]) -> Path:
-    """Find the test rows of a simulated assay: where its newest run has them."""
+    """Return the folder of the simulated test rows that the newest run used.
+
+    Raises:
+        BenchError: No run has such a folder on this machine.
+    """
     for entry in entries:
         folder = Path(entry.tags.get("test_folder", ""))
         if folder.is_absolute() and folder.is_dir():
@@ -149,7 +154,7 @@ def _simulated_folder(task_name: str, entries: Sequence[Entry]) -> Path:
 
 
 def _second(task: Task, primary: str) -> str | None:
-    """Return the score that follows in the task's own order, such as the next overall one."""
+    """Return the score after the primary one in the task's own order; None for no such score."""
     further = [metric for metric in task.all_metrics() if metric not in STANDARD]
     names = [f"all/{metric.name}" for metric in (*further, *STANDARD)]
     for order in (list(task.overall_scores({})), names):
@@ -159,41 +164,41 @@ def _second(task: Task, primary: str) -> str | None:
 
 
 def _ranked(
-    opened: OpenTest, selection: Selection, figure: str, resamples: int
+    opened: OpenTest, selection: Selection, score: str, resamples: int
 ) -> tuple[tuple[Row, ...], Board | None]:
     if not selection.groups:
         return (), None
     task, test = opened.task, opened.test
-    design = make_resampling_plan(
+    plan = make_resampling_plan(
         test.target,
         task.scoring_groups(test, available_parts(task, test)[0]),
         [link_equal(test.sequences.hashes()), task.linked_rows(test, opened.folder)],
-        _needed(task, figure),
+        _needed(task, score),
     )
     entries = [entry for group in selection.groups for entry in group.entries]
-    draws = cached_samples(
+    resampled = cached_samples(
         cache_dir(),
-        design,
+        plan,
         ((entry.id, stored_predictions(entry)) for entry in entries),
-        figure=figure,
+        score=score,
         scored=f"{type(task).__name__} {task.card.version}",
         combine=task.overall_scores,
         resamples=resamples,
     )
     board = rank(
-        draws,
-        figure,
+        resampled,
+        score,
         {e.id: g.label for g in selection.groups for e in g.entries},
-        score=task.score_info(figure),
+        score=task.score_info(score),
     )
     groups = {group.label: group for group in selection.groups}
     return tuple(Row(place, groups[place.model]) for place in board.ranked_models), board
 
 
-def _needed(task: Task, figure: str) -> tuple[Metric, ...]:
-    """Return the metrics to resample: of a task's further ones, those that the score needs."""
-    wanted = figure.rpartition("/")[2]
+def _needed(task: Task, score: str) -> tuple[Metric, ...]:
+    """Return the metrics to resample: the standard ones, and those that the score needs."""
+    wanted = score.rpartition("/")[2]
     metrics = task.all_metrics()
-    if wanted not in {metric.name for metric in metrics}:  # an overall score may take any
+    if wanted not in {metric.name for metric in metrics}:  # an overall score may use any metric
         return metrics
     return tuple(metric for metric in metrics if metric in STANDARD or metric.name == wanted)

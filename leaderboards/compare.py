@@ -1,13 +1,14 @@
-"""Compares two runs: by how much figures differ, how sure that is, and over which sequences.
+"""Comparison of two runs: differences of their scores with intervals, and disagreements.
 
-Every figure of both runs is taken in the same resamples of the test rows
-(:mod:`bench.leaderboards.statistics.bootstrap`). Divided by its standard deviation over resamples,
-the largest |difference| of all figures about its mean gives one reach for all intervals (max-T:
-Westfall and Young 1993; Romano and Wolf 2005, doi:10.1198/016214504000000539): that all of them
-hold the truth at once has a probability of 95%, however many subsets there are. Test rows are what
-is drawn; one run each says nothing of other seeds.
+Every score of both runs is computed in the same resamples of the test rows
+(:mod:`bench.leaderboards.statistics.bootstrap`). In each resample, the difference of every score is
+centred and divided by its std over resamples, and the largest absolute value of all scores is
+taken. The 95% quantile of these largest values gives the width of all intervals (max-T: Westfall
+and Young 1993; Romano and Wolf 2005, doi:10.1198/016214504000000539). All intervals together hold
+the true differences with a probability of 95%, however many subsets there are. Only test rows are
+resampled: one run of each model says nothing of other seeds.
 
-Legend: R resamples, F figures.
+Legend: R resamples, F scores.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 LEVEL = 0.95
-_LOST = 0.05  # share of resamples without a value that a figure may have
+_LOST = 0.05  # largest share of resamples in which a score may have no value
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One score of both runs.
+    """The difference of two runs in one score.
 
     Attributes:
         figure: Name of the score.
@@ -72,12 +73,12 @@ class Difference:
 
     @property
     def better(self) -> str:
-        """Letter of the better run; empty where the interval holds zero."""
-        letters = "AB" if self.higher_is_better else "BA"
-        return letters[0] if self.low > 0 else letters[1] if self.high < 0 else ""
+        """Name of the better run, A or B; empty where the interval holds zero."""
+        names = "AB" if self.higher_is_better else "BA"
+        return names[0] if self.low > 0 else names[1] if self.high < 0 else ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as a flat row."""
+        """Return the difference as a flat row."""
         shown = asdict(self)
         del shown["higher_is_better"], shown["form"]
         return {**shown, "better": self.better}
@@ -85,16 +86,16 @@ class Difference:
 
 @dataclass(frozen=True, repr=False)
 class RunComparison:
-    """All that is known of two runs.
+    """The comparison of two runs.
 
     Attributes:
         a, b: The runs.
-        data: What they are filed under.
-        primary: The figure that ranks, or the first there is.
-        differences: In the order of the task's table; overall scores last.
-        subset: Where disagreements were looked for.
-        disagreements: The largest first.
-        notes: What a reader should know, one line each.
+        data: Name that both runs are filed under.
+        primary: Score that the verdict starts with: the one that ranks, or else the first.
+        differences: Differences in the order of the task's table; overall scores last.
+        subset: Subset in which disagreements were searched.
+        disagreements: Sequences or pairs with the largest disagreement, the largest first.
+        notes: Remarks for a reader, one line each.
     """
 
     a: Entry
@@ -107,29 +108,29 @@ class RunComparison:
     notes: tuple[str, ...]
 
     def table(self) -> polars.DataFrame:
-        """Return a table of the differences: a row a score, with its interval."""
+        """Return a table of the differences: one row for each score, with its interval."""
         import polars
 
         return polars.from_dicts([{**asdict(d), "better": d.better} for d in self.differences])
 
     def __repr__(self) -> str:
-        return f"Versus(A={self.a.id!r}, B={self.b.id!r}: {self.verdict})"
+        return f"RunComparison(A={self.a.id!r}, B={self.b.id!r}: {self.verdict})"
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(self.verdict)}</p>{self.table()._repr_html_()}"
 
     @property
     def verdict(self) -> str:
-        """Say in words which is better, and on what."""
+        """Sentence that names the better run, and the scores on which it is better."""
         first = next(d for d in self.differences if d.figure == self.primary)
-        better = first.better
-        form = first.form
+        better, form = first.better, first.form
         if better:
             low, high = sorted((abs(first.low), abs(first.high)))
             told = f"{better} is better on {first.figure} by {abs(first.difference):{form}}"
         else:
             low, high = first.low, first.high
-            told = f"A and B cannot be told apart on {first.figure}: {first.difference:+{form}}"
+            told = f"A and B do not differ significantly on {first.figure}:"
+            told += f" {first.difference:+{form}}"
         others = [d for d in self.differences if d is not first]
         found = {name: [d.figure for d in others if d.better == name] for name in ("A", "B")}
         rest = [f"{name} is better on {', '.join(on)}" for name, on in found.items() if on]
@@ -139,7 +140,7 @@ class RunComparison:
         return f"{told}; nothing is known of other seeds."
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as nested JSON values."""
+        """Return the comparison as nested JSON values."""
         return {
             "a": _described(self.a),
             "b": _described(self.b),
@@ -168,14 +169,14 @@ def compare_runs(
     """Compare two finished runs on the same test rows.
 
     Args:
-        first: One run; see :func:`bench.leaderboards.entries.find_entries`.
-        second: The other.
+        first: Name of one run; see :func:`bench.leaderboards.entries.find_entries`.
+        second: Name of the other run.
         home: Folder of all runs.
-        task_name: The task, where it is a table that has moved; as recorded if None.
-        data: Folder of the test rows; where the first run had them, if None.
-        subset: Where to look for the sequences, or pairs, on which they disagree.
-        resamples: Of the bootstrap.
-        console: Where to tell of what reading the test rows takes.
+        task_name: Task, needed for a table that has moved; the recorded one if None.
+        data: Folder of the test rows; the folder that the first run used if None.
+        subset: Subset to search for the sequences, or pairs, on which the runs disagree most.
+        resamples: Number of resamples of the bootstrap.
+        console: Console that shows the progress of reading the test rows.
 
     Raises:
         BenchError: A run cannot be found or compared; the field that differs is named.
@@ -188,22 +189,22 @@ def compare_runs(
     if subset not in units:
         raise BenchError(f"{argument('subset')} {subset}: there are: {', '.join(units)}.")
     links = [link_equal(test.sequences.hashes()), task.linked_rows(test, opened.folder)]
-    design = make_resampling_plan(test.target, units, links, task.all_metrics())
+    plan = make_resampling_plan(test.target, units, links, task.all_metrics())
     predictions = [stored_predictions(entry).astype(np.float64) for entry in (a, b)]
-    draws = _draws(design, task, predictions, resamples)
-    differences, missing = differ(draws, task.score_info)
+    resampled = _resampled(plan, task, predictions, resamples)
+    differences, missing = differ(resampled, task.score_info)
     primary = task.card.primary
     if primary not in {d.figure for d in differences}:
         primary = differences[0].figure
     shown = disagreements(test, units[subset], predictions)
-    notes = (*draws.notes, *missing, *_unverified(a, b))
+    notes = (*resampled.notes, *missing, *_unverified(a, b))
     return RunComparison(a, b, test.name, primary, differences, subset, shown, notes)
 
 
 def check_comparable(a: Entry, b: Entry) -> None:
-    """Raise a :class:`BenchError` if two runs cannot be compared; name what differs."""
+    """Raise a :class:`BenchError` that names the differences if two runs cannot be compared."""
     if (a.id, a.run) == (b.id, b.run):
-        raise BenchError(f"{a.id} is both runs. Name two.")
+        raise BenchError(f"{a.id} is named twice. Name two different runs.")
     for entry in (a, b):
         if entry.status != "finished" or not entry.comparability.scored:
             raise BenchError(f"{entry.id} is {entry.status} and has no scores to compare.")
@@ -214,34 +215,34 @@ def check_comparable(a: Entry, b: Entry) -> None:
 
 
 def differ(
-    draws: BootstrapSamples, score_info: Callable[[str], ScoreInfo] = Task.score_info
+    resampled: BootstrapSamples, score_info: Callable[[str], ScoreInfo] = Task.score_info
 ) -> tuple[tuple[Difference, ...], list[str]]:
-    """Take the differences of two runs, with intervals for all scores at once.
+    """Return the differences of two runs, with intervals for all scores at once.
 
     Args:
-        draws: Resamples of two runs, with every score that is to be compared.
-        score_info: Function that says which direction of a score is better.
+        resampled: Bootstrap samples of two runs, with every score to compare.
+        score_info: Function that returns the direction and the format of a score.
 
     Returns:
-        Differences, and a line for each figure that has none.
+        Differences, and a line for each score without one.
 
     Raises:
-        BenchError: No figure has a value.
+        BenchError: No score has a value.
     """
     names, missing = [], []
-    for name, values in draws.points.items():
-        known = np.isfinite(draws.samples[name]).all(axis=1).mean()
+    for name, values in resampled.points.items():
+        known = np.isfinite(resampled.samples[name]).all(axis=1).mean()
         if np.isfinite(values).all() and known >= 1 - _LOST:
             names.append(name)
         else:
             missing.append(f"{name}: no value, in one of the runs or in many resamples")
     if not names:
         raise BenchError(f"nothing to compare: {'; '.join(missing)}.")
-    samples = np.stack([draws.samples[name] for name in names], axis=2)  # (R, 2, F)
+    samples = np.stack([resampled.samples[name] for name in names], axis=2)  # (R, 2, F)
     samples = samples[np.isfinite(samples).all(axis=(1, 2))].astype(np.float64)
     moved = samples[:, 0] - samples[:, 1]
     moved -= moved.mean(axis=0)
-    points = np.array([draws.points[name] for name in names])
+    points = np.array([resampled.points[name] for name in names])
     infos = [score_info(name) for name in names]
     pairs = zip(points, infos, strict=True)
     rounding = np.array([rounding_error(of, info).max() for of, info in pairs])
@@ -260,7 +261,7 @@ def differ(
 
 
 def _open(run: Entry, task_name: str, data: Path | None, console: Console) -> OpenTest:
-    """Open the test rows that a run was scored on."""
+    """Return the opened test rows that a run was scored on."""
     options = {
         name.removeprefix("task."): value
         for name, value in run.settings.items()
@@ -272,17 +273,17 @@ def _open(run: Entry, task_name: str, data: Path | None, console: Console) -> Op
     return opened
 
 
-def _draws(
-    design: ResamplingPlan, task: Task, predictions: Sequence[Vector], resamples: int
+def _resampled(
+    plan: ResamplingPlan, task: Task, predictions: Sequence[Vector], resamples: int
 ) -> BootstrapSamples:
-    """Resample every figure of both runs."""
-    names = design.names
+    """Return bootstrap samples of every score of both runs."""
+    names = plan.names
     scores = task.overall_scores({})
     folder = cache_dir() / "sketches"
     return resample(
-        design,
-        {n: cached_statistics(folder, design, v) for n, v in zip("AB", predictions, strict=True)},
-        figures=(*names, *scores),
+        plan,
+        {n: cached_statistics(folder, plan, v) for n, v in zip("AB", predictions, strict=True)},
+        scores=(*names, *scores),
         combine=task.overall_scores,
         resamples=resamples,
     )
@@ -295,4 +296,4 @@ def _described(entry: Entry) -> dict[str, Any]:
 
 def _unverified(a: Entry, b: Entry) -> list[str]:
     names = [name for name, entry in (("A", a), ("B", b)) if not entry.verified]
-    return [f"{name} is unverified: nobody here knows how it was trained" for name in names]
+    return [f"{name} is unverified: its training is not recorded here" for name in names]

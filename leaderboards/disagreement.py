@@ -1,4 +1,4 @@
-"""Finds the test sequences, or pairs of them, that two runs disagree on most."""
+"""The test sequences, or pairs of them, on which two runs disagree most."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A test sequence, or a pair, on which the runs disagree.
+    """A test sequence, or a pair of them, on which two runs disagree.
 
     Attributes:
-        rows: Of the test file, from 0; two for a pair.
-        sequences: One a row.
-        truth: As measured; of a pair, the first less the second.
-        a, b: Predictions of each run, likewise.
-        apart: How far they are, in standard deviations of each run's own predictions.
+        rows: Row numbers of the test file, from 0; two for a pair.
+        sequences: Sequence of each row.
+        truth: Measured value; of a pair, the first less the second.
+        a, b: Predictions of each run; of a pair, the first less the second.
+        apart: Distance of the two predictions, each standardized to the mean and std of its run.
     """
 
     rows: tuple[int, ...]
@@ -40,12 +40,12 @@ class Disagreement:
 def disagreements(
     test: TestSet, units: NDArray[np.int64], predictions: Sequence[Vector]
 ) -> tuple[Disagreement, ...]:
-    """Return the ten units whose predictions, each run's on its own scale, are furthest apart.
+    """Return the ten rows or pairs whose standardized predictions differ most between two runs.
 
     Args:
         test: The test rows.
-        units: Rows ``(M,)``, or pairs ``(M, 2)`` whose differences are looked at.
-        predictions: Of both runs, ``(N,)`` each.
+        units: Rows ``(M,)``, or pairs ``(M, 2)`` whose differences are compared.
+        predictions: Predictions of both runs, ``(N,)`` each.
     """
     a, b = (values_of(values, units) for values in predictions)
     truth = values_of(test.target, units)
@@ -54,12 +54,12 @@ def disagreements(
     found = []
     for place in order:
         rows = np.atleast_1d(units[place])
-        letters = decode(test.sequences.take(rows).tokens)
+        bases = decode(test.sequences.take(rows).tokens)
         lengths = test.sequences.lengths[rows]
         found.append(
             Disagreement(
                 rows=tuple(int(row) for row in rows),
-                sequences=tuple(t[:n] for t, n in zip(letters, lengths, strict=True)),
+                sequences=tuple(t[:n] for t, n in zip(bases, lengths, strict=True)),
                 truth=float(truth[place]),
                 a=float(a[place]),
                 b=float(b[place]),
@@ -70,6 +70,6 @@ def disagreements(
 
 
 def _standard(values: Vector) -> Vector:
-    """Scale to mean 0 and deviation 1: runs may predict on other scales; equal values become 0."""
-    deviation = values.std()
-    return (values - values.mean()) / (deviation if deviation > 0 else 1.0)
+    """Return values scaled to mean 0 and std 1, or 0 if all are equal: runs use various scales."""
+    std = values.std()
+    return (values - values.mean()) / (std if std > 0 else 1.0)

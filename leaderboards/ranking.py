@@ -1,19 +1,20 @@
-"""Ranks models by one score, and says what of the order could be chance.
+"""Models ranked by one score, with intervals of values and ranks, and with tiers.
 
-Intervals of values are those between percentiles of the resamples. Corrected for bias and skew
-(BCa) they covered the truth as often, within 0.6 points in a hundred, at 100 to 1,000 rows.
+Intervals of values lie between percentiles of the resamples. Intervals corrected for bias and skew
+(BCa) had the same coverage, within 0.6 percentage points, at 100 to 1,000 rows.
 
-Ranks have intervals: of M models, one is placed from 1 + the number that are significantly better
-to M - the number that are significantly worse. As the tests hold for all pairs at once, so do the
-intervals for all models (Mogstad, Romano, Shaikh and Wilhelm 2024, doi:10.1093/restud/rdad006; that
-ranks need them is Goldstein and Spiegelhalter's warning, 1996, doi:10.2307/2983325).
+Ranks have intervals: of M models, the rank of one lies between 1 + the number of significantly
+better models and M - the number of significantly worse ones. The tests hold for all pairs at once,
+so the intervals hold for all models at once (Mogstad, Romano, Shaikh and Wilhelm 2024,
+doi:10.1093/restud/rdad006). Goldstein and Spiegelhalter (1996, doi:10.2307/2983325) explain why
+ranks need intervals.
 
-Tiers: the first holds every model that no other is significantly better than, and so, with the
-intervals' confidence, the truly best one; these taken away, the next is found in the same way, and
-so on. No two models of a tier differ significantly, and each one of a lower tier is significantly
-worse than some model of the tier above; two of neighbouring tiers may still be tied, which the
-comparisons say. Unlike letters of a compact display (Piepho 2004, doi:10.1198/1061860043515), a
-model has one tier.
+Tiers: the first tier holds every model for which no other model is significantly better. With the
+confidence of the intervals, the truly best model is among them. The second tier is found in the
+same way among the remaining models, and so on. No two models of a tier differ significantly, and
+each model of a lower tier is significantly worse than some model of the tier above. Two models of
+neighbouring tiers may still be tied: see the comparisons. A model has one tier, but may have
+several letters in a compact letter display (Piepho 2004, doi:10.1198/1061860043515).
 """
 
 from __future__ import annotations
@@ -30,23 +31,23 @@ from bench.leaderboards.statistics.comparisons import Comparisons, Models, compa
 from bench.task import ScoreInfo
 
 LEVEL = 0.95
-_LOST = 0.05  # share of resamples without a value that may be left out
+_LOST = 0.05  # largest share of resamples without a value that may be excluded
 
 
 @dataclass(frozen=True)
 class RankedModel:
-    """One model's place.
+    """Rank, value and intervals of one model.
 
     Attributes:
-        model: Its name.
-        seeds: Runs whose mean its value is.
-        value: The figure.
+        model: Name of the model.
+        seeds: Number of runs of the model.
+        value: Mean score of the runs.
         error: Standard error over test rows and seeds.
         low, high: Interval of the value.
-        rank: From 1; equal values share one.
+        rank: Rank from 1; equal values share a rank.
         rank_low, rank_high: Ranks that the comparisons do not exclude, for all models at once.
-        tier: From 1; see the module.
-        note: What the interval does not know; empty if nothing.
+        tier: Tier from 1; see the module.
+        note: Remark on a source of error that the interval ignores; empty if there is none.
     """
 
     model: str
@@ -67,23 +68,23 @@ class Board:
     """Models ranked by one score.
 
     Attributes:
-        figure: Name of the score.
+        score_name: Name of the score.
         ranked_models: Models, best first.
-        comparisons: Of all pairs, in the order of the models.
-        excluded: By run, why it is not ranked.
-        notes: What a reader should know, one line each.
+        comparisons: Comparisons of all pairs, in the order of the models.
+        without_score: Reason by run, for each run without the score, which is not ranked.
+        notes: Remarks for a reader, one line each.
     """
 
-    figure: str
+    score_name: str
     ranked_models: tuple[RankedModel, ...]
     comparisons: Comparisons
-    excluded: Mapping[str, str]
+    without_score: Mapping[str, str]
     notes: tuple[str, ...]
 
 
 def rank(
-    draws: BootstrapSamples,
-    figure: str,
+    resampled: BootstrapSamples,
+    score_name: str,
     models: Mapping[str, str],
     *,
     score: ScoreInfo | None = None,
@@ -92,20 +93,22 @@ def rank(
     """Rank models by one score.
 
     Args:
-        draws: Resamples of :func:`bench.leaderboards.statistics.bootstrap.resample`.
-        figure: Name of a score that the draws keep.
-        models: Model of every run; runs of one model are its seeds.
+        resampled: Bootstrap samples of :func:`bench.leaderboards.statistics.bootstrap.resample`.
+        score_name: Name of a score in the bootstrap samples.
+        models: Model of every run; the runs of a model are its seeds.
         score: Direction and kind of the score; a correlation if None.
         level: Confidence of all intervals and tests.
 
     Raises:
         BenchError: No run has the score.
     """
-    usable, excluded, lost = _usable(draws, figure)
+    usable, without_score, lost = _usable(resampled, score_name)
     if not usable.runs:
-        why = next((f"{run}: {reason}" for run, reason in excluded.items()), "there are no runs")
-        raise BenchError(f"nothing to rank by {figure}. {why}")
-    score = score or ScoreInfo(figure, figure)
+        why = next(
+            (f"{run}: {reason}" for run, reason in without_score.items()), "there are no runs"
+        )
+        raise BenchError(f"nothing to rank by {score_name}. {why}")
+    score = score or ScoreInfo(score_name, score_name)
     sign = 1.0 if score.higher_is_better else -1.0
     gathered = _sorted(gather(usable, score, models), sign)
     comparisons = compare_models(gathered, level=level, higher_is_better=score.higher_is_better)
@@ -129,34 +132,46 @@ def rank(
         )
         for i, name in enumerate(gathered.names)
     )
-    return Board(figure, ranked_models, comparisons, excluded, (*draws.notes, *lost))
+    return Board(score_name, ranked_models, comparisons, without_score, (*resampled.notes, *lost))
 
 
 def _usable(
-    draws: BootstrapSamples, figure: str
+    resampled: BootstrapSamples, score_name: str
 ) -> tuple[BootstrapSamples, dict[str, str], list[str]]:
-    """Leave out runs without a figure, then resamples in which another run has none."""
-    points, samples = draws.points[figure], draws.samples[figure]
+    """Exclude runs without a score, then resamples in which one of the other runs has none.
+
+    Returns:
+        The remaining bootstrap samples, the reason by excluded run, and a note on the resamples.
+    """
+    points, samples = resampled.points[score_name], resampled.samples[score_name]
     known = np.isfinite(samples).mean(axis=0)
-    excluded = {}
-    for run, point, share in zip(draws.runs, points, known, strict=True):
+    without_score = {}
+    for run, point, share in zip(resampled.runs, points, known, strict=True):
         if not np.isfinite(point):
-            excluded[run] = f"no {figure}: {draws.problems.get(run, 'a subset is missing')}"
+            without_score[run] = (
+                f"no {score_name}: {resampled.problems.get(run, 'a subset is missing')}"
+            )
         elif share < 1 - _LOST:
-            excluded[run] = f"no {figure} in {1 - share:.0%} of resamples: it hangs on few rows"
-    kept = [i for i, run in enumerate(draws.runs) if run not in excluded]
+            without_score[run] = (
+                f"no {score_name} in {1 - share:.0%} of resamples: it depends on few rows"
+            )
+    kept = [i for i, run in enumerate(resampled.runs) if run not in without_score]
     whole = np.flatnonzero(np.isfinite(samples[:, kept]).all(axis=1))
     count = len(samples) - len(whole)
-    lost = [f"{count:,} of {len(samples):,} resamples left out: a run has no {figure}"]
-    runs = tuple(draws.runs[i] for i in kept)
+    lost = [f"{count:,} of {len(samples):,} resamples excluded: a run has no {score_name}"]
+    runs = tuple(resampled.runs[i] for i in kept)
     left = BootstrapSamples(
-        runs, {figure: points[kept]}, {figure: samples[whole][:, kept]}, draws.problems, draws.notes
+        runs,
+        {score_name: points[kept]},
+        {score_name: samples[whole][:, kept]},
+        resampled.problems,
+        resampled.notes,
     )
-    return left, excluded, lost if count else []
+    return left, without_score, lost if count else []
 
 
 def _sorted(models: Models, sign: float) -> Models:
-    """Sort models, the best first; equal ones by name."""
+    """Return the models sorted: the best first, equal ones by name."""
     goodness = sign * models.values
     order = sorted(range(len(models.names)), key=lambda i: (-goodness[i], models.names[i]))
     return Models(
@@ -173,10 +188,13 @@ def _sorted(models: Models, sign: float) -> Models:
 def _intervals(
     models: Models, level: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return errors and percentile intervals ``(M,)``, stretched to how far errors reach."""
+    """Return standard errors and intervals ``(M,)``.
+
+    Percentile intervals of the resamples, widened to the quantiles of errors with few seeds.
+    """
     from scipy import stats
 
-    error, drawn, tail = models.error(), models.drawn(), (1 - level) / 2
+    error, drawn, tail = models.error(), models.resampled(), (1 - level) / 2
     score = stats.norm.isf(tail)
     stretch = error.reach(score) / np.maximum(score * drawn.std(axis=0), np.sqrt(models.noise))
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
@@ -185,7 +203,7 @@ def _intervals(
 
 
 def _tiers(better: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Number tiers from 1: ``(M,)``."""
+    """Return the tier of every model, from 1: ``(M,)``."""
     tiers = np.zeros(len(better), dtype=np.int64)
     while not tiers.all():
         left = tiers == 0

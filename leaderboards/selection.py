@@ -1,4 +1,4 @@
-"""Which runs rank together, which stand apart and why, and which are seeds of one model."""
+"""Selection of the runs that rank together, and their grouping into models and seeds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bench.errors import BenchError, argument
 from bench.leaderboards.entries import Entry
 from bench.scoring.comparability import UNKNOWN, Comparability
 
-_NOT_A_MODEL = ("seed", "plan.", "recipe.name")  # settings that do not make another model
+_NOT_A_MODEL = ("seed", "plan.", "recipe.name")  # settings that two runs of one model may differ in
 _LONGEST = 60
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one model: they differ in the seed only, or in what they are grouped over.
+    """Runs of one model, which differ only in the seed or in settings that are averaged over.
 
     Attributes:
-        label: Model and what sets it apart from its namesakes on the board.
-        entries: Newest first.
+        label: Name of the model, and the settings in which it differs from its namesakes.
+        entries: Runs of the model, the newest first.
     """
 
     label: str
@@ -29,30 +29,30 @@ class Group:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a leaderboard is made of.
+    """The runs of a leaderboard.
 
     Attributes:
         groups: Models that rank.
-        apart: Runs that are finished and not comparable, with the reason.
-        left_out: How many runs of every other status there are.
-        fingerprint: Of the training rows that ranked runs share; empty where there is none.
+        excluded: Finished runs that are not comparable, with the reason.
+        unfinished: Number of runs by status, for every status other than finished.
+        fingerprint: Fingerprint of the training rows that ranked runs share; empty for none.
     """
 
     groups: tuple[Group, ...]
-    apart: tuple[tuple[Entry, str], ...]
-    left_out: Mapping[str, int]
+    excluded: tuple[tuple[Entry, str], ...]
+    unfinished: Mapping[str, int]
     fingerprint: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What of the comparable runs to show.
+    """The choice of runs to show.
 
     Attributes:
-        track: "standard", "paper", "open", or None for all.
-        models: Names; none for all.
+        track: Protocol: "standard", "paper", "open", or None for all.
+        models: Names of models; none for all.
         fingerprint: Beginning of the training rows' fingerprint; None for the most common one.
-        group_by: Settings whose values make groups, such as ``model.dim``; none for all of them.
+        group_by: Settings that separate groups, such as ``model.dim``; none for all settings.
     """
 
     track: str | None = None
@@ -62,15 +62,15 @@ class Filters:
 
 
 def select(entries: Iterable[Entry], here: Comparability, filters: Filters) -> Selection:
-    """Sort runs into those that rank and those that do not.
+    """Return the runs that rank, grouped into models, and the excluded ones.
 
     Args:
         entries: All runs on one data set, newest first.
-        here: Facts of the test rows at hand, which ranked runs were scored on.
-        filters: Choice of the user.
+        here: Facts of the available test rows; ranked runs were scored on the same rows.
+        filters: The user's choice of runs.
 
     Raises:
-        BenchError: The filters leave nothing.
+        BenchError: No run has a wanted model, or not one fingerprint fits.
     """
     entries = list(entries)
     unknown = set(filters.models) - {entry.model for entry in entries}
@@ -83,23 +83,23 @@ def select(entries: Iterable[Entry], here: Comparability, filters: Filters) -> S
         if (not filters.models or entry.model in filters.models)
         and filters.track in (None, entry.tags.get("track"))
     ]
-    left_out = Counter(entry.status for entry in wanted if entry.status != "finished")
+    unfinished = Counter(entry.status for entry in wanted if entry.status != "finished")
     finished = [
         entry for entry in wanted if entry.status == "finished" and entry.comparability.scored
     ]
     fingerprint = _fingerprint(finished, here, filters.fingerprint)
     full = replace(here, training=fingerprint)
-    ranked, apart = [], []
+    ranked, excluded = [], []
     for entry in finished:
         if differences := full.differences(entry.comparability):
-            apart.append((entry, " and ".join(found.words for found in differences)))
+            excluded.append((entry, " and ".join(found.words for found in differences)))
         else:
             ranked.append(entry)
-    return Selection(_grouped(ranked, filters.group_by), tuple(apart), left_out, fingerprint)
+    return Selection(_grouped(ranked, filters.group_by), tuple(excluded), unfinished, fingerprint)
 
 
 def _fingerprint(entries: Sequence[Entry], here: Comparability, wanted: str | None) -> str:
-    """Choose the training rows that results are compared on: those that most runs share."""
+    """Return the fingerprint of the wanted training rows, or of those that most runs share."""
     found = Counter(
         entry.comparability.training or UNKNOWN
         for entry in entries
@@ -120,7 +120,7 @@ def _grouped(entries: Sequence[Entry], by: tuple[str, ...]) -> tuple[Group, ...]
     groups: defaultdict[tuple[tuple[str, str], ...], list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[_key(entry, by)].append(entry)
-    # Of runs that are the same but for when they were made, the newest stands for all.
+    # Of several runs with the same settings and seed, only the newest ranks.
     unique = {k: found if by else _newest_of_every_seed(found) for k, found in groups.items()}
     varying = _varying(unique)
     labels = {key: _label(key, varying[found[0].model]) for key, found in unique.items()}
@@ -150,7 +150,7 @@ def _newest_of_every_seed(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _varying(groups: Iterable[tuple[tuple[str, str], ...]]) -> dict[str, set[str]]:
-    """Name, by model, the settings in which its groups differ."""
+    """Return, for each model, the settings in which its groups differ."""
     by_model: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
     for key in groups:
         by_model[dict(key)["model"]].append(dict(key))
@@ -177,7 +177,7 @@ def _label(key: tuple[tuple[str, str], ...], varying: set[str]) -> str:
 
 
 def _unique(labels: Sequence[str]) -> list[str]:
-    """Number labels that were cut to the same text."""
+    """Return the labels, with numbers on those that were cut to the same text."""
     seen: Counter[str] = Counter()
     names = []
     for label in labels:

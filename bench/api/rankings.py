@@ -118,7 +118,7 @@ def leaderboard(
         options={name: spell(value) for name, value in (task_options or {}).items()},
         simulated=simulated,
         data=None if data is None else Path(data),
-        figure=score,
+        score=score,
         resamples=resamples,
         console=console,
     )

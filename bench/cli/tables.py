@@ -220,18 +220,18 @@ def _known(value: float | None, form: str, unit: float = 1.0) -> str:
 def leaderboard_table(board: Leaderboard) -> None:
     """Print a leaderboard, the excluded results with reasons, and the published figures."""
     from bench.leaderboards.output import formats
-    from bench.leaderboards.published.published import held_against
+    from bench.leaderboards.published.published import published_comparisons
 
     shown = formats.columns(board)
     words = ("model", "recipe", "tuned", "date", "run")
     rows = [[cell(row) for cell in shown.values()] for row in board.rows]
     print(f"{board.data}, version {board.task_class.card.version}")
     print_table(list(shown), rows, numbers=[name for name in shown if name not in words])
-    for entry, reason in board.selection.apart:
+    for entry, reason in board.selection.excluded:
         print(f"  excluded: {entry.id}: {reason}")
     for note in formats.board_notes(board):
         print(f"  {note}")
-    if published := held_against(board):
+    if published := published_comparisons(board):
         headings, lines, below = formats.published_table(published)
         print_table(headings, lines, numbers=["measured", "published", "difference"])
         for note in below:

@@ -1,1 +1,1 @@
-"""A leaderboard as text, as files, as a site, as an MLflow run."""
+"""Output of a leaderboard: text, files, a site, and an MLflow run."""

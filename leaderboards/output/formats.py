@@ -1,4 +1,4 @@
-"""A leaderboard as text: a table for a terminal, Markdown, CSV, JSON."""
+"""Text formats of a leaderboard: a table for the console, Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.published.published import PublishedComparison, held_against, meanings
+from bench.leaderboards.published.published import (
+    PublishedComparison,
+    meanings,
+    published_comparisons,
+)
 
 Cell = Callable[[Row], str]
 
@@ -23,7 +27,7 @@ def _range(low: float, high: float, form: str) -> str:
 
 
 def columns(board: Leaderboard) -> dict[str, Cell]:
-    """Return what a table shows of every model, by heading."""
+    """Return the columns of a table by heading: functions that return the text of a row's cell."""
     form = board.score.form
     second = None if board.second is None else board.task_class.score_info(board.second)
     shown: dict[str, Cell] = {
@@ -48,14 +52,14 @@ def columns(board: Leaderboard) -> dict[str, Cell]:
     }
 
 
-PUBLISHED = ("published beside measured", "figure", "measured", "published", "difference")
-"""Headings of a table of published figures; the reason and the source follow."""
+PUBLISHED = ("published and measured", "metric", "measured", "published", "difference")
+"""Headings of a table of published figures; the headings of reason and source follow."""
 
 
 def published_table(
     lines: Sequence[PublishedComparison],
 ) -> tuple[list[str], list[list[str]], list[str]]:
-    """Return headings, rows, and what is to be said below: the codes' meanings and the sources."""
+    """Return the headings and rows of a table, and notes: meanings of codes, and sources."""
     sources = list(dict.fromkeys(line.source for line in lines))
     rows = [
         [
@@ -76,7 +80,7 @@ def published_table(
 
 
 def board_notes(board: Leaderboard) -> list[str]:
-    """Say under the table what a reader should know of it."""
+    """Return the notes below the table, one line each."""
     lines = []
     if board.board is not None:
         found = board.board.comparisons.resolvable
@@ -85,25 +89,25 @@ def board_notes(board: Leaderboard) -> list[str]:
                 f"A difference of {found:{board.score.form}} is the smallest that these rows and "
                 "seeds resolve (power 80%, median pair, all pairs tested at once)."
             )
-        lines.append("Ranks are those that the tests do not exclude; within a tier none differ.")
+        lines.append("A rank is a range that the tests allow; models of a tier do not differ.")
         lines += board.board.notes
-        lines += [f"not ranked: {run}: {why}" for run, why in board.board.excluded.items()]
+        lines += [f"not ranked: {run}: {why}" for run, why in board.board.without_score.items()]
         alone = [row for row in board.rows if row.ranked.note]
         if alone:
             lines.append(f"{len(alone)} of {len(board.rows)} have {alone[0].ranked.note}.")
-    for status, count in sorted(board.selection.left_out.items()):
-        lines.append(f"{count} {status} {'run is' if count == 1 else 'runs are'} left out.")
+    for status, count in sorted(board.selection.unfinished.items()):
+        lines.append(f"{count} {status} {'run is' if count == 1 else 'runs are'} excluded.")
     return lines
 
 
 def board_markdown(board: Leaderboard) -> str:
-    """Return the table as Markdown, with the notes below."""
+    """Return the table as Markdown, with notes, excluded runs and published figures below."""
     shown = columns(board)
     lines = [_line(shown), _line(["---"] * len(shown))]
     lines += [_line([cell(row) for cell in shown.values()]) for row in board.rows]
     lines += ["", *(f"- {note}" for note in board_notes(board))]
-    lines += [f"- apart: {entry.id}: {reason}" for entry, reason in board.selection.apart]
-    if published := held_against(board):
+    lines += [f"- excluded: {entry.id}: {reason}" for entry, reason in board.selection.excluded]
+    if published := published_comparisons(board):
         headings, cells, below = published_table(published)
         lines += ["", _line(headings), _line(["---"] * len(headings)), *map(_line, cells)]
         lines += ["", *(f"- {note}" for note in below)]
@@ -115,7 +119,7 @@ def _line(cells: Any) -> str:
 
 
 def board_csv(board: Leaderboard) -> str:
-    """Return the table as CSV, numbers in full."""
+    """Return the table as CSV, with all digits of the numbers."""
     out = io.StringIO()
     rows = [flat(row, board) for row in board.rows]
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
@@ -125,7 +129,7 @@ def board_csv(board: Leaderboard) -> str:
 
 
 def board_json(board: Leaderboard) -> dict[str, Any]:
-    """Return all of it as nested JSON values."""
+    """Return the leaderboard as nested JSON values."""
     comparisons = None if board.board is None else board.board.comparisons
     return {
         "task": board.task,
@@ -136,15 +140,15 @@ def board_json(board: Leaderboard) -> dict[str, Any]:
         "rows": [flat(row, board) for row in board.rows],
         "resolvable": None if comparisons is None else comparisons.resolvable,
         "adjusted_p": None if comparisons is None else comparisons.adjusted.tolist(),
-        "apart": [{"run": e.id, "reason": reason} for e, reason in board.selection.apart],
-        "left_out": dict(board.selection.left_out),
-        "published": [line.as_json() for line in held_against(board)],
+        "apart": [{"run": e.id, "reason": reason} for e, reason in board.selection.excluded],
+        "left_out": dict(board.selection.unfinished),
+        "published": [line.as_json() for line in published_comparisons(board)],
         "notes": board_notes(board),
     }
 
 
 def flat(row: Row, board: Leaderboard) -> dict[str, Any]:
-    """Return one model's row as plain values."""
+    """Return the row of one model as plain values."""
     place, newest = row.ranked, row.newest
     figures: Mapping[str, float] = {
         name.removeprefix("test/"): row.mean(name)

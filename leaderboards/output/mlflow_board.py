@@ -1,4 +1,4 @@
-"""Puts a leaderboard into MLflow, as artifacts of a run of its own beside the runs it ranks."""
+"""Logging of a leaderboard to MLflow, as a run of its own in the experiment of the ranked runs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NAME = "leaderboard"
 
 
 def log_summary(board: Leaderboard, home: Path, page: Path | None = None) -> str:
-    """Log a leaderboard, in place of the last one by the same figure.
+    """Log a leaderboard, in place of the previous one by the same score.
 
     Args:
-        board: What to log, as Markdown, CSV and JSON.
+        board: Leaderboard to log, as Markdown, CSV and JSON.
         home: Folder of all runs, where the default store lies.
-        page: A folder that :func:`bench.leaderboards.output.site.write_site` wrote, to log as well.
+        page: Folder that :func:`bench.leaderboards.output.site.write_site` wrote, to log as well.
 
     Returns:
-        MLflow's number of the run.
+        Run ID of MLflow.
 
     Raises:
         BenchError: The store cannot be written.
@@ -43,7 +43,7 @@ def log_summary(board: Leaderboard, home: Path, page: Path | None = None) -> str
 
 
 def _run(client: MlflowClient, board: Leaderboard) -> str:
-    """Return the figure's run, making it where there is none."""
+    """Return the ID of the score's run, which is created if it does not exist."""
     experiment = client.get_experiment_by_name(board.data)
     assert experiment is not None, f"{board.data}: the runs were read from it"
     wanted = f"tags.`{TAG}` = '{board.primary}'"

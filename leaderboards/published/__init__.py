@@ -1,1 +1,1 @@
-"""Figures that others published, with their sources."""
+"""Published figures with their sources, and comparisons with measured values."""

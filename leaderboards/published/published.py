@@ -1,20 +1,20 @@
-"""Figures that other people published, and how they compare with what was measured here.
+"""Published figures (numbers from papers, talks and programs), compared with measured values.
 
-``figures.csv`` holds them, one a line, under the metric that was computed, which is not always
-the one that a text names: the challenge's leaderboard, and so the talk's four rows on private data,
-give squared r over all rows; MadLab's program squares what its report calls Pearson. The talk's
-cells on promoters are near .72, where test promoters, measured in many more cells, give .9 and
-more: they are correlations on held-out rows of the training file.
+Each line of ``figures.csv`` is one published figure. Its metric is the computed one, which is not
+always the one that the text names: the challenge's leaderboard, and so the talk's four rows on
+private data, give squared r over all rows; MadLab's program squares the value that its report calls
+Pearson. The talk's values on promoters are near .72, but test promoters, measured in many more
+cells, give .9 and more: the talk's values are correlations on held-out rows of the training file.
 
-The talk's slides give width, heads, blocks and k of its cells, and mask 5% of the letters; kernel,
-gate and length are those of the program and the report. The slide of the four rows gives the head,
-whether masks are filled, and where GLU is; it says "hold-out validation data", and the submission's
-own scores on the private rows are the same to .02. The 5% are those of the other slides.
+The talk's slides state width, heads, blocks and k of its models, and a mask of 5% of the bases;
+kernel, gate and length are from the program and the report. The slide of the four rows states the
+head, whether masks are filled, and the place of GLU; it names "hold-out validation data", and the
+scores of the submission on the private rows agree to .02. Its 5% are from the other slides.
 
-A figure is held against the models of a board that have its settings. What else sets the two
-apart is told by the codes of ``reasons.csv``, a line each: what the code means, and the settings in
-which a result may differ and still be shown beside a figure, with this code. In all other settings
-it may not.
+A published figure is compared with the models of a leaderboard that have its settings. Codes of
+``reasons.csv`` name all other differences between the two. Each line of that file gives a code, its
+meaning, and the settings in which a result may differ and still be compared, with this code. In all
+other settings a result has to agree.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bench.leaderboards.board import Leaderboard, Row
     from bench.leaderboards.entries import Entry
 
-_TOLERATED = 0.05  # of the number of training rows: drawn anew, a dropped row more or less
+_TOLERATED = 0.05  # relative difference of the number of training rows by another random choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,16 @@ class Reference:
     """One published figure; see :func:`meanings` for ``reason``.
 
     Attributes:
-        task, model: As in ``bench tasks`` and ``bench models``; a model may be of another program.
-        variant: What the authors call it.
-        setting: Our settings that correspond, such as ``model.head``, and the track.
-        figure: As computed, such as ``test/all/pearson`` or ``validation/pearson squared``.
-        value: As printed.
-        rows: Which part of the rows it was taken over.
-        training_rows, seeds: How many; None where nobody says.
-        source, page: Where it is printed: a pinned address, and the place in it.
-        reason: Codes of what keeps it from being compared with anything here.
+        task, model: Names of ``bench tasks`` and ``bench models``, or a model of another program.
+        variant: Name that the authors use.
+        setting: Corresponding settings here, such as ``model.head``, and the protocol (``track``).
+        figure: Metric that was computed, such as ``test/all/pearson`` or
+            ``validation/pearson squared``.
+        value: Value as printed.
+        rows: Part of the test rows that was scored.
+        training_rows, seeds: Number of training rows and of seeds; None if not stated.
+        source, page: Pinned address of the source, and the place in it.
+        reason: Codes of the reasons why no measured value is comparable.
     """
 
     task: str
@@ -64,20 +65,20 @@ class Reference:
     reason: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as a flat row, settings and codes as text."""
+        """Return the figure as a flat row, with settings and codes as text."""
         setting = " ".join(f"{name}={value}" for name, value in self.setting.items())
         return {**asdict(self), "setting": setting, "reason": " ".join(self.reason)}
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedComparison:
-    """A published figure beside a measured one.
+    """A published figure and a measured value.
 
     Attributes:
-        reference: The published one.
-        label: The board's row; what was published, where no row has its settings.
-        measured: Mean over the row's runs; NaN where there is none.
-        reason: Codes of what keeps the two from being compared; none where they can be.
+        reference: Published figure.
+        label: Label of the leaderboard row; if no row has the settings, of the published model.
+        measured: Mean over the runs of the row; NaN if there is none.
+        reason: Codes of the reasons why the two are not comparable; empty if they are.
     """
 
     reference: Reference
@@ -87,16 +88,16 @@ class PublishedComparison:
 
     @property
     def difference(self) -> float:
-        """Measured less published."""
+        """Measured value less published figure."""
         return self.measured - self.reference.value
 
     @property
     def source(self) -> str:
-        """Where the figure is printed."""
+        """Source of the published figure, and the place in it."""
         return f"{self.reference.source}, {self.reference.page}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as a flat row."""
+        """Return the comparison as a flat row."""
         return {
             "model": self.label,
             "figure": self.reference.figure,
@@ -110,40 +111,41 @@ class PublishedComparison:
 
 @cache
 def meanings() -> Mapping[str, str]:
-    """Return why a published figure and a measured one cannot be compared, by code."""
+    """Return the reasons why a measured value is not comparable with a published one, by code."""
     return {line["code"]: line["meaning"] for line in _lines("reasons.csv")}
 
 
 @cache
 def references(task: str) -> tuple[Reference, ...]:
-    """Return what was published on a task, in the file's order; nothing for an unknown task."""
+    """Return the published figures of a task, in file order; none for an unknown task."""
     return tuple(found for found in _all() if found.task == task)
 
 
 @cache
 def published_of(model: str) -> tuple[Reference, ...]:
-    """Return what was published of a model but for ablations, which the tasks' cards list."""
+    """Return the published figures of a model without ablations, which the tasks' cards list."""
     return tuple(r for r in _all() if r.model == model and r.variant != "ablation")
 
 
-def held_against(board: Leaderboard) -> tuple[PublishedComparison, ...]:
-    """Hold what was published against the models of a board.
+def published_comparisons(board: Leaderboard) -> tuple[PublishedComparison, ...]:
+    """Return the comparisons of published figures with the models of a leaderboard.
 
     Returns:
-        A line for every figure and every row with its settings. Where no row has them, one for the
-        best row of the same model, and one without for the challenge's winner; but none for a cell
-        of an ablation.
+        A comparison for every figure and every row with its settings. For a figure without such a
+        row, a comparison with the best row of the same model; if there is none, one without a
+        measured value for the challenge's winner only. A figure of an ablation without such a row
+        has no comparison.
     """
     lines = []
     for reference in references(board.data):
         rows = [row for row in board.rows if _matches(reference, row)]
-        lines += [_held(reference, row, row.group.label) for row in rows]
+        lines += [_compared(reference, row, row.group.label) for row in rows]
         if rows or reference.variant == "ablation":
             continue
         label = f"{reference.model}, {reference.variant}"
         best = next((row for row in board.rows if row.newest.model == reference.model), None)
         if best is not None:
-            lines.append(_held(reference, best, label))
+            lines.append(_compared(reference, best, label))
         elif reference.variant == "winner":
             lines.append(
                 PublishedComparison(reference, label, math.nan, (*reference.reason, "no-run"))
@@ -162,19 +164,19 @@ def _matches(reference: Reference, row: Row) -> bool:
     )
 
 
-def _held(reference: Reference, row: Row, label: str) -> PublishedComparison:
+def _compared(reference: Reference, row: Row, label: str) -> PublishedComparison:
     measured = _measured(reference.figure, row)
     codes = [
         *reference.reason,
         *([] if _matches(reference, row) else ["other-settings"]),
-        *(code for entry in row.group.entries for code in _apart(reference, entry)),
+        *(code for entry in row.group.entries for code in _differences(reference, entry)),
         *(["other-metric"] if math.isnan(measured) else []),
     ]
     return PublishedComparison(reference, label, measured, tuple(dict.fromkeys(codes)))
 
 
-def _apart(reference: Reference, entry: Entry) -> list[str]:
-    """Name what sets one run apart from a published figure."""
+def _differences(reference: Reference, entry: Entry) -> list[str]:
+    """Return the codes of the differences between one run and a published figure."""
     by_setting = _codes_by_setting()
     codes = [
         by_setting[name]
@@ -201,7 +203,7 @@ def _setting(entry: Entry, name: str) -> str:
 
 
 def _measured(figure: str, row: Row) -> float:
-    """Return the mean over a row's runs of a figure as it was published."""
+    """Return the mean over a row's runs of the metric of a published figure."""
     name, _, squared = figure.partition(" ")
     logged = name if name.startswith("test/") else f"best/{name}"
     values = [entry.figures.get(logged, math.nan) for entry in row.group.entries]
@@ -210,7 +212,7 @@ def _measured(figure: str, row: Row) -> float:
 
 @cache
 def _codes_by_setting() -> Mapping[str, str]:
-    """Return the codes of settings in which a result may differ and still be shown."""
+    """Return the codes by setting, for settings in which a result may differ from a figure."""
     return {
         name: line["code"] for line in _lines("reasons.csv") for name in line["settings"].split()
     }

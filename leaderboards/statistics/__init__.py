@@ -1,1 +1,1 @@
-"""Intervals and ranks: one bootstrap of the test rows for all runs."""
+"""Statistics of a leaderboard: one bootstrap of the test rows for all runs."""

@@ -1,16 +1,16 @@
-"""Which test rows are resampled together.
+"""Clusters of test rows that are resampled together.
 
-A bootstrap that draws rows one by one takes rows that say the same thing for independent ones, and
-its intervals come out too short (Cameron and Miller 2015, doi:10.3368/jhr.50.2.317). So whole
-clusters are drawn: connected components of rows that are linked, because they make up a pair,
-repeat a sequence, or overlap on a chromosome. A pair is drawn with the cluster of its rows.
+A bootstrap of single rows treats dependent rows as independent, so its intervals are too short
+(Cameron and Miller 2015, doi:10.3368/jhr.50.2.317). Whole clusters are therefore resampled. A
+cluster is a connected component of linked rows: rows are linked if they form a pair, have the same
+sequence, or overlap on a chromosome. A pair belongs to the cluster of its rows.
 
-Some pairs are made around a few scaffolds: of the DREAM test rows, 2,624 pairs of motif_tiling
-share three references, 3,287 pairs of motif_perturbation ten. By its links each of these subsets
-is one to three clusters, and of one to three there is nothing to draw. A scaffold therefore links
-nothing: it was chosen, not sampled, and a pair is drawn with its other row. Intervals of such a
-subset say what other variants of the same scaffolds would give, not what other scaffolds would.
-The pairs of SNVs keep all their links: components of at most a few hundred rows.
+Some pairs share a few scaffold sequences: of the DREAM test rows, 2,624 pairs of motif_tiling share
+three references, and 3,287 pairs of motif_perturbation share ten. With links through scaffolds,
+each of these subsets would have only one to three clusters, too few for a bootstrap. A scaffold
+therefore links no rows: it was chosen, not sampled, and a pair is resampled with its other row.
+Intervals of such a subset hold for other variants of the same scaffolds, not for other scaffolds.
+The pairs of SNVs keep all their links: their components have at most a few hundred rows.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ from bench.errors import BenchError
 Integers = NDArray[np.int64]
 
 _PAIRS, _SHARE = 10, 0.02
-"""A scaffold is in more pairs of its subset than both: below fifty clusters, intervals are too
-short (Cameron, Gelbach and Miller 2008, doi:10.1162/rest.90.3.414)."""
+"""A scaffold is a row in more pairs of its subset than this number, and than this share of them.
+The share leaves about fifty clusters; with fewer, intervals are too short (Cameron, Gelbach and
+Miller 2008, doi:10.1162/rest.90.3.414)."""
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What is drawn together.
+    """Clusters of the test rows.
 
     Attributes:
-        of_unit: By subset, the cluster of every row or pair: ``(M,)`` numbers from 0.
-        count: Clusters of all test rows.
+        of_unit: Cluster of every row or pair by subset: ``(M,)`` numbers from 0.
+        count: Number of clusters of all test rows.
     """
 
     of_unit: Mapping[str, Integers]
     count: int
 
     def effective(self, subset: str) -> float:
-        """Count a subset's clusters as if of equal size: (sum of sizes)² / sum of squares."""
+        """Return the effective number of clusters of a subset: (sum of sizes)² / sum of squares."""
         sizes = np.bincount(self.of_unit[subset]).astype(np.float64)
         return float(sizes.sum() ** 2 / max(np.square(sizes).sum(), 1.0))
 
@@ -51,12 +52,12 @@ class Clusters:
 def find_clusters(
     rows: int, units: Mapping[str, Integers], links: Iterable[Integers] = ()
 ) -> Clusters:
-    """Join test rows that are linked.
+    """Return the clusters of linked test rows.
 
     Args:
-        rows: Test rows, N.
-        units: By subset, rows ``(M,)`` or pairs ``(M, 2)``: :meth:`bench.task.Task.scoring_groups`.
-        links: ``(K, 2)`` rows that belong together besides those of a pair.
+        rows: Number of test rows, N.
+        units: Rows ``(M,)`` or pairs ``(M, 2)`` by subset: :meth:`bench.task.Task.scoring_groups`.
+        links: Linked rows ``(K, 2)``, in addition to the rows of a pair.
 
     Raises:
         BenchError: A row is not among the N.
@@ -81,7 +82,7 @@ def find_clusters(
 
 
 def link_equal(keys: ArrayLike) -> Integers:
-    """Link rows with equal keys ``(N,)``, such as the hashes of their letters: ``(K, 2)``."""
+    """Return links ``(K, 2)`` of rows with equal keys ``(N,)``, such as hashes of sequences."""
     values = np.asarray(keys)
     order = np.argsort(values, kind="stable")
     equal = values[order[1:]] == values[order[:-1]]
@@ -89,19 +90,19 @@ def link_equal(keys: ArrayLike) -> Integers:
 
 
 def _scaffolds(pairs: Integers, rows: int) -> NDArray[np.bool_]:
-    """Mark rows that too many pairs share: ``(N,)``."""
+    """Return whether each row is a scaffold, in too many pairs: ``(N,)``."""
     held = np.bincount(pairs.ravel(), minlength=rows)
     return held > max(_PAIRS, _SHARE * len(pairs))
 
 
 def _drawn_with(pairs: Integers, is_scaffold: NDArray[np.bool_]) -> Integers:
-    """Pick the row whose cluster a pair is drawn with: the first, unless it alone is a scaffold."""
+    """Return the row that gives each pair its cluster: the first, unless only it is a scaffold."""
     second = is_scaffold[pairs[:, 0]] & ~is_scaffold[pairs[:, 1]]
     return np.where(second, pairs[:, 1], pairs[:, 0])
 
 
 def _components(rows: int, edges: Integers) -> tuple[Integers, int]:
-    """Number connected components ``(N,)`` from 0, and count them."""
+    """Return the connected component of each row ``(N,)``, from 0, and the number of components."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 

@@ -1,23 +1,24 @@
-"""From resampled runs to models: means over seeds, and every difference with its error.
+"""Comparisons of models: means of their runs over seeds, and differences of all pairs with errors.
 
-A model's value is the mean over its S runs (seeds). Test rows and seeds are crossed, as every run
-is scored on the same rows, and so its variance is that of what rows do to all of its runs alike,
-and a part that falls with S::
+A model's value is the mean over its S runs (seeds). Every run is scored on the same rows, so test
+rows and seeds are crossed factors. The variance of the mean has two parts: the effect of the rows
+that all runs share, and a part that falls with S::
 
     variance = C + s² / S    C: covariance of two of its runs over resamples, s²: variance of runs
 
-s² holds both what seeds do and what rows do to one run alone, and is known to S - 1 degrees of
-freedom (:mod:`bench.leaderboards.statistics.error_quantiles`). For a difference of models, C is the
-variance of the difference of means over resamples, less what rows do to single runs; the s² / S add
-up, with Welch's degrees of freedom (1947, doi:10.1093/biomet/34.1-2.28). Resampling S seeds instead
-would give (S - 1) / S of s², and normal tails. With one run nothing is known of seeds: the variance
-over resamples stands alone, and the model is said to lack it.
+s² contains the effect of seeds and the effect of rows on a single run. It is estimated with S - 1
+degrees of freedom (:mod:`bench.leaderboards.statistics.error_quantiles`). For a difference of two
+models, C is the variance of the difference of means over resamples, less the effect of rows on
+single runs; the two s² / S are added, with Welch's degrees of freedom (1947,
+doi:10.1093/biomet/34.1-2.28). A bootstrap of the S seeds would give (S - 1) / S of s², and normal
+tails. With one run nothing is known of seeds: the error then contains the variance over resamples
+only, and a note says so.
 
-Many comparisons: every difference is turned into a normal score, and held against the largest of
-all pairs in each resample about its mean (max-T: Westfall and Young 1993; Romano and Wolf 2005,
-doi:10.1198/016214504000000539): it errs in any of the pairs as often as one pair alone may. Models
-scored on the same rows go together, so this finds more than Holm's method, and unlike p-values
-counted over resamples it works for thousands of pairs.
+Many comparisons: every difference is converted to a normal score and compared with the largest
+score of all pairs in each centred resample (max-T: Westfall and Young 1993; Romano and Wolf 2005,
+doi:10.1198/016214504000000539). The probability of an error in any pair is then at most the
+significance level. Scores of models on the same rows are correlated, so this test has more power
+than Holm's method, and unlike p-values counted over resamples it works for thousands of pairs.
 
 Legend: R resamples, M models.
 """
@@ -38,8 +39,8 @@ from bench.task import ScoreInfo
 Vector = NDArray[np.float64]
 
 POWER = 0.8
-_ROUNDING = 1e-7  # of a value in single precision
-_SMALLEST = 1e-140  # whose square is above 0
+_ROUNDING = 1e-7  # relative error of a value in single precision
+_SMALLEST = 1e-140  # smallest size of a value, so that its square is above 0
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,13 @@ class Models:
     """One score of every model.
 
     Attributes:
-        names: M models.
-        seeds: ``(M,)`` runs of each.
-        values: ``(M,)`` means over runs.
-        rows: ``(R, M)`` the same in resamples of the test rows.
-        single: ``(M,)`` variance of the mean by what rows do to one run alone; 0 for one run.
-        spread: ``(M,)`` s² / S; 0 for one run.
-        noise: ``(M,)`` variance of rounding to single precision; no variance is smaller.
+        names: Names of the M models.
+        seeds: Number of runs of each model, ``(M,)``.
+        values: Means over runs, ``(M,)``.
+        rows: Means over runs in resamples of the test rows, ``(R, M)``.
+        single: Variance of the mean by the effect of rows on single runs, ``(M,)``; 0 for one run.
+        spread: Variance s² / S, ``(M,)``; 0 for one run.
+        noise: Variance of rounding to single precision, ``(M,)``; no variance is smaller.
     """
 
     names: tuple[str, ...]
@@ -70,7 +71,7 @@ class Models:
         return Error(known, self.spread, np.maximum(self.seeds - 1.0, 1))
 
     def error_of_differences(self) -> Error:
-        """Return the errors of row's value less column's ``(M, M)``; seeds' part after Welch."""
+        """Return the errors of the row's value less the column's, ``(M, M)``."""
         moved = self.rows - self.rows.mean(axis=0)
         covariance = moved.T @ moved / len(moved)
         own = np.diag(covariance) - self.single
@@ -84,8 +85,8 @@ class Models:
         least = np.maximum(self.noise[:, None], self.noise)
         return Error(np.maximum(known, least), estimated, np.nan_to_num(freedom, nan=1))
 
-    def drawn(self) -> Vector:
-        """Return resamples of rows and seeds: ``(R, M)``; a model's do not depend on others."""
+    def resampled(self) -> Vector:
+        """Return resamples of rows and seeds ``(R, M)``, for each model by itself."""
         drawn = self.rows.copy()
         for model, name in enumerate(self.names):
             rng = np.random.default_rng(crc32(name.encode()))
@@ -96,19 +97,19 @@ class Models:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Differences of all pairs, row's model less column's: ``(M, M)`` each.
+    """Differences of all pairs, the row's model less the column's: ``(M, M)`` each.
 
     Attributes:
-        difference: Of the values.
-        error: Standard error.
+        difference: Difference of the values.
+        error: Standard error of the difference.
         low, high: Interval of one difference alone.
         p: Two-sided p-value of one difference alone.
-        adjusted: The same, for the largest of all pairs.
+        adjusted: Two-sided p-value adjusted for all pairs at once.
         level: Confidence of the intervals.
         higher_is_better: Direction of a better value.
-        resolvable: The difference that is found with a power of 80%, for the median pair: a true
-            difference that reaches as far as the largest of all pairs does by chance, and as an
-            error of the pair's own does in 20% of cases. NaN for a single model.
+        resolvable: Difference that the test of all pairs finds with a power of 80%, median over
+            pairs: the critical value of a pair plus the 80% quantile of its error. NaN for a single
+            model.
     """
 
     difference: Vector
@@ -123,23 +124,23 @@ class Comparisons:
 
     @property
     def better(self) -> NDArray[np.bool_]:
-        """Whether the row's model is significantly better than the column's, among all pairs."""
+        """True where the row's model is significantly better than the column's, among all pairs."""
         ahead = self.difference > 0 if self.higher_is_better else self.difference < 0
         return np.asarray((self.adjusted <= 1 - self.level + 1e-12) & ahead)
 
 
-def gather(draws: BootstrapSamples, score: ScoreInfo, models: Mapping[str, str]) -> Models:
-    """Average the runs of each model.
+def gather(resampled: BootstrapSamples, score: ScoreInfo, models: Mapping[str, str]) -> Models:
+    """Return the models with the mean scores of their runs.
 
     Args:
-        draws: Runs whose score is finite, in values and resamples.
-        score: Score that is averaged.
+        resampled: Bootstrap samples of runs, in which the score is finite.
+        score: Score to average.
         models: Model of every run.
     """
     members: dict[str, list[int]] = {}
-    for column, run in enumerate(draws.runs):
+    for column, run in enumerate(resampled.runs):
         members.setdefault(models[run], []).append(column)
-    points, samples = draws.points[score.name], draws.samples[score.name]
+    points, samples = resampled.points[score.name], resampled.samples[score.name]
     seeds = np.array([len(columns) for columns in members.values()], dtype=np.int64)
     values, rows = np.empty(len(seeds)), np.empty((len(samples), len(seeds)))
     single, spread = np.zeros(len(seeds)), np.zeros(len(seeds))
@@ -155,20 +156,20 @@ def gather(draws: BootstrapSamples, score: ScoreInfo, models: Mapping[str, str])
 
 
 def rounding_error(values: Vector, score: ScoreInfo) -> Vector:
-    """Return the error of values in single precision; that of 1 for correlations, so never 0."""
+    """Return the error of values in single precision, never 0; a correlation counts as 1."""
     size = np.ones_like(values) if score.correlation else np.abs(values)
     return _ROUNDING * np.maximum(size, _SMALLEST)
 
 
 def compare_models(models: Models, *, level: float, higher_is_better: bool = True) -> Comparisons:
-    """Compare every model with every other one on the same resamples."""
+    """Return the comparisons of all pairs of models on the same resamples."""
     from scipy import stats
 
     error = models.error_of_differences()
     difference = models.values[:, None] - models.values
     score = error.score(np.abs(difference))
     p = 2 * stats.norm.sf(score)
-    largest = np.sort(_largest(models.drawn(), models.noise))
+    largest = np.sort(_largest(models.resampled(), models.noise))
     above = len(largest) - np.searchsorted(largest, score)
     adjusted = np.maximum((1 + above) / (len(largest) + 1), p)
     np.fill_diagonal(adjusted, 1)
@@ -194,8 +195,8 @@ def _largest(drawn: Vector, noise: Vector) -> Vector:
     largest = np.zeros(len(drawn), dtype=np.float32)
     noise = np.maximum(noise, np.finfo(np.float32).tiny).astype(np.float32)
     for model in range(len(columns) - 1):
-        apart = columns[model + 1 :] - columns[model]
+        gap = columns[model + 1 :] - columns[model]
         least = np.maximum(noise[model + 1 :], noise[model])[:, None]
-        scale = np.sqrt(np.maximum(np.square(apart).mean(axis=1, keepdims=True), least))
-        np.maximum(largest, np.abs(apart / scale).max(axis=0), out=largest)
+        scale = np.sqrt(np.maximum(np.square(gap).mean(axis=1, keepdims=True), least))
+        np.maximum(largest, np.abs(gap / scale).max(axis=0), out=largest)
     return largest.astype(np.float64)

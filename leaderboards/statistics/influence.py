@@ -1,17 +1,18 @@
-"""Influence of each group of rows on any metric, from values of the metric alone.
+"""Influence of each group of rows on any metric, computed from values of the metric only.
 
-A metric that declares neither weighted sums nor an influence is differentiated by trying: the rows
-of one group are taken k more times, and the change of the value is divided by the change of the
-weight. For G groups k is the square root of G, about as far as a resample moves the weights.
+A metric that declares neither weighted sums nor an influence is differentiated numerically: the
+rows of one group are repeated k more times, and the change of the value is divided by the change of
+the weight. For G groups k is the square root of G, about as much as a resample changes the weights.
 
-Cost: one evaluation of the metric a group, at most 2,048 a run and subset. Over 71,103 rows, on one
-core, a median of errors takes 5 s, Kendall's tau of SciPy 40 s; results are kept on disk.
+Cost: one evaluation of the metric for each group, at most 2,048 for each run and subset. For 71,103
+rows, on one core, a median of errors takes 5 s and Kendall's tau of SciPy 40 s; results are kept on
+disk.
 
-Accuracy: exact for means over rows; to the first order for others. Leaving each group out once (the
-jackknife) costs as much and fails for medians, whose value moves by single rows then (Efron and
-Tibshirani 1993, section 11.6): its standard error came to 0.7 +- 0.5 times a bootstrap's at 200
-rows, and 1.3 +- 0.9 at 1,000. Taken k more times it comes to 1.07 +- 0.12 and 1.01 +- 0.10; for
-Kendall's tau at 200 rows to 0.94 +- 0.03, a bias that falls with the square root of G.
+Accuracy: exact for means over rows; to the first order for other metrics. The jackknife, which
+removes each group once, has the same cost and fails for medians, which then change by single rows
+(Efron and Tibshirani 1993, section 11.6): its standard error was 0.7 +- 0.5 times a bootstrap's at
+200 rows, and 1.3 +- 0.9 at 1,000. With k repetitions the ratio is 1.07 +- 0.12 and 1.01 +- 0.10;
+for Kendall's tau at 200 rows it is 0.94 +- 0.03, a bias that falls with the square root of G.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ def group_influence(
     """Return a metric's value, and the sum of influences over each group of rows.
 
     Args:
-        metric: Metric, whose function alone is used.
+        metric: Metric, of which only the function is used.
         prediction: Predictions ``(M,)``.
         target: Targets ``(M,)``.
         place: Group of each row ``(M,)``, from 0.
-        groups: Number of groups G; each has a row.
+        groups: Number of groups G; each has at least one row.
 
     Returns:
-        The value, and ``(G,)`` sums as an influence function's would be, which add up to 0. Both
-        are NaN where there is no value; the sums are, too, where a change of weights leaves none.
+        The value, and the sums of influences ``(G,)``, which add up to 0. Both are NaN for a
+        metric without a value; a sum is also NaN if the metric has no value with the rows repeated.
     """
     value = metric(prediction, target)
     if math.isnan(value):

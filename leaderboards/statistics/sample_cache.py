@@ -1,6 +1,7 @@
-"""Keeps a run's resampled figures on disk: a board grown by one run resamples that run alone.
+"""Cache of resampled scores on disk: for a new run on a leaderboard, only that run is resampled.
 
-Files are named after all they depend on, so none goes stale; one that is damaged is written anew.
+The name of a file is a hash of everything that its content depends on, so no file becomes outdated;
+a damaged file is written again.
 """
 
 from __future__ import annotations
@@ -25,70 +26,70 @@ from bench.leaderboards.statistics.bootstrap import (
 from bench.leaderboards.statistics.statistics_cache import cached_statistics
 from bench.leaderboards.statistics.sufficient_statistics import ResamplingPlan, SufficientStatistics
 
-Drawn = tuple[float, str, NDArray[np.floating[Any]]]
-"""A run's figure, why it has none, and the figure in resamples."""
+RunSamples = tuple[float, str, NDArray[np.floating[Any]]]
+"""The score of a run, the reason for a missing score, and the score in resamples."""
 
 VERSION = 1
-"""Of what a resample is; a change makes stored ones useless."""
+"""Version of the resampling; files of another version are not used."""
 
 
 def cached_samples(
     cache: Path,
-    design: ResamplingPlan,
+    plan: ResamplingPlan,
     predictions: Iterable[tuple[str, NDArray[np.floating[Any]]]],
     *,
-    figure: str,
+    score: str,
     scored: str,
     combine: Combine,
     resamples: int,
 ) -> BootstrapSamples:
-    """Return one figure of every run in resamples, from files where there are some.
+    """Return one score of every run in resamples, from files where they exist.
 
-    A run's resamples differ by rounding with the runs beside which they were made.
+    Resamples of a run may differ by rounding, with the other runs that were resampled together.
 
     Args:
-        cache: Folder of everything that is kept.
-        design: What the runs have in common.
-        predictions: Runs, and what each says of the test rows ``(N,)``.
-        figure: Which.
+        cache: Folder of the cache.
+        plan: Resampling plan that the runs share.
+        predictions: Names of runs, and their predictions of the test rows ``(N,)``.
+        score: Name of the score.
         scored: Name and version of the task that ``combine`` belongs to.
-        combine: Makes scores of the subsets' figures.
-        resamples: How many.
+        combine: Function that computes overall scores from the subsets' metrics.
+        resamples: Number of resamples.
 
     Raises:
-        BenchError: A run has not one prediction a test row, there is no such figure, or the folder
-            cannot be written.
+        BenchError: The predictions of a run do not match the test rows, the score does not exist,
+            or the folder cannot be written.
     """
-    key = f"{VERSION} {design.fingerprint} {scored} {figure} {resamples}"
+    key = f"{VERSION} {plan.fingerprint} {scored} {score} {resamples}"
     files: dict[str, Path] = {}
-    known: dict[str, Drawn] = {}
+    known: dict[str, RunSamples] = {}
     missing: dict[str, SufficientStatistics] = {}
     for run, values in predictions:
         files[run] = cache / "draws" / _name(key, values)
         found = _read(files[run], resamples)
         if found is None:
-            missing[run] = cached_statistics(cache / "sketches", design, values)
+            missing[run] = cached_statistics(cache / "sketches", plan, values)
         else:
             known[run] = found
     if missing:
-        made = resample(design, missing, figures=(figure,), combine=combine, resamples=resamples)
-        for run, drawn in _by_run(made, figure).items():
+        made = resample(plan, missing, scores=(score,), combine=combine, resamples=resamples)
+        for run, drawn in _by_run(made, score).items():
             _write(files[run], *drawn)
             known[run] = drawn
     return BootstrapSamples(
         tuple(files),
-        {figure: np.array([known[run][0] for run in files])},
-        {figure: np.stack([known[run][2] for run in files]).T},
+        {score: np.array([known[run][0] for run in files])},
+        {score: np.stack([known[run][2] for run in files]).T},
         {run: known[run][1] for run in files if known[run][1]},
-        tuple(few_clusters(design)),
+        tuple(few_clusters(plan)),
     )
 
 
-def _by_run(draws: BootstrapSamples, figure: str) -> dict[str, Drawn]:
-    points, samples = draws.points[figure].tolist(), draws.samples[figure].T
+def _by_run(resampled: BootstrapSamples, score: str) -> dict[str, RunSamples]:
+    points, samples = resampled.points[score].tolist(), resampled.samples[score].T
     return {
-        run: (point, draws.problems.get(run, ""), drawn)
-        for run, point, drawn in zip(draws.runs, points, samples, strict=True)
+        run: (point, resampled.problems.get(run, ""), drawn)
+        for run, point, drawn in zip(resampled.runs, points, samples, strict=True)
     }
 
 
@@ -99,8 +100,11 @@ def _name(key: str, predictions: NDArray[np.floating[Any]]) -> str:
     return f"{digest.hexdigest()}.draws"
 
 
-def _read(path: Path, resamples: int) -> Drawn | None:
-    """Read a line of JSON and the numbers behind it: a tenth of what a .npz takes."""
+def _read(path: Path, resamples: int) -> RunSamples | None:
+    """Return the content of a file; None for a missing or damaged one.
+
+    A file is a line of JSON and the raw numbers: read in a tenth of the time of a .npz file.
+    """
     try:
         head, _, body = path.read_bytes().partition(b"\n")
         point, problem = json.loads(head)

@@ -1,4 +1,4 @@
-"""Keeps sketches on disk, so that a leaderboard grown by one run sums that run alone."""
+"""Cache of sufficient statistics on disk: for a new run, only that run is summed."""
 
 from __future__ import annotations
 
@@ -20,43 +20,45 @@ from bench.leaderboards.statistics.sufficient_statistics import (
 
 
 def cached_statistics(
-    folder: Path, design: ResamplingPlan, predictions: NDArray[np.floating]
+    folder: Path, plan: ResamplingPlan, predictions: NDArray[np.floating]
 ) -> SufficientStatistics:
-    """Return a run's sketch, from its file if there is one, else made and filed.
+    """Return the sufficient statistics of a run, from a file or computed and then written.
 
-    Files are named after the content of predictions and design, so none goes stale; one that is
-    damaged is written anew.
+    The name of a file is a hash of the predictions and the resampling plan, so no file becomes
+    outdated; a damaged file is written again.
 
     Args:
-        folder: Where files lie; made if need be.
-        design: What the runs have in common.
-        predictions: ``(N,)`` in the order of the test rows.
+        folder: Folder of the files; created if it does not exist.
+        plan: Resampling plan that the runs share.
+        predictions: Predictions ``(N,)`` in the order of the test rows.
 
     Raises:
-        BenchError: Not one prediction a test row, or the folder cannot be written.
+        BenchError: The predictions do not match the test rows, or the folder cannot be written.
     """
     values = np.ascontiguousarray(predictions)
-    digest = hashlib.blake2b(design.fingerprint.encode(), digest_size=16)
+    digest = hashlib.blake2b(plan.fingerprint.encode(), digest_size=16)
     digest.update(values.data)
     path = folder / f"{digest.hexdigest()}.npz"
-    found = _read(path, design)
+    found = _read(path, plan)
     if found is None:
-        found = make_statistics(design, values)
+        found = make_statistics(plan, values)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(path, design, found)
+            _write(path, plan, found)
         except OSError as error:
             raise BenchError(
-                f"cannot write sketches to {folder}: {error.strerror}. "
+                f"cannot write sufficient statistics to {folder}: {error.strerror}. "
                 "Name another folder by BENCH_CACHE."
             ) from None
     return found
 
 
-def _read(path: Path, design: ResamplingPlan) -> SufficientStatistics | None:
-    shapes = [(len(subset.groups), design.columns) for subset in design.subsets.values()]
+def _read(path: Path, plan: ResamplingPlan) -> SufficientStatistics | None:
+    shapes = [(len(subset.groups), plan.columns) for subset in plan.subsets.values()]
     try:
-        content = io.BytesIO(path.read_bytes())  # a path would stay open where it is damaged
+        content = io.BytesIO(
+            path.read_bytes()
+        )  # np.load on the path of a damaged file would leave the file open
         with np.load(content, allow_pickle=False) as file:
             sums = [file[f"{place}"] for place in range(len(shapes))]
             points, problem = file["points"].tolist(), str(file["problem"])
@@ -65,16 +67,16 @@ def _read(path: Path, design: ResamplingPlan) -> SufficientStatistics | None:
         return None
     assert [array.shape for array in sums] == shapes, (path, shapes)
     return SufficientStatistics(
-        dict(zip(design.subsets, sums, strict=True)),
-        {name: (mean, std) for name, (mean, std) in zip(design.subsets, scales, strict=True)},
-        dict(zip(design.names, points, strict=True)),
+        dict(zip(plan.subsets, sums, strict=True)),
+        {name: (mean, std) for name, (mean, std) in zip(plan.subsets, scales, strict=True)},
+        dict(zip(plan.names, points, strict=True)),
         problem,
     )
 
 
-def _write(path: Path, design: ResamplingPlan, sketch: SufficientStatistics) -> None:
-    arrays = {f"{place}": sketch.sums[name] for place, name in enumerate(design.subsets)}
-    arrays["scales"] = np.array([sketch.scales[name] for name in design.subsets])
-    arrays["points"] = np.array([sketch.points[name] for name in design.names])
+def _write(path: Path, plan: ResamplingPlan, statistics: SufficientStatistics) -> None:
+    arrays = {f"{place}": statistics.sums[name] for place, name in enumerate(plan.subsets)}
+    arrays["scales"] = np.array([statistics.scales[name] for name in plan.subsets])
+    arrays["points"] = np.array([statistics.points[name] for name in plan.names])
     with whole_file(path) as file:
-        np.savez(file, problem=np.array(sketch.problem), **arrays)  # type: ignore[arg-type]
+        np.savez(file, problem=np.array(statistics.problem), **arrays)  # type: ignore[arg-type]

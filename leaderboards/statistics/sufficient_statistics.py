@@ -1,14 +1,14 @@
-"""Sums that a run is resampled from: a few hundred kilobytes in place of its predictions.
+"""Sufficient statistics of a run for resampling: sums of a few hundred kilobytes, not predictions.
 
-A resample gives every cluster of rows a weight, and a weighted correlation needs but weighted sums
-of x, x², xy (and of 1, y, y² of the truth); a metric that does not follow from them has a column of
-influences of its own. Clusters are dealt into at most 2,048 groups, a group's
-clusters share one weight, and so a run is known by its sums over each group. Dealing at random
-keeps the variance unbiased, but for the factor 1 - 1/groups, and its error is known: a relative
-standard deviation of sqrt(1 / (2 x 2048)) = 1.6% of a standard error. Clusters that belong to the
-same subsets are dealt one after the other, so that those of a small subset share no group.
+A resample gives every cluster of rows a weight. A weighted correlation needs only weighted sums of
+x, x², xy (and of 1, y, y² of the truth); a metric that does not follow from them has its own column
+of influences. Clusters are assigned to at most 2,048 groups, and the clusters of a group share one
+weight, so the sums over each group are all that resampling needs. With a random assignment the
+variance is unbiased, except for the factor 1 - 1/groups, and the relative std of a standard error
+is sqrt(1 / (2 x 2048)) = 1.6%. Clusters that belong to the same subsets are assigned one after the
+other, so that the clusters of a small subset share no group.
 
-Legend: N test rows, M rows or pairs of a subset, G groups with any of them.
+Legend: N test rows, M rows or pairs of a subset, G groups that contain any of them.
 """
 
 from __future__ import annotations
@@ -33,25 +33,24 @@ Integers = NDArray[np.int64]
 
 GROUPS = 2048
 VERSION = 2
-"""Version of what a sketch holds and how groups are dealt; another makes stored ones useless."""
+"""Version of the statistics and of the groups; files of another version are not used."""
 MOMENTS = 3
-"""Columns of every run: x, x² and xy; those of influences follow."""
-_SHUFFLE = 1  # seeds the order in which clusters are dealt
+"""Number of columns that every run has: x, x² and xy; columns of influences follow."""
+_SHUFFLE = 1  # seed of the order in which clusters are assigned to groups
 
 
 @dataclass(frozen=True)
 class Subset:
-    """One subset's truth.
+    """The truth of one subset.
 
     Attributes:
         units: Rows ``(M,)`` or pairs ``(M, 2)``.
-        groups: ``(G,)`` groups that hold any of them, ascending.
-        place: ``(M,)`` which of these each is in.
-        truth: ``(M,)`` values of the truth, which know their order.
-        standard: ``(M,)`` the same, in the same rows, with mean 0 and variance 1; 0 where all are
-            equal.
-        sums: ``(G, 3)`` sums of 1, y and y² of ``standard``.
-        scale: Mean and standard deviation of the truth.
+        groups: Groups ``(G,)`` that contain any of the units, ascending.
+        place: Index in ``groups`` of each unit, ``(M,)``.
+        truth: Values of the truth, ``(M,)``, with their sorted order.
+        standard: Values of the truth, ``(M,)``, with mean 0 and variance 1; 0 if all are equal.
+        sums: Sums of 1, y and y² of ``standard``, ``(G, 3)``.
+        scale: Mean and std of the truth.
     """
 
     units: Integers
@@ -63,20 +62,20 @@ class Subset:
     scale: tuple[float, float]
 
     def sum(self, *columns: Vector) -> Vector:
-        """Sum columns ``(M,)`` by group: ``(G, columns)``."""
+        """Return the sums of columns ``(M,)`` by group: ``(G, columns)``."""
         size = len(self.groups)
         return np.stack([np.bincount(self.place, column, size) for column in columns], axis=1)
 
 
 @dataclass(frozen=True)
 class SufficientStatistics:
-    """One run's predictions, as far as resampling needs them.
+    """The sums of one run's predictions that resampling needs.
 
     Attributes:
         sums: Columns of sums by subset ``(G, columns)``, float32.
-        scales: Mean and standard deviation of the predictions by subset.
-        points: Value without resampling by figure, such as ``all/mse``; NaN where there is none.
-        problem: Why figures are NaN, in one line; empty if none is.
+        scales: Mean and std of the predictions by subset.
+        points: Value without resampling by metric, such as ``all/mse``; NaN if it has none.
+        problem: Reason for metrics that are NaN, in one line; empty if none is.
     """
 
     sums: Mapping[str, NDArray[np.float32]]
@@ -87,7 +86,7 @@ class SufficientStatistics:
 
 @dataclass(frozen=True)
 class ResamplingPlan:
-    """What all runs of one leaderboard have in common, but for the test rows' sequences."""
+    """The truth, subsets, clusters and metrics that all runs of one leaderboard share."""
 
     truth: Vector
     subsets: Mapping[str, Subset]
@@ -105,21 +104,21 @@ class ResamplingPlan:
 
     @property
     def columns(self) -> int:
-        """Number of sums that a run has of every group."""
+        """Number of sums that a run has for every group."""
         return MOMENTS + len(self._influenced)
 
     def column(self, metric: Metric) -> int:
-        """Return the place of a metric's influences among the sums."""
+        """Return the column of a metric's influences among the sums."""
         return MOMENTS + self._influenced.index(metric)
 
     @property
     def groups(self) -> int:
-        """Groups of all clusters."""
+        """Number of groups of all clusters."""
         return min(self.clusters.count, GROUPS)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all that a sketch depends on but the predictions."""
+        """Hash of everything except the predictions that the statistics of a run depend on."""
         digest = hashlib.blake2b(f"{VERSION} {GROUPS}".encode(), digest_size=8)
         for metric in self.metrics:
             digest.update(_identity(metric).encode())
@@ -137,20 +136,20 @@ def make_resampling_plan(
     links: Iterable[Integers] = (),
     metrics: tuple[Metric, ...] = STANDARD,
 ) -> ResamplingPlan:
-    """Find clusters, deal them into groups and sum the truth over them.
+    """Return the resampling plan of test rows: clusters in groups, and sums of the truth.
 
     Args:
-        truth: ``(N,)`` finite targets.
-        units: By subset, rows ``(M,)`` or pairs ``(M, 2)``: :meth:`bench.task.Task.scoring_groups`.
-        links: ``(K, 2)`` rows that belong together besides those of a pair, such as
+        truth: Finite targets ``(N,)``.
+        units: Rows ``(M,)`` or pairs ``(M, 2)`` by subset: :meth:`bench.task.Task.scoring_groups`.
+        links: Linked rows ``(K, 2)``, in addition to the rows of a pair, such as
             :func:`~bench.leaderboards.statistics.clusters.link_equal` of the sequences' hashes.
-        metrics: Metrics that runs are resampled by.
+        metrics: Metrics to resample.
 
     Raises:
-        BenchError: Units or links name a row that is not there.
+        BenchError: Units or links contain a row that does not exist.
     """
     clusters = find_clusters(len(truth), units, links)
-    group_of = _deal(clusters)
+    group_of = _assign_groups(clusters)
     subsets = {}
     for name, of in units.items():
         groups, place = np.unique(group_of[clusters.of_unit[name]], return_inverse=True)
@@ -163,23 +162,23 @@ def make_resampling_plan(
 
 
 def make_statistics(
-    design: ResamplingPlan, predictions: NDArray[np.floating]
+    plan: ResamplingPlan, predictions: NDArray[np.floating]
 ) -> SufficientStatistics:
-    """Sum one run's predictions over groups, and take its figures.
+    """Return the sums of one run's predictions over groups, and its metrics.
 
     Args:
-        design: What the runs have in common.
-        predictions: ``(N,)`` in the order of the test rows. With a value that is not finite, or
-            none that differ, figures are NaN and the sketch says why.
+        plan: Resampling plan that the runs share.
+        predictions: Predictions ``(N,)`` in the order of the test rows. If a value is not finite or
+            all values are equal, metrics are NaN and ``problem`` holds the reason.
 
     Raises:
-        BenchError: Not one prediction a test row.
+        BenchError: The number of predictions is not the number of test rows.
     """
     guess = np.asarray(predictions, dtype=np.float64)
-    if guess.shape != design.truth.shape:
+    if guess.shape != plan.truth.shape:
         raise BenchError(
-            f"predictions of shape {guess.shape} for {len(design.truth):,} test rows. "
-            "Give one value a row."
+            f"predictions of shape {guess.shape} for {len(plan.truth):,} test rows. "
+            "Give one value for each row."
         )
     sums: dict[str, NDArray[np.float32]] = {}
     scales: dict[str, tuple[float, float]] = {}
@@ -188,37 +187,37 @@ def make_statistics(
     unknown = int(np.count_nonzero(~np.isfinite(guess)))
     if unknown:
         problems.append(f"{unknown:,} of {len(guess):,} predictions are not finite")
-    for name, subset in design.subsets.items():
+    for name, subset in plan.subsets.items():
         x = values_of(guess, subset.units)
-        found = dict.fromkeys((metric.name for metric in design.metrics), np.nan)
+        found = dict.fromkeys((metric.name for metric in plan.metrics), np.nan)
         if np.isfinite(x).all():
-            sums[name], scales[name], found = _sums(design, subset, x)
+            sums[name], scales[name], found = _sums(plan, subset, x)
             if missing := [metric for metric, value in found.items() if np.isnan(value)]:
                 reason = _constant(subset.truth.values, "truth") or _constant(x, "predictions")
                 problems.append(f"{name}: {reason or 'no value of ' + ', '.join(missing)}")
         else:
-            sums[name] = np.full((len(subset.groups), design.columns), np.nan, dtype=np.float32)
+            sums[name] = np.full((len(subset.groups), plan.columns), np.nan, dtype=np.float32)
             scales[name] = np.nan, np.nan
         points |= {f"{name}/{metric}": value for metric, value in found.items()}
     return SufficientStatistics(sums, scales, points, "; ".join(problems))
 
 
 def _sums(
-    design: ResamplingPlan, subset: Subset, x: Vector
+    plan: ResamplingPlan, subset: Subset, x: Vector
 ) -> tuple[NDArray[np.float32], tuple[float, float], dict[str, float]]:
-    """Sum the columns of one subset, and return them with the scale of x and all metrics."""
+    """Return the sums of one subset, the mean and std of x, and all metrics."""
     standard, scale = _standard(x)
-    sums = np.empty((len(subset.groups), design.columns), dtype=np.float32)
+    sums = np.empty((len(subset.groups), plan.columns), dtype=np.float32)
     sums[:, :MOMENTS] = subset.sum(standard, standard**2, standard * subset.standard)
     ordered, points = Ordered(x), {}
-    for metric in design.metrics:
+    for metric in plan.metrics:
         if metric.from_moments is not None:
             points[metric.name] = metric(x, subset.truth.values)
         elif metric.influence is not None:
             points[metric.name], influence = metric.influence(ordered, subset.truth)
-            sums[:, design.column(metric)] = subset.sum(influence)[:, 0]
+            sums[:, plan.column(metric)] = subset.sum(influence)[:, 0]
         else:
-            points[metric.name], sums[:, design.column(metric)] = group_influence(
+            points[metric.name], sums[:, plan.column(metric)] = group_influence(
                 metric, x, subset.truth.values, subset.place, len(subset.groups)
             )
     return sums, scale, points
@@ -226,30 +225,30 @@ def _sums(
 
 def _constant(values: Vector, what: str) -> str:
     if len(values) < 2:
-        return "fewer than two of them"
+        return "fewer than two values"
     return f"{what} are constant" if np.ptp(values) == 0 else ""
 
 
 def _standard(values: Vector) -> tuple[Vector, tuple[float, float]]:
-    """Scale values to mean 0 and variance 1, so that single precision holds their sums.
+    """Return values scaled to mean 0 and variance 1, so that single precision holds their sums.
 
     Returns:
-        The scaled values, 0 where all are equal, and the mean and standard deviation they had.
+        The scaled values, 0 where all are equal, and the mean and std before scaling.
     """
     if len(values) < 2 or np.ptp(values) == 0:
         return np.zeros(len(values)), (float(values[0]) if len(values) else 0.0, 0.0)
     mean = values.mean()
     centred = values - mean
     largest = np.abs(centred).max()
-    centred /= largest  # neither over- nor underflows when squared
+    centred /= largest  # so that squares neither overflow nor underflow
     rest, std = centred.mean(), centred.std()
     return (centred - rest) / std, (float(mean + largest * rest), float(largest * std))
 
 
 def _identity(metric: Metric) -> str:
-    """Name a metric so that another function under its name has another identity.
+    """Return an identity of a metric that differs for another function with the same name.
 
-    A metric of a user's file is known by the content of that file.
+    For a metric from a user's file, the identity contains a hash of that file.
     """
     if METRICS.get(metric.name) is metric:
         return metric.name
@@ -259,8 +258,8 @@ def _identity(metric: Metric) -> str:
     return f"{metric.name} {hashlib.blake2b(content, digest_size=16).hexdigest()}"
 
 
-def _deal(clusters: Clusters) -> Integers:
-    """Give every cluster a group: its own where there are enough."""
+def _assign_groups(clusters: Clusters) -> Integers:
+    """Return the group of every cluster; a group of its own if there are enough groups."""
     if clusters.count <= GROUPS:
         return np.arange(clusters.count)
     member = np.zeros((len(clusters.of_unit), clusters.count), dtype=bool)

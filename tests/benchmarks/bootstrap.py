@@ -58,7 +58,7 @@ def main() -> None:
     names = [f"{name}/{metric}" for name in units for metric in ("pearson", "spearman")]
     scores = tuple(task.overall(dict.fromkeys(names, 0.0)))
     figures = (*scores, *names)
-    draws = resample(design, sketches, figures=figures, combine=task.overall, resamples=resamples)
+    draws = resample(design, sketches, scores=figures, combine=task.overall, resamples=resamples)
     clock = _lap(f"{resamples:,} resamples of {len(figures)} figures", clock)
     board = rank(draws, "all/pearson", {run: run for run in draws.runs})
     _lap(f"ranks by one figure, {len(board.ranked_models):,} models", clock)

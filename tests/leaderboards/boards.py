@@ -1,4 +1,4 @@
-"""Boards made up for tests of what shows them."""
+"""Artificial leaderboards for the tests of their output."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ FIGURE = "all/pearson"
 
 
 def entry(run: str, model: str, folder: Path, **fields: Any) -> Entry:
-    """Make a run whose files are in ``folder``; ``fields`` replace what it says of itself."""
+    """Return a run with files in ``folder``; ``fields`` replace fields of the entry."""
     value = float(fields.pop("value", 0.5))
     known: dict[str, Any] = {
         "run": f"mlflow-{run}",
@@ -41,8 +41,8 @@ def entry(run: str, model: str, folder: Path, **fields: Any) -> Entry:
     return Entry(**{**known, **fields})
 
 
-def board(groups: Sequence[Group], apart: Sequence[tuple[Entry, str]] = ()) -> Leaderboard:
-    """Rank models by the value their runs logged, each with an error of .01 of its own."""
+def board(groups: Sequence[Group], excluded: Sequence[tuple[Entry, str]] = ()) -> Leaderboard:
+    """Return a leaderboard of models by logged values, each with an independent error of .01."""
     entries = [entry for group in groups for entry in group.entries]
     points = np.array([entry.figures[f"test/{FIGURE}"] for entry in entries])
     noise = 0.01 * np.random.default_rng(0).normal(size=(2000, len(entries)))
@@ -60,14 +60,14 @@ def board(groups: Sequence[Group], apart: Sequence[tuple[Entry, str]] = ()) -> L
         test=cast(Any, None),  # ranked already
         rows=tuple(Row(place, named[place.model]) for place in ranked_models),
         board=ranked,
-        selection=Selection(tuple(groups), tuple(apart), {"failed": 2}, "f00d"),
+        selection=Selection(tuple(groups), tuple(excluded), {"failed": 2}, "f00d"),
         primary=FIGURE,
         second="all/spearman",
     )
 
 
 def files(folder: Path, manifest: Mapping[str, Any], lines: str = "") -> Path:
-    """Write what a run leaves."""
+    """Write the files of a run."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "metrics.jsonl").write_text(lines)

@@ -1,4 +1,4 @@
-"""The command, from trained runs to text."""
+"""``bench leaderboard``, from trained runs to its text."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
 
 @pytest.fixture
 def runs() -> Path:
-    """Three ridges on a table of the share of G and C."""
+    """Three ridge regressions on a table whose target is the share of G and C."""
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("ACGT"), 30)) for _ in range(600)]
     gc = [text.count("G") + text.count("C") + rng.normal() for text in texts]
@@ -45,7 +45,7 @@ def test_a_board_has_the_figures_of_the_stored_predictions_in_every_format(
             manifest = json.loads((runs / name / "manifest.json").read_text())
             found.append(manifest["metrics"]["test/all/pearson"])
         assert row["value"] == pytest.approx(np.mean(found), abs=1e-9)
-        # Fisher's z: what the width of such an interval is for normal values.
+        # Fisher's z gives the width of such an interval for normal values.
         n = 120
         width = np.diff(np.tanh(np.arctanh(row["value"]) + np.array([-1, 1]) * 1.96 / n**0.5))
         assert row["high"] - row["low"] == pytest.approx(float(width[0]), rel=0.5)

@@ -1,4 +1,4 @@
-"""``bench compare`` against SciPy's bootstrap, against simulation, and as a user types it."""
+"""``bench compare`` against SciPy's bootstrap, in simulations, and on the command line."""
 
 import dataclasses
 import json
@@ -53,7 +53,7 @@ def compared(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
 
 
 def by_scipy(truth: Any, a: Any, b: Any, statistic: Any) -> Any:
-    """The same rows are drawn for any statistic: they depend on the seed alone."""
+    """The resampled rows depend only on the seed, so they are the same for any statistic."""
     return stats.bootstrap(
         (truth, a, b),
         lambda y, p, q: statistic(p, y)[0] - statistic(q, y)[0],
@@ -107,7 +107,7 @@ def test_the_other_way_round_it_is_the_other_way_round(capsys: pytest.CaptureFix
     )
     assert there["verdict"].endswith("nothing is known of other seeds.")
     assert back["verdict"].startswith(f"B is better on all/pearson by {gap['difference']:.4f} ")
-    assert "A is unverified: nobody here knows how it was trained" in there["notes"]
+    assert "A is unverified: its training is not recorded here" in there["notes"]
 
 
 def test_equal_predictions_do_not_differ(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +118,8 @@ def test_equal_predictions_do_not_differ(capsys: pytest.CaptureFixture[str]) -> 
     assert [(d["difference"], d["p"], d["better"]) for d in found["differences"]] == [
         (0, 1, "")
     ] * 2
-    assert found["verdict"].startswith("A and B cannot be told apart on all/pearson: +0.0000 (")
+    equal = "A and B do not differ significantly on all/pearson: +0.0000 ("
+    assert found["verdict"].startswith(equal)
     assert "; of 1 other, neither on any; nothing" in found["verdict"]
 
 
@@ -166,15 +167,15 @@ def test_pairs_are_compared_as_pairs(assay: Path, capsys: pytest.CaptureFixture[
 
 
 def test_among_equal_runs_any_difference_at_all_is_found_in_one_of_twenty_cases() -> None:
-    """All figures at once: 6 of them would be wrong in some one far more often if each were 5%."""
+    """The error rate is for all scores at once: 5% for each of 6 scores would exceed it."""
     rng, cases, wrong = np.random.default_rng(5), 300, 0
     units = {"all": np.arange(300), "first": np.arange(150), "last": np.arange(150, 300)}
     for case in range(cases):
         truth = rng.normal(size=300)
-        design = make_resampling_plan(truth, units)
-        runs = {name: make_statistics(design, truth + rng.normal(size=300)) for name in "AB"}
+        plan = make_resampling_plan(truth, units)
+        runs = {name: make_statistics(plan, truth + rng.normal(size=300)) for name in "AB"}
         figures = tuple(f"{name}/{metric}" for name in units for metric in ("pearson", "spearman"))
-        draws = resample(design, runs, figures=figures, resamples=500, seed=case)
+        draws = resample(plan, runs, scores=figures, resamples=500, seed=case)
         wrong += any(d.better for d in differ(draws)[0])
     assert stats.binomtest(wrong, cases, 0.05).pvalue > 0.01, wrong
 
@@ -230,7 +231,7 @@ def test_a_run_is_called_by_many_names_and_a_wrong_one_is_told(
     told = fails(capsys, "compare", "three", "two")
     assert "three: no such run, neither as a folder nor in MLflow" in told
     assert "o: 2 runs are called so: " in fails(capsys, "compare", "o", "two")
-    assert "is both runs" in fails(capsys, "compare", "one", one["run"])
+    assert "is named twice" in fails(capsys, "compare", "one", one["run"])
 
 
 def test_runs_on_other_rows_or_without_scores_are_refused(
@@ -266,5 +267,5 @@ def test_the_verdict_names_every_subset_that_differs() -> None:
     )
     undecided = dataclasses.replace(versus, primary="all/pearson").verdict
     assert undecided.startswith(
-        "A and B cannot be told apart on all/pearson: +0.0100 (-0.0100 to 0.0300); "
+        "A and B do not differ significantly on all/pearson: +0.0100 (-0.0100 to 0.0300); "
     )

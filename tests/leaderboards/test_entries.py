@@ -1,4 +1,4 @@
-"""Stores that cannot be read: one line each, and nothing made by looking."""
+"""Stores that cannot be read: an error of one line, and no file created by reading."""
 
 import shutil
 import sqlite3
@@ -25,7 +25,7 @@ def test_looking_at_an_empty_folder_makes_no_store(tmp_path: Path) -> None:
 def test_a_store_of_an_older_schema_is_named_with_what_upgrades_it(tmp_path: Path) -> None:
     with connected(tmp_path / "new") as (client, _):
         client.create_experiment("dream")
-    (tmp_path / "old").mkdir()  # elsewhere: MLflow remembers stores it has checked
+    (tmp_path / "old").mkdir()  # another folder: MLflow remembers the stores that it checked
     shutil.copy(tmp_path / "new" / "mlflow.db", tmp_path / "old")
     with sqlite3.connect(tmp_path / "old" / "mlflow.db") as database:
         database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")

@@ -21,7 +21,7 @@ __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
 
 ROWS = 400
 TASK = '''
-"""Targets of a file, scored by errors."""
+"""A task with targets from a file, scored by errors."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ MEDIAN = Metric(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoOptions:
-    """None."""
+    """No options."""
 
 
 class Errors(Task):
@@ -97,7 +97,7 @@ def task(elsewhere: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def runs() -> dict[str, NDArray[np.float64]]:
-    """Log three models: the one with the best correlation has the largest errors."""
+    """Log three models; the model with the best correlation has the largest errors."""
     rng = np.random.default_rng(4)
     truth = 10 + 3 * rng.normal(size=ROWS)
     Path("data").mkdir()
@@ -121,7 +121,7 @@ def board(capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
 
 
 def resampled(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean losses (R, runs) of rows drawn with replacement; the same rows for all runs."""
+    """Return mean losses (R, runs) of rows resampled with replacement, the same for all runs."""
     rng = np.random.default_rng(2)
     return np.stack(
         [losses[rng.integers(0, len(losses), len(losses))].mean(axis=0) for _ in range(4000)]
@@ -144,7 +144,7 @@ def test_the_least_error_ranks_first_with_the_intervals_of_a_plain_bootstrap(
         assert row["error"] == pytest.approx(error, rel=0.06)
         assert row["low"] == pytest.approx(low[i], abs=0.15 * error)
         assert row["high"] == pytest.approx(high[i], abs=0.15 * error)
-    known = {"close": 1, "far": 4, "biased": 10**2 + 3**2}  # what the noise and the bias come to
+    known = {"close": 1, "far": 4, "biased": 10**2 + 3**2}  # the expected losses of noise and bias
     for name, mse in known.items():
         assert rows[name]["low"] < mse < rows[name]["high"]
     assert [(r["rank"], r["rank_low"], r["rank_high"], r["tier"]) for r in rows.values()] == [
@@ -213,8 +213,8 @@ def test_tables_manifests_and_pages_have_the_tasks_metrics(
     assert "MSE of the test rows (all/mse); less is better" in page
     plots = json.loads(re.findall(r'id="plots">(.*?)</script>', page, re.DOTALL)[0])
     best_last = plots["subsets"]["data"][0]["colorscale"]
-    assert best_last[0][1] == "#7fc4ee"  # the least error has the colour that stands out
-    # The row's model is the better one wherever it ranks above the column's.
+    assert best_last[0][1] == "#7fc4ee"  # the smallest error has the strongest colour
+    # The row's model is better wherever it ranks above the column's model.
     assert plots["pairs"]["data"][0]["z"] == [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]
 
 

@@ -1,4 +1,4 @@
-"""Boards of made-up draws, held against z tests, t tests and orders worked out by hand."""
+"""Boards of made-up bootstrap samples, against z tests, t tests and hand-made orders."""
 
 import itertools
 from typing import Any
@@ -16,14 +16,14 @@ RESAMPLES = 4000
 
 
 def normal(*shape: int, seed: int = 0) -> NDArray[np.float64]:
-    """Draw normal values whose columns have means 0, variances 1 and no correlation, exactly."""
+    """Return normal values; columns have exactly mean 0, variance 1 and no correlation."""
     drawn = np.random.default_rng(seed).normal(size=shape)
     q, _ = np.linalg.qr(drawn - drawn.mean(axis=0))
     return q * np.sqrt(shape[0])
 
 
 def draws(values: Any, noise: Any, names: Any = None, **more: Any) -> BootstrapSamples:
-    """Resample values by noise ``(R, runs)``."""
+    """Return bootstrap samples: values plus noise ``(R, runs)``."""
     points = np.asarray(values, dtype=np.float64)
     runs = tuple(names or (f"run {i}" for i in range(len(points))))
     samples = (points + noise).astype(np.float32)
@@ -33,7 +33,7 @@ def draws(values: Any, noise: Any, names: Any = None, **more: Any) -> BootstrapS
 
 
 def board(values: Any, noise: Any, models: str = "", **more: Any) -> Board:
-    """Rank runs, each of a model of its own, or of those named by a letter each."""
+    """Return the leaderboard of runs, each of its own model, or of models named by one letter."""
     made = draws(values, noise, **more)
     return rank(made, "r", dict(zip(made.runs, models or made.runs, strict=True)))
 
@@ -41,7 +41,7 @@ def board(values: Any, noise: Any, models: str = "", **more: Any) -> Board:
 def test_one_seed_a_model_is_a_z_test() -> None:
     values = np.array([0.7, 0.72, 0.5])
     noise = 0.01 * normal(RESAMPLES, 3)
-    noise[:, 1] = 0.8 * noise[:, 0] + 0.6 * noise[:, 1]  # errors that go together
+    noise[:, 1] = 0.8 * noise[:, 0] + 0.6 * noise[:, 1]  # correlated errors
     found = board(values, noise)
     assert [s.model for s in found.ranked_models] == ["run 1", "run 0", "run 2"]
     best, second, _ = found.ranked_models
@@ -77,7 +77,7 @@ def test_several_seeds_on_steady_rows_are_t_tests() -> None:
 
 
 def test_rows_shared_by_seeds_do_not_average_out() -> None:
-    """Three runs: what rows do to all stays, what they do to one is a part of the runs' spread."""
+    """Three runs: the shared effect of rows stays, that on single runs is part of their spread."""
     own, values = 0.02 * normal(RESAMPLES, 4), np.array([0.5, 0.5, 0.5])
     shared, single = own[:, :1], own[:, 1:]
     (alike,) = board(values, np.repeat(shared, 3, axis=1), "aaa").ranked_models
@@ -96,7 +96,7 @@ def test_differences_keep_what_rows_do_to_models_and_count_single_runs_once() ->
 
 
 def test_ranks_and_tiers_are_those_worked_out_by_hand() -> None:
-    values = [9.0, 8.9, 7.0, 6.9, 4.0]  # with errors of 0.05 but one, that overlaps with three
+    values = [9.0, 8.9, 7.0, 6.9, 4.0]  # errors of 0.05, except one that overlaps with three
     noise = normal(RESAMPLES, 5) * [0.05, 0.05, 0.05, 1.2, 0.05]
     found = board(values, noise)
     assert [s.tier for s in found.ranked_models] == [1, 1, 2, 1, 3]
@@ -111,7 +111,7 @@ def test_ranks_and_tiers_are_those_worked_out_by_hand() -> None:
     better = found.comparisons.better
     assert not (better & better.T).any()
     assert found.comparisons.p[0, 3] < 0.1
-    assert found.comparisons.adjusted[0, 4] == 1 / (RESAMPLES + 1)  # none came as far
+    assert found.comparisons.adjusted[0, 4] == 1 / (RESAMPLES + 1)  # no resample reached it
 
 
 def test_equal_values_share_a_rank() -> None:
@@ -125,7 +125,7 @@ def test_equal_values_share_a_rank() -> None:
 
 
 def test_the_largest_of_many_is_held_against_the_studentized_range() -> None:
-    """Independent models of one error: Tukey's test, whose quantiles SciPy has."""
+    """Independent models with the same error: Tukey's test, with quantiles from SciPy."""
     noise = np.random.default_rng(1).normal(size=(40_000, 6))
     values = np.array([0, 0.5, 1, 2, 3.5, 4.2])
     found = board(values, noise).comparisons
@@ -174,12 +174,12 @@ def test_what_has_no_figure_is_left_out_with_a_reason() -> None:
     values = [0.5, np.nan, 0.5, 0.4, np.nan]
     found = board(values, noise, problems={"run 1": "all: predictions are constant"})
     assert [s.model for s in found.ranked_models] == ["run 0", "run 3"]
-    assert found.excluded == {
+    assert found.without_score == {
         "run 1": "no r: all: predictions are constant",
-        "run 2": "no r in 10% of resamples: it hangs on few rows",
+        "run 2": "no r in 10% of resamples: it depends on few rows",
         "run 4": "no r: a subset is missing",
     }
-    assert found.notes == ("a note", "7 of 4,000 resamples left out: a run has no r")
+    assert found.notes == ("a note", "7 of 4,000 resamples excluded: a run has no r")
     assert np.isfinite(found.comparisons.p).all()
 
 

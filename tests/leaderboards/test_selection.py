@@ -1,4 +1,4 @@
-"""Which runs rank together: cases worked by hand."""
+"""Selection of the runs that rank together: cases worked out by hand."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -61,12 +61,12 @@ def test_the_newest_of_runs_that_are_the_same_stands_for_them() -> None:
 
 
 @pytest.mark.parametrize("name", [*LOCK, "fingerprint"])
-def test_what_disagrees_stands_apart_and_says_in_what(name: str) -> None:
+def test_what_disagrees_is_excluded_and_says_in_what(name: str) -> None:
     odd = entry("odd", seed=9, tags={name: "another"})
     found = chosen(odd, entry("a"), entry("b", seed=1))
     assert grouped(found) == {"net": ["a", "b"]}
-    ((apart, reason),) = found.apart
-    assert apart.id == "odd"
+    ((excluded, reason),) = found.excluded
+    assert excluded.id == "odd"
     assert reason.startswith(("other", "another"))
 
 
@@ -83,14 +83,14 @@ def test_an_external_result_ranks_alone_and_its_training_rows_do_not_matter() ->
     odd = {"verified": "false", "fingerprint": "unknown"}
     found = chosen(entry("a"), entry("x", "theirs", tags=odd), entry("y", "theirs", tags=odd))
     assert sorted(map(len, grouped(found).values())) == [1, 1, 1]
-    assert not found.apart
+    assert not found.excluded
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
 def test_what_is_not_finished_never_ranks_and_is_counted(status: str) -> None:
     found = chosen(entry("a"), entry("b", seed=1, status=status))
     assert grouped(found) == {"net": ["a"]}
-    assert found.left_out == {status: 1}
+    assert found.unfinished == {status: 1}
 
 
 def test_a_run_that_was_not_scored_does_not_rank() -> None:

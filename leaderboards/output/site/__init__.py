@@ -1,8 +1,8 @@
-"""A leaderboard as a folder that a browser opens from disk: no server, no request to anywhere.
+"""Site of a leaderboard: a folder that a browser opens from disk, without server or network.
 
-index.html         the ranking, what it hangs on, plots
-runs/RUN.html      a card a run
-leaderboard.json   what ``--format json`` prints
+index.html         the ranking, its conditions, plots
+runs/RUN.html      a card for each run
+leaderboard.json   the output of ``--format json``
 page.js style.css plotly.min.js
 """
 
@@ -33,7 +33,7 @@ FILES = ("index.html", "runs", "leaderboard.json", _LIBRARY, *_COPIED)
 
 
 def check_site_packages() -> None:
-    """Check that the packages of :func:`write_site` are installed, before minutes of ranking.
+    """Check that the packages of :func:`write_site` are installed, before a ranking of minutes.
 
     Raises:
         BenchError: A package is missing.
@@ -42,14 +42,14 @@ def check_site_packages() -> None:
 
 
 def write_site(board: Leaderboard, directory: Path) -> None:
-    """Write the page into a folder, all of it or nothing.
+    """Write the site into a folder: either completely or not at all.
 
     Args:
         board: Leaderboard to show.
-        directory: A new folder, an empty one, or an earlier page, which is replaced.
+        directory: Folder of the site: a new one, an empty one, or an earlier site to replace.
 
     Raises:
-        BenchError: The folder holds something else, or cannot be written, or a package of the
+        BenchError: The folder holds other files, or cannot be written, or a package of the
             extra ``pages`` is missing.
     """
     check_site_packages()
@@ -87,7 +87,7 @@ def _environment() -> Environment:
 
 
 def _data(value: Any) -> str:
-    """Return JSON for a script element, which a "<" could end."""
+    """Return JSON for a script element, with "<" escaped, which could end the element."""
     return json.dumps(finite(value)).replace("<", "\\u003c")
 
 

@@ -1,8 +1,8 @@
-"""Plots as plotly.js takes them: JSON of data and layout; the page adds the colours of its theme.
+"""Plots for plotly.js: JSON of data and layout; the page adds the colours of its theme.
 
-Names go into plots escaped: plotly.js reads ``<b>`` and ``<a href>`` in any text. Nothing is told
-by a colour alone. Colours are those of Okabe and Ito (2008, jfly.uni-koeln.de/color) that can be
-told from paper and ink.
+Names in plots are escaped, because plotly.js interprets ``<b>`` and ``<a href>`` in any text. No
+information is given by colour alone. The colours are those of Okabe and Ito (2008,
+jfly.uni-koeln.de/color) that are visible on a light and on a dark background.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Plot = dict[str, Any]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-_GREY = "#808080"  # is seen on paper and on ink
+_GREY = "#808080"  # visible on a light and on a dark background
 _LONGEST = 26
 HEIGHT = 420  # pixels
 COSTS = {"device_hours": "device-hours", "parameters": "parameters"}
 
 
 def pareto(board: Leaderboard, cost: str) -> Plot:
-    """Plot the figure that ranks against a cost, with the models that none beats in both.
+    """Return a plot of the ranking score against a cost, with a line of the best for their cost.
 
     Args:
-        board: The models.
-        cost: A logged figure under ``cost/``; models without it, or that cost nothing, are not
+        board: Leaderboard to show.
+        cost: Name of a logged metric under ``cost/``; models without it, or with cost 0, are not
             drawn.
     """
     known = [(row.mean(f"cost/{cost}"), row) for row in board.rows]
@@ -67,7 +67,7 @@ def pareto(board: Leaderboard, cost: str) -> Plot:
 def front(
     points: Sequence[tuple[float, Row]], *, higher_is_better: bool = True
 ) -> list[tuple[float, Row]]:
-    """Return the models that no cheaper or equally cheap one is as good as, the cheapest first.
+    """Return the models that are better than all cheaper or equally cheap ones, the cheapest first.
 
     Args:
         points: Costs and models, the best model first.
@@ -82,7 +82,7 @@ def front(
 
 
 def value_range(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return the ends of an axis of values: wide enough for all of them and the usual interval."""
+    """Return the ends of an axis of values, with room for all values and a median interval."""
     if not rows:
         return 0.0, 1.0
     values = [row.ranked.value for row in rows]
@@ -91,7 +91,7 @@ def value_range(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def curves(board: Leaderboard, found: Mapping[str, Curve]) -> Plot:
-    """Plot a metric of the validation rows by update, a line a run of the best models."""
+    """Return a plot of a validation metric by step, a line for each run of the best models."""
     traces: list[Plot] = []
     for place, row in enumerate(board.rows[:CURVES]):
         drawn = [entry for entry in row.group.entries if entry.id in found]
@@ -112,21 +112,21 @@ def curves(board: Leaderboard, found: Mapping[str, Curve]) -> Plot:
                     "legendgroup": str(place),
                     "showlegend": number == 0,
                     "hovertext": escape(f"{place + 1}. {row.group.label}{seed}"),
-                    "hovertemplate": "%{hovertext}<br>update %{x:,}: %{y:.4f}<extra></extra>",
+                    "hovertemplate": "%{hovertext}<br>step %{x:,}: %{y:.4f}<extra></extra>",
                 }
             )
     return {
         "data": traces,
         "layout": {
             "height": HEIGHT,
-            "xaxis": _log_axis("updates", [x for trace in traces for x in trace["x"]]),
+            "xaxis": _log_axis("steps", [x for trace in traces for x in trace["x"]]),
             "yaxis": {"title": {"text": f"validation {SELECTION.label}"}},
         },
     }
 
 
 def published_scatter(lines: Sequence[PublishedComparison]) -> Plot:
-    """Plot what was measured against what was published, where both are known."""
+    """Return a plot of measured against published values, where both are known."""
     shown = [line for line in lines if math.isfinite(line.measured)]
     ends = [value for line in shown for value in (line.reference.value, line.measured)]
     equal = {
@@ -141,7 +141,9 @@ def published_scatter(lines: Sequence[PublishedComparison]) -> Plot:
         "comparable": ([line for line in shown if not line.reason], "circle"),
         "not comparable": ([line for line in shown if line.reason], "circle-open"),
     }
-    clouds = [_held(found, name, symbol) for name, (found, symbol) in kinds.items() if found]
+    clouds = [
+        _published_cloud(found, name, symbol) for name, (found, symbol) in kinds.items() if found
+    ]
     return {
         "data": [equal, *clouds],
         "layout": {
@@ -153,7 +155,7 @@ def published_scatter(lines: Sequence[PublishedComparison]) -> Plot:
 
 
 def escape(text: str) -> str:
-    """Return text that plotly.js shows letter by letter: no tags, no TeX between dollars."""
+    """Return text that plotly.js shows unchanged: no tags, no TeX between dollars."""
     return html.escape(" ".join(text.split()), quote=False).replace("$", "&#36;")
 
 
@@ -168,7 +170,7 @@ def placed(row: Row) -> str:
 
 
 def _log_axis(title: str, values: Sequence[float]) -> Plot:
-    """Return a logarithmic axis with ticks at 1, 2, 5 …, at powers of ten where it is long."""
+    """Return a logarithmic axis with ticks at 1, 2, 5 …, or at powers of ten for a long axis."""
     low, high = (math.log10(pick(values, default=1)) for pick in (min, max))
     steps = (1, 2, 5) if high - low < 3 else (1,)
     decades = range(math.floor(low), math.ceil(high) + 1)
@@ -207,7 +209,7 @@ def _cloud(points: Sequence[tuple[float, Row]], name: str, place: int) -> Plot:
     }
 
 
-def _held(lines: Sequence[PublishedComparison], name: str, symbol: str) -> Plot:
+def _published_cloud(lines: Sequence[PublishedComparison], name: str, symbol: str) -> Plot:
     hover = [
         f"{escape(line.label)}<br>{escape(line.reference.figure)}<br>{' '.join(line.reason)}"
         for line in lines

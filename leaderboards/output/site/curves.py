@@ -1,4 +1,4 @@
-"""Training curves: validation figures of a run by update, from the lines it wrote."""
+"""Training curves: a validation metric of a run by step, from its file of metrics."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bench.metrics import SELECTION
 from bench.results.run_folder import METRICS
 
 MODELS = 30
-"""Best models whose curves are drawn."""
+"""Number of the best models whose curves are drawn."""
 _SCORE = f"validation/{SELECTION.name}"
 
 Curve = Sequence[tuple[int, float]]
 
 
 def read_curves(board: Leaderboard) -> Mapping[str, Curve]:
-    """Read the curves of the best models' runs, by run: updates and values of the validation rows.
+    """Return the curves of the best models' runs by run: steps and values of a validation metric.
 
-    A run whose lines are not there, or cannot be read, has none.
+    A run without a readable file of metrics has no curve.
     """
     entries = [entry for row in board.rows[:MODELS] for entry in row.group.entries]
     curves = {entry.id: _curve(entry) for entry in entries if entry.verified}
@@ -34,4 +34,4 @@ def _curve(entry: Entry) -> Curve:
         points = [json.loads(line) for line in lines]
         return [(p["step"], float(p["metrics"][_SCORE])) for p in points if _SCORE in p["metrics"]]
     except (BenchError, OSError, ValueError, KeyError, TypeError):
-        return ()  # the page says how many have none
+        return ()  # the page tells the number of runs without a curve

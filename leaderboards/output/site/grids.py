@@ -1,7 +1,7 @@
-"""Plots that are tables of colours: figures by subset, and which model is better than which.
+"""Heat maps: scores by subset, and significant differences of all pairs of models.
 
-Every cell says in letters what its colour says: tints of Okabe's and Ito's sky blue, which dark
-letters can be read on throughout (on cividis they cannot), or their blue and vermilion.
+Every cell also shows its value as text. The colours are tints of the sky blue of Okabe and Ito, on
+which dark text is readable everywhere (on cividis it is not), or their blue and vermilion.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from bench.leaderboards.output.site.run_card import subset_names
 from bench.metrics import Metric
 
 MODELS = 40
-"""Best models that are shown."""
+"""Number of the best models that are shown."""
 _LOW, _HIGH = "#fff7e0", "#7fc4ee"
 _LESS, _EQUAL, _MORE = "#D55E00", "rgba(128,128,128,0.15)", "#0072B2"
 
 
 def subset_metric(board: Leaderboard) -> Metric:
-    """Return the metric that is shown by subset: the one that ranks, else the task's first."""
+    """Return the metric to show by subset: the one that ranks, or else the task's first."""
     metrics = board.task_class.all_metrics()
     name = board.primary.rpartition("/")[2]
     return next((metric for metric in metrics if metric.name == name), metrics[0])
 
 
 def subset_table(board: Leaderboard) -> tuple[list[str], list[tuple[str, list[float]]]]:
-    """Return subsets of the test rows, and the best models with their values in each."""
+    """Return the subsets of the test rows, and the best models with their value in each subset."""
     rows, metric = board.rows[:MODELS], subset_metric(board)
     names = subset_names({name for row in rows for name in row.newest.figures}, [metric])
     found = [[row.mean(f"test/{name}/{metric.name}") for name in names] for row in rows]
@@ -38,7 +38,7 @@ def subset_table(board: Leaderboard) -> tuple[list[str], list[tuple[str, list[fl
 
 
 def heat_map(board: Leaderboard) -> Plot:
-    """Plot a metric of every subset of the test rows, the best models on top."""
+    """Return a plot of a metric by model and subset of the test rows, the best models on top."""
     rows, metric = board.rows[:MODELS], subset_metric(board)
     form = ".3f" if metric.correlation else metric.form
     ends = (_LOW, _HIGH) if metric.higher_is_better else (_HIGH, _LOW)
@@ -69,7 +69,7 @@ def heat_map(board: Leaderboard) -> Plot:
 
 
 def pairs(board: Leaderboard) -> Plot:
-    """Plot which models are significantly better than which, tested over all pairs at once."""
+    """Return a plot of the significant differences of all pairs, tested over all pairs at once."""
     assert board.board is not None, "a board with rows has comparisons"
     rows = board.rows[:MODELS]
     found, count, form = board.board.comparisons, len(rows), board.score.form
@@ -108,7 +108,7 @@ def pairs(board: Leaderboard) -> Plot:
 
 
 def _grid(columns: Sequence[str], rows: Sequence[str]) -> Plot:
-    """Lay out cells under headings, the first row on top."""
+    """Return the layout of cells under headings, the first row on top."""
     return {
         "height": 90 + 26 * len(rows),
         "margin": {"l": 60, "r": 10, "t": 80, "b": 10},

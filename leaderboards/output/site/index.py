@@ -1,4 +1,4 @@
-"""What the first page shows, as values for its template."""
+"""Values for the template of the first page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.output import formats
 from bench.leaderboards.output.site import charts, curves, grids
 from bench.leaderboards.output.site.run_card import Card
-from bench.leaderboards.published.published import PublishedComparison, held_against
+from bench.leaderboards.published.published import PublishedComparison, published_comparisons
 from bench.metrics import SELECTION
 from bench.version import __version__
 
@@ -31,7 +31,7 @@ _WORDS = ("model", "recipe", "tuned", "date", "run")
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the ranking: what it says, and what it is sorted by."""
+    """One cell of the ranking: its text, and the key for sorting."""
 
     text: str
     key: str
@@ -42,9 +42,9 @@ class RankedLine:
     """One model of the ranking.
 
     Attributes:
-        cells: By heading.
-        low, dot, high: Where its interval and value are drawn, in percent of the axis.
-        runs: Pages of its runs, by what tells them apart.
+        cells: Cells by heading.
+        low, dot, high: Positions of the interval and the value, in percent of the axis.
+        runs: Label and page of each run.
     """
 
     cells: Mapping[str, Cell]
@@ -64,7 +64,7 @@ def index(
         cards: Cards of all runs that have a page.
         found: Curves of runs.
     """
-    published = held_against(board)
+    published = published_comparisons(board)
     entries = [e for row in board.rows[: curves.MODELS] for e in row.group.entries]
     headings, rows, below = formats.published_table(published)
     return {
@@ -93,7 +93,7 @@ def index(
 
 
 def _columns(board: Leaderboard) -> dict[str, formats.Cell]:
-    """Return columns that say something of any model; links take the place of the run."""
+    """Return the columns with a value for at least one model; links replace the column of runs."""
     return {
         name: cell
         for name, cell in formats.columns(board).items()
@@ -108,7 +108,7 @@ def _lines(board: Leaderboard, cards: Sequence[Card]) -> list[RankedLine]:
     sorted_by = {**_SORTED_BY, board.score.label: "value"}
 
     def place(value: float) -> float:
-        """Return where the axis has a value, in percent."""
+        """Return the position of a value on the axis, in percent."""
         return round(min(max(100 * (value - low) / (high - low), 0), 100), 2)
 
     lines = []
@@ -133,7 +133,7 @@ def _lines(board: Leaderboard, cards: Sequence[Card]) -> list[RankedLine]:
 
 
 def _key(values: Mapping[str, Any], name: str | None, text: str) -> str:
-    """Return what a cell is sorted by: the number in full, or its text."""
+    """Return the key for sorting a cell: the number with all digits, or the text."""
     if name is None:
         return "" if text == "-" else text
     return "" if math.isnan(values[name]) else repr(values[name])
@@ -142,7 +142,7 @@ def _key(values: Mapping[str, Any], name: str | None, text: str) -> str:
 def _plots(
     board: Leaderboard, found: Mapping[str, curves.Curve], published: Sequence[PublishedComparison]
 ) -> dict[str, charts.Plot]:
-    """Make every plot that there is something for, by name."""
+    """Return the plots that have data, by name."""
     if not board.rows:
         return {}
     made = {f"pareto-{cost}": charts.pareto(board, cost) for cost in charts.COSTS}

@@ -1,4 +1,4 @@
-"""Cards of runs: what there is to know of each, for a page of its own."""
+"""Cards of runs: the values that the page of a run shows."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Table = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Card:
-    """One run.
+    """The card of one run.
 
     Attributes:
         entry: The run.
-        file: Of its page; safe, whatever the run is called.
-        row: Its model on the board; None where it does not rank.
-        apart: Why it does not rank; empty if it does.
-        command: That repeats it; empty where nobody recorded one.
+        file: File name of the page, safe for any name of the run.
+        row: Row of its model on the leaderboard; None if the run does not rank.
+        apart: Reason for the exclusion of the run; empty if it ranks.
+        command: Command that repeats the run; empty if none is recorded.
         metrics: Metrics of the test rows.
         subsets: Values of the metrics by subset; None where there is none.
-        figures: All other figures.
-        facts: Tables of what else is recorded, by heading.
+        figures: All other metrics.
+        facts: Tables of all other records, by heading.
     """
 
     entry: Entry
@@ -49,31 +49,31 @@ class Card:
 
 
 def cards(board: Leaderboard) -> Iterator[Card]:
-    """Make a card for every run that is finished: those that rank first, the best ones first."""
+    """Yield a card for every finished run: first those that rank, the best ones first."""
     placed = {row.group.label: row for row in board.rows}
-    excluded = {} if board.board is None else board.board.excluded
+    without_score = {} if board.board is None else board.board.without_score
     metrics = board.task_class.all_metrics()
     for row in board.rows:
         for entry in row.group.entries:
-            if entry.id not in excluded:
+            if entry.id not in without_score:
                 yield _card(entry, metrics, row, "")
     for group in board.selection.groups:
         for entry in group.entries:
-            if group.label not in placed or entry.id in excluded:
-                yield _card(entry, metrics, None, excluded.get(entry.id, "no figure"))
-    for entry, reason in board.selection.apart:
+            if group.label not in placed or entry.id in without_score:
+                yield _card(entry, metrics, None, without_score.get(entry.id, "no score"))
+    for entry, reason in board.selection.excluded:
         yield _card(entry, metrics, None, reason)
 
 
 def file_name(run: str) -> str:
-    """Name a run's page: by the run if that is a plain name, else by a hash of it."""
+    """Return the file name of a run's page: the run's name if it is safe, or else a hash of it."""
     if _PLAIN.fullmatch(run):
         return f"{run}.html"
     return f"{hashlib.blake2b(run.encode(), digest_size=12).hexdigest()}.html"
 
 
 def subset_names(figures: Iterable[str], metrics: Iterable[Metric]) -> list[str]:
-    """Name the subsets of the test rows that logged figures are of, "all" first."""
+    """Return the subsets of the test rows that have logged metrics, "all" first."""
     known = {metric.name for metric in metrics}
     parts = [name.split("/") for name in figures]
     found = {part[1] for part in parts if len(part) == 3 and part[0] == "test" and part[2] in known}
@@ -106,16 +106,20 @@ def _card(entry: Entry, metrics: Sequence[Metric], row: Row | None, apart: str) 
 
 
 def repeating(manifest: Manifest) -> str:
-    """Spell the command that repeats a run; empty where its manifest does not tell."""
+    """Return the command that repeats a run; empty if the manifest does not contain it."""
     origin = manifest.model.origin
     try:
         return run_line(manifest.request or {}, [origin] * origin.endswith(".py"))
-    except (KeyError, TypeError, AttributeError):  # an older version's, or another program's
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):  # older versions, other programs
         return ""
 
 
 def _manifest(entry: Entry) -> Manifest:
-    """Read what a run wrote of itself; MLflow has most of it, too, so it may be missing."""
+    """Return the manifest of a run; an empty one if it is missing: MLflow has most of it."""
     try:
         found = json.loads(artifact(entry, MANIFEST).read_text(encoding="utf-8"))
         return Manifest.from_json(found if isinstance(found, dict) else {})
@@ -124,7 +128,7 @@ def _manifest(entry: Entry) -> Manifest:
 
 
 def _facts(entry: Entry, manifest: Manifest) -> dict[str, Table]:
-    """Sort what is recorded: from MLflow, and from the manifest where that knows more."""
+    """Return the tables of a card, from MLflow and from the manifest where it contains more."""
     versions = {n.removeprefix("version."): v for n, v in entry.tags.items() if _is_version(n)}
     costs = {n: v for n, v in entry.figures.items() if n.startswith("cost/")}
     data = _flat(manifest.data.to_json()) or {"fingerprint": entry.tags.get("fingerprint", "")}
@@ -145,7 +149,7 @@ def _is_version(tag: str) -> bool:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, str]:
-    """Name every leaf of nested JSON by the way to it: ``rows train``."""
+    """Return the leaves of nested JSON, each named by the path to it, such as ``rows train``."""
     if isinstance(value, Mapping):
         parts = [_flat(item, f"{name} {key}".strip()) for key, item in value.items()]
         return {key: leaf for part in parts for key, leaf in part.items()}

@@ -1,4 +1,4 @@
-"""Puts a folder in another's place in one piece, and touches none that is not ours."""
+"""Atomic replacement of a site's folder, which leaves folders with other content unchanged."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MARKER = ".bench-leaderboard"
 
 @contextmanager
 def replacing(directory: Path, files: Collection[str]) -> Iterator[Path]:
-    """Give an empty folder for the length of a block, and put it in ``directory``'s place then.
+    """Yield an empty folder, which replaces ``directory`` at the end of the block.
 
-    If the block fails, everything is as before.
+    If the block fails, ``directory`` stays as it was.
 
     Args:
-        directory: Where the folder is to be: nothing yet, an empty folder, or one that an earlier
-            call put there.
-        files: Names that such a folder holds.
+        directory: Place of the new folder: a new path, an empty folder, or the folder of an earlier
+            call.
+        files: Names of the files that a folder of an earlier call contains.
 
     Raises:
-        BenchError: Something else is there, or the folder cannot be written.
+        BenchError: The place holds other files, or the folder cannot be written.
     """
-    target = directory.resolve()  # what a link leads to, not the link, is replaced
+    target = directory.resolve()  # of a symbolic link, the target is replaced and the link kept
     _check(directory, target, files)
     try:
         with whole_folder(target, replace=True) as fresh:
@@ -40,11 +40,15 @@ def replacing(directory: Path, files: Collection[str]) -> Iterator[Path]:
 
 
 def _check(directory: Path, target: Path, files: Collection[str]) -> None:
-    """Refuse what a replacement would destroy."""
+    """Check that a replacement destroys no other files.
+
+    Raises:
+        BenchError: The place is a file, or a folder with other files.
+    """
     if not target.exists():
         return
     if not target.is_dir():
-        raise BenchError(f"{argument('html')} {directory}: a file is called so. Name a folder.")
+        raise BenchError(f"{argument('html')} {directory}: is a file. Name a folder.")
     there = {path.name for path in target.iterdir()}
     if not there:
         return
@@ -52,6 +56,6 @@ def _check(directory: Path, target: Path, files: Collection[str]) -> None:
         raise BenchError(f"{argument('html')} {directory}: holds other files. Name a new folder.")
     if strange := sorted(there - {MARKER, *files}):
         raise BenchError(
-            f"{argument('html')} {directory}: holds '{strange[0]}' beside the page, and would be "
-            "replaced whole. Move it, or name a new folder."
+            f"{argument('html')} {directory}: also holds '{strange[0]}', which would be "
+            "lost. Move it, or name a new folder."
         )

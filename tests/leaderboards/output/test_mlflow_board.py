@@ -1,4 +1,4 @@
-"""The leaderboard in MLflow: a run of its own, and no result."""
+"""The leaderboard in MLflow: a run of its own, which does not count as a result."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a card says of a run: the command that repeats it, parsed by the command line itself."""
+"""Cards of runs: the repeating command, parsed by the command line itself, and the facts."""
 
 import itertools
 import shlex

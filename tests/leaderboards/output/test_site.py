@@ -1,4 +1,4 @@
-"""The page as a browser's parser finds it: whole, shut, and true to the JSON format."""
+"""The page for an HTML parser: complete, without links to the network, equal to the JSON."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _OURS = ("<br>", "<extra></extra>")
 
 
 class Parsed(HTMLParser):
-    """Elements, texts and data of one page; fails where an element is not closed."""
+    """Elements, texts and data of one page; an element that is not closed is an error."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def pages(folder: Path) -> Iterator[tuple[Path, Parsed]]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every text in nested JSON."""
+    """Yield every text in nested JSON."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -135,7 +135,7 @@ def test_pages_are_whole_and_shut(three: Leaderboard, tmp_path: Path) -> None:
             assert link["href"].startswith("https://") or (path.parent / link["href"]).is_file()
         policy = next(a["content"] for a in parsed.all("meta") if "http-equiv" in a)
         assert policy.startswith("default-src 'none'")
-        assert "unsafe" not in policy.split(";")[1]  # scripts come from files, never from text
+        assert "unsafe" not in policy.split(";")[1]  # scripts come from files only, never inline
 
 
 def test_numbers_are_those_of_the_json_format(three: Leaderboard, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_nothing_of_others_is_replaced(there: str, three: Leaderboard, tmp_path:
     site = tmp_path / "site"
     if there == "file":
         site.write_text("mine")
-        words = "a file is called so"
+        words = "is a file"
     elif there == "others":
         site.mkdir()
         (site / "index.html").write_text("mine")
@@ -191,7 +191,7 @@ def test_nothing_of_others_is_replaced(there: str, three: Leaderboard, tmp_path:
     else:
         write_site(three, site)
         (site / "CNAME").write_text("mine")
-        words = "holds 'CNAME' beside the page"
+        words = "also holds 'CNAME'"
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
     with pytest.raises(BenchError, match=words):
         write_site(three, site)
@@ -237,7 +237,7 @@ def test_plots_are_what_plotly_takes(three: Leaderboard) -> None:
     }
     assert shown["without_curve"] == 1
     for plot in shown["plots"].values():
-        Figure(plot)  # refuses a name or a value that plotly does not know
+        Figure(plot)  # raises for a name or a value that plotly does not know
     pairs = shown["plots"]["pairs"]["data"][0]
     assert pairs["z"] == [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]]
     assert pairs["text"] == [["", "▲", "▲"], ["▼", "", "▲"], ["▼", "▼", ""]]

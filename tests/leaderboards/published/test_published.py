@@ -1,4 +1,4 @@
-"""Published figures: as they are printed, and beside what was measured."""
+"""Published figures: their printed values, and comparisons with measured values."""
 
 import csv
 import json
@@ -16,7 +16,12 @@ from bench.cli import cli
 from bench.config import as_dict, override
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.output import formats
-from bench.leaderboards.published.published import held_against, meanings, published_of, references
+from bench.leaderboards.published.published import (
+    meanings,
+    published_comparisons,
+    published_of,
+    references,
+)
 from bench.leaderboards.selection import Group
 from bench.registry import MODELS, TASKS
 from bench.tracking.logged import _flat
@@ -49,7 +54,7 @@ CELL = {
     "recipe.epochs": "20",
     "seed": "0",
 }
-"""A run of the talk's collapsed cell, .0145: 1,250 updates of 512 are 640,000 rows."""
+"""A run like the talk's collapsed model, .0145: 1,250 steps of 512 rows are 640,000 rows."""
 
 
 def entry(model: str, settings: dict[str, str], track: str, **figures: float) -> Entry:
@@ -62,13 +67,13 @@ def entry(model: str, settings: dict[str, str], track: str, **figures: float) ->
 def held(*groups: Group, data: str = "dream") -> list[Any]:
     rows = [
         SimpleNamespace(group=group, newest=group.entries[0]) for group in groups
-    ]  # what a board's rows are asked for
+    ]  # the attributes that are read from the rows
     board: Any = SimpleNamespace(data=data, rows=rows)
-    return list(held_against(board))
+    return list(published_comparisons(board))
 
 
 def cell(**changes: Any) -> Any:
-    """The one line of the collapsed cell, for a run that differs from it in some ways."""
+    """Return the comparison of the talk's collapsed model with a run that has other settings."""
     figures = {"best__validation__pearson": 0.7, "cost__updates": 25_000.0}
     figures |= {k: changes.pop(k) for k in list(changes) if "__" in k}
     track = changes.pop("track", "standard")
@@ -126,7 +131,7 @@ def test_what_was_published_of_whole_models_is_as_printed() -> None:
 
 def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None:
     for reference in EVERY:
-        assert " at " in reference.source  # pinned
+        assert " at " in reference.source  # a pinned address
         assert reference.page
         assert reference.rows
         assert set(reference.reason) <= meanings().keys()
@@ -188,7 +193,7 @@ def test_a_run_of_another_size_is_not_held_against_a_cell() -> None:
 def test_a_run_is_held_against_its_row_of_the_four_row_ablation_and_no_other(
     row: int, settings: dict[str, str], scores: tuple[float, ...]
 ) -> None:
-    """As on the slide: X under pooling or under mask filling, the heads, and the asterisk."""
+    """Settings of the slide: pooling or mask filling (X), the heads, and the asterisk."""
     named = {f"model.{name}": value for name, value in settings.items()}
     run = {"model.ffn": "swiglu", "model.mask_ratio": "0.05", "model.dim": "64", **named}
     lines = held(Group("mine", (entry("proformer", run, "standard"),)))
@@ -230,7 +235,7 @@ def test_the_winner_is_always_there_and_nothing_is_on_a_simulated_board() -> Non
 def test_the_table_numbers_its_sources_and_explains_its_codes() -> None:
     headings, rows, notes = formats.published_table(held())
     assert headings == [
-        *("published beside measured", "figure", "measured", "published", "difference"),
+        *("published and measured", "metric", "measured", "published", "difference"),
         *("reason", "source"),
     ]
     assert rows[0] == [
@@ -273,6 +278,6 @@ def test_a_leaderboard_in_every_form_ends_with_what_was_published(
     for form in ("table", "md"):
         bench(*board, "--format", form)
         shown = capsys.readouterr().out
-        assert "published beside measured" in shown
-        assert "other-budget: fewer updates than the recipe's" in shown
+        assert "published and measured" in shown
+        assert "other-budget: fewer steps than the recipe's" in shown
         assert "[1] github.com/de-Boer-Lab/" in shown

@@ -1,4 +1,4 @@
-"""Copies of rows, SciPy's bootstrap, and what must not change the resamples."""
+"""Resamples against copied rows and SciPy's bootstrap, and their invariances."""
 
 import math
 import subprocess
@@ -25,7 +25,7 @@ BOTH = ("all/pearson", "all/spearman")
 
 
 def noisy(rows: int, runs: int = 2, seed: int = 0) -> tuple[Vector, dict[str, Vector]]:
-    """Make a truth, and predictions whose errors go together."""
+    """Return a truth, and predictions with correlated errors."""
     rng = np.random.default_rng(seed)
     truth, shared = rng.normal(size=(2, rows))
     guesses = {
@@ -40,13 +40,13 @@ def draw(
 ) -> BootstrapSamples:
     links = options.pop("links", ())
     figures = options.pop("figures", BOTH)
-    design = make_resampling_plan(truth, units or {"all": np.arange(len(truth))}, links)
-    sketches = {run: make_statistics(design, guess) for run, guess in guesses.items()}
-    return resample(design, sketches, figures=figures, **options)
+    plan = make_resampling_plan(truth, units or {"all": np.arange(len(truth))}, links)
+    statistics = {run: make_statistics(plan, guess) for run, guess in guesses.items()}
+    return resample(plan, statistics, scores=figures, **options)
 
 
 def counts(resamples: int, clusters: int, seed: int) -> NDArray[np.int64]:
-    """Draw the documented weights again: a byte each, of 64-bit words."""
+    """Return the documented weights, computed again: one byte of a 64-bit word for each weight."""
     table, size = np.repeat([0, 1, 2, 3, 4, 5], [95, 92, 48, 18, 1, 2]), resamples * clusters
     words = np.random.default_rng(seed).integers(0, 2**64, size // 8 + 1, dtype="uint64")
     return table[words.view(np.uint8)[:size]].reshape(resamples, clusters)
@@ -74,18 +74,18 @@ def test_weighted_pearson_is_that_of_copied_rows() -> None:
 def test_copies_of_one_row_have_no_correlation() -> None:
     rng = np.random.default_rng(0)
     for x, y in rng.normal(size=(200, 2)):
-        truth = np.array([3, 3 * y, 3 * y * y], dtype=np.float32)  # what is left is rounding
+        truth = np.array([3, 3 * y, 3 * y * y], dtype=np.float32)  # the difference is rounding only
         run = np.array([3 * x, 3 * x * x, 3 * x * y], dtype=np.float32)
         assert np.isnan(weighted_pearson(Moments(truth, run)))
 
 
 def test_sums_are_of_values_with_mean_zero_and_variance_one() -> None:
     truth, guesses = noisy(300)
-    design = make_resampling_plan(1e3 + 50 * truth**3, {"all": np.arange(300)})
-    total = design.subsets["all"].sums.sum(axis=0)
+    plan = make_resampling_plan(1e3 + 50 * truth**3, {"all": np.arange(300)})
+    total = plan.subsets["all"].sums.sum(axis=0)
     np.testing.assert_allclose(total, [300, 0, 300], atol=1e-9)
-    found = make_statistics(design, guesses["run 0"]).sums["all"].sum(axis=0)
-    r = stats.pearsonr(guesses["run 0"], design.truth).statistic
+    found = make_statistics(plan, guesses["run 0"]).sums["all"].sum(axis=0)
+    r = stats.pearsonr(guesses["run 0"], plan.truth).statistic
     np.testing.assert_allclose(found, [0, 300, 300 * r, 0], atol=1e-3)
 
 
@@ -98,7 +98,7 @@ def test_resamples_of_rows_are_copies_of_rows() -> None:
         r = np.array([stats.pearsonr(*pair).statistic for pair in copied])
         rho = np.array([stats.spearmanr(*pair).statistic for pair in copied])
         np.testing.assert_allclose(found.samples["all/pearson"][:, run], r, rtol=0, atol=2e-6)
-        error = found.samples["all/spearman"][:, run] - rho  # the first order, against all
+        error = found.samples["all/spearman"][:, run] - rho  # first-order error
         assert np.sqrt(np.mean(error**2)) < 0.2 * rho.std()
         assert abs(error.mean()) < 0.15 * rho.std()
 
@@ -155,7 +155,7 @@ def test_errors_and_intervals_are_those_of_scipys_paired_bootstrap(
 
 
 def test_more_clusters_than_groups_have_the_same_error() -> None:
-    """Of r of a bivariate normal: (1 - r²) / sqrt(rows); of its rank correlation, by influence."""
+    """Standard errors for a bivariate normal: r has (1 - r²) / sqrt(rows); ranks by influence."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=40_000)
     guess = 0.6 * truth + 0.8 * rng.normal(size=40_000)
@@ -175,7 +175,7 @@ def test_a_score_keeps_the_covariance_of_its_parts() -> None:
     names = ("zero", "gap", "all/pearson")
     found = draw(truth, guesses, units, combine=combine, figures=names, resamples=1000).samples
     assert np.all(found["zero"] == 0)
-    expected = found["all/pearson"].std(axis=0)  # a half and its whole: half of the rows differ
+    expected = found["all/pearson"].std(axis=0)  # half of the rows differ
     np.testing.assert_allclose(found["gap"].std(axis=0), expected, rtol=0.1)
 
 
@@ -238,13 +238,13 @@ def test_few_clusters_are_told() -> None:
     truth, guesses = noisy(500)
     links = [link_equal(np.arange(500) % 20)]
     (note,) = draw(truth, guesses, links=links, resamples=10).notes
-    assert note.startswith("all: as few as 20 clusters")
+    assert note.startswith("all: only 20 clusters")
     assert draw(truth, guesses, resamples=10).notes == ()
 
 
 def test_a_figure_or_run_that_is_not_there_is_told() -> None:
     truth, guesses = noisy(50)
-    with pytest.raises(BenchError, match=r"'yeast/pearson': there are: all/pearson, all/spear"):
+    with pytest.raises(BenchError, match=r"'yeast/pearson'\. There are: all/pearson, all/spear"):
         draw(truth, guesses, figures=("yeast/pearson",))
     with pytest.raises(BenchError, match="no runs to resample"):
         draw(truth, {})
@@ -256,9 +256,7 @@ def test_a_subset_without_rows_has_no_figures_and_harms_none() -> None:
     found = draw(truth, guesses, units, figures=("all/pearson", "none/spearman"), resamples=20)
     assert np.isfinite(found.samples["all/pearson"]).all()
     assert np.isnan(found.samples["none/spearman"]).all()
-    assert found.problems["run 0"] == (
-        "none: fewer than two of them; pairs: fewer than two of them"
-    )
+    assert found.problems["run 0"] == ("none: fewer than two values; pairs: fewer than two values")
 
 
 def test_ranking_starts_without_torch_and_scipy() -> None:
@@ -271,6 +269,6 @@ def test_ranking_starts_without_torch_and_scipy() -> None:
 
 
 def test_predictions_of_other_rows_are_refused() -> None:
-    design = make_resampling_plan(np.arange(5.0), {"all": np.arange(5)})
+    plan = make_resampling_plan(np.arange(5.0), {"all": np.arange(5)})
     with pytest.raises(BenchError, match=r"shape \(4,\) for 5 test rows"):
-        make_statistics(design, np.arange(4.0))
+        make_statistics(plan, np.arange(4.0))

@@ -1,4 +1,4 @@
-"""Components worked out by hand and by exhaustive search; the real pair lists."""
+"""Clusters against components found by hand and by exhaustive search; the real pair lists."""
 
 import os
 from pathlib import Path
@@ -19,13 +19,13 @@ windows = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(
 
 
 def same(labels: Any) -> list[list[int]]:
-    """Rows by cluster, whatever their numbers."""
+    """Return the rows of each cluster, without the cluster's number."""
     labels = np.asarray(labels)
     return sorted(np.flatnonzero(labels == label).tolist() for label in set(labels.tolist()))
 
 
 def joined(rows: int, links: Any) -> list[list[int]]:
-    """Components, by merging sets until nothing changes."""
+    """Return connected components, found by merging sets until none changes."""
     sets = [{row} for row in range(rows)]
     for a, b in np.asarray(links).reshape(-1, 2).tolist():
         one = next(found for found in sets if a in found)
@@ -59,7 +59,7 @@ def test_a_scaffold_of_many_pairs_links_nothing(column: int) -> None:
     units = {"all": np.arange(60), "tiling": pairs, "single": np.array([[50, 51], [0, 52]])}
     found = find_clusters(60, units)
     assert len(set(found.of_unit["tiling"].tolist())) == 40
-    assert same(found.of_unit["all"])[0] == [0, 52]  # another subset's pairs link it as any row
+    assert same(found.of_unit["all"])[0] == [0, 52]  # pairs of another subset link it like any row
 
 
 def test_ten_pairs_may_share_a_row() -> None:
@@ -104,7 +104,7 @@ def test_a_row_that_is_not_there_is_named(units: Any, links: Any) -> None:
 
 
 def test_no_cluster_of_the_real_test_rows_is_giant(real_data: Path) -> None:
-    """With all links, one component held a subset whole, and there was nothing to draw."""
+    """With links through scaffolds, one component held a whole subset: no bootstrap is possible."""
     folder = Path(os.environ["BENCH_DATA"]) / "dream"
     task_class = TASKS.get("dream")
     task = task_class(task_class.Options())

@@ -1,4 +1,4 @@
-"""What the statistics promise, kept over a thousand simulated benchmarks whose truth is known.
+"""Coverage and error rates of the statistics, in a thousand simulated benchmarks with known r.
 
 Rows are bivariate normal, so that r is known, and Spearman's rho is 6/pi arcsin(r/2).
 """
@@ -28,17 +28,17 @@ Vector = NDArray[np.float64]
 def boards(
     truth: Vector, runs: dict[str, Vector], seed: int, links: Sequence[NDArray[np.int64]] = ()
 ) -> list[Board]:
-    """Rank runs, of the models that the first letter of their names says, by both figures."""
-    design = make_resampling_plan(truth, {"all": np.arange(len(truth))}, links)
-    sketches = {run: make_statistics(design, guess) for run, guess in runs.items()}
-    draws = resample(design, sketches, figures=FIGURES, resamples=1000, seed=seed)
+    """Return leaderboards of runs by both scores; the first letter of a run names its model."""
+    plan = make_resampling_plan(truth, {"all": np.arange(len(truth))}, links)
+    statistics = {run: make_statistics(plan, guess) for run, guess in runs.items()}
+    draws = resample(plan, statistics, scores=FIGURES, resamples=1000, seed=seed)
     return [rank(draws, figure, {run: run[0] for run in runs}) for figure in FIGURES]
 
 
 def correlated(
     rng: np.random.Generator, truth: Vector, r: float, shared: Vector | None = None
 ) -> Vector:
-    """Predict a truth with correlation r; half of the error's variance may be shared."""
+    """Return predictions with correlation r; half of the error variance may be shared."""
     error = rng.normal(size=len(truth))
     if shared is not None:
         error = math.sqrt(0.5) * (error + shared)
@@ -48,7 +48,7 @@ def correlated(
 def seeds(
     rng: np.random.Generator, truth: Vector, models: str, count: int, r: float, spread: float
 ) -> dict[str, Vector]:
-    """Predict by several seeds a model, whose correlations spread about r."""
+    """Return predictions of several seeds for each model, with correlations spread about r."""
     runs = {}
     for model in models:
         shared = rng.normal(size=len(truth)) if count > 1 else None
@@ -75,7 +75,7 @@ def test_intervals_cover_the_truth(rows: int, r: float) -> None:
 
 
 def test_clusters_cover_where_rows_alone_do_not() -> None:
-    """150 clusters of six rows, which share half of the variance of truth and prediction."""
+    """150 clusters of six rows, which share half the variance of truth and prediction."""
     rng, of = np.random.default_rng(2), np.repeat(np.arange(150), 6)
     covered, known = np.zeros((2, 2)), in_known(0.7)
     for seed in range(TIMES):
@@ -99,7 +99,7 @@ def test_intervals_over_seeds_cover_the_truth(count: int, spread: float) -> None
         truth = rng.normal(size=400)
         found = boards(truth, seeds(rng, truth, "a", count, 0.7, spread), seed)[0]
         covered += found.ranked_models[0].low <= 0.7 <= found.ranked_models[0].high
-    assert 0.93 <= covered / TIMES <= 0.985, covered  # too wide where rows and seeds weigh alike
+    assert 0.93 <= covered / TIMES <= 0.985, covered  # too wide if both parts are equal
 
 
 @pytest.mark.parametrize(("count", "spread"), [(1, 0), (3, 0.02), (3, 0.06)])
@@ -117,7 +117,7 @@ def test_eight_equal_models_are_one_tier(count: int, spread: float) -> None:
 
 
 def test_a_difference_as_large_as_said_is_found_as_often_as_said() -> None:
-    """Eight models, of which the first is that much better than the others."""
+    """Eight models, of which the first is better than the others by the resolvable difference."""
     rng, found, pairs, rows = np.random.default_rng(5), 0, 0, 3000
     truth = rng.normal(size=rows)
     equal = boards(truth, {m: correlated(rng, truth, 0.7) for m in "abcdefgh"}, 0)[0]

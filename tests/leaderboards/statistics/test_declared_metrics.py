@@ -1,4 +1,4 @@
-"""Metrics of every kind against copies of rows, and against a bootstrap by brute force."""
+"""Resampled metrics of every kind, against copied rows and against a direct bootstrap."""
 
 import dataclasses
 import math
@@ -52,11 +52,11 @@ PLAIN: dict[str, Function] = {
 def draw(
     truth: Vector, guesses: dict[str, Vector], *metrics: Metric, **options: Any
 ) -> BootstrapSamples:
-    design = make_resampling_plan(
+    plan = make_resampling_plan(
         truth, {"all": np.arange(len(truth))}, options.pop("links", ()), metrics
     )
-    sketches = {run: make_statistics(design, guess) for run, guess in guesses.items()}
-    return resample(design, sketches, figures=design.names, **options)
+    statistics = {run: make_statistics(plan, guess) for run, guess in guesses.items()}
+    return resample(plan, statistics, scores=plan.names, **options)
 
 
 @pytest.mark.parametrize("metric", [MSE, MAE, R2], ids=lambda metric: metric.name)
@@ -80,7 +80,7 @@ def test_sums_and_means_are_those_of_copied_rows(
 def test_a_function_alone_has_the_errors_of_a_bootstrap_by_brute_force(
     metric: Metric, clusters: int
 ) -> None:
-    """Also for a mean that is known by its function alone; alone it is exact."""
+    """Also for a mean given by its function only, which is exact without other metrics."""
     metric = dataclasses.replace(metric, influence=None)
     truth, guesses = noisy(300)
     of = np.arange(300) % clusters
@@ -121,14 +121,14 @@ def test_a_function_is_evaluated_once_a_group_and_at_most_2048_times() -> None:
         higher_is_better=True,
     )
     rng = np.random.default_rng(0)
-    design = make_resampling_plan(rng.normal(size=5000), {"all": np.arange(5000)}, (), (counted,))
-    make_statistics(design, rng.normal(size=5000))
+    plan = make_resampling_plan(rng.normal(size=5000), {"all": np.arange(5000)}, (), (counted,))
+    make_statistics(plan, rng.normal(size=5000))
     assert len(calls) == 1 + 2048
 
 
 @pytest.mark.parametrize("metric", [MSE, MEDIAN], ids=lambda metric: metric.name)
 def test_intervals_cover_the_truth(metric: Metric) -> None:
-    """Errors are normal with variance 1: their median size is the 75th percentile."""
+    """Errors are normal with variance 1: their median absolute value is the 75th percentile."""
     rng, times, covered = np.random.default_rng(1), 300, 0
     known = {"mse": 1.0, "median_error": float(stats.norm.ppf(0.75))}[metric.name]
     info = ScoreInfo(f"all/{metric.name}", metric.label, higher_is_better=False, correlation=False)
@@ -141,7 +141,7 @@ def test_intervals_cover_the_truth(metric: Metric) -> None:
 
 
 def test_small_errors_are_told_apart_as_large_ones_are() -> None:
-    """Nothing depends on the unit of the target, down to 1e-9 of it."""
+    """The results do not depend on the unit of the target, down to a factor of 1e-9."""
     truth, guesses = noisy(300)
     boards = []
     for scale in (1.0, 2.0**-30):
@@ -164,8 +164,8 @@ def test_another_function_under_the_same_name_is_another_sketch(tmp_path: Path) 
         space: dict[str, Any] = {}
         exec(compile(path.read_text(), str(path), "exec"), space)
         own = Metric(name="own", label="Own", function=space["f"], higher_is_better=True)
-        design = make_resampling_plan(truth, {"all": np.arange(40)}, (), (own,))
-        cached_statistics(tmp_path / "kept", design, guesses["run 0"])
+        plan = make_resampling_plan(truth, {"all": np.arange(40)}, (), (own,))
+        cached_statistics(tmp_path / "kept", plan, guesses["run 0"])
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
 

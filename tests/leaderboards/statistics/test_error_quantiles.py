@@ -1,4 +1,4 @@
-"""Quantiles against SciPy's, in both limits and between."""
+"""Quantiles of errors against SciPy's, in both limits and between them."""
 
 import numpy as np
 import pytest

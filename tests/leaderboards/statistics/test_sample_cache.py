@@ -1,4 +1,4 @@
-"""Draws from files are those of one resampling of all runs."""
+"""Bootstrap samples from cached files equal those of one resampling of all runs."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def kept(folder: Path, *runs: str, figure: str = FIGURE, resamples: int = 100) -
         folder,
         DESIGN,
         [(run, GUESSES[run]) for run in runs],
-        figure=figure,
+        score=figure,
         scored="toy 1",
         combine=dict,
         resamples=resamples,
@@ -34,8 +34,8 @@ def kept(folder: Path, *runs: str, figure: str = FIGURE, resamples: int = 100) -
 
 
 def same(found: BootstrapSamples, figure: str = FIGURE) -> None:
-    sketches = {run: make_statistics(DESIGN, GUESSES[run]) for run in found.runs}
-    wanted = resample(DESIGN, sketches, figures=(figure,), resamples=len(found.samples[figure]))
+    statistics = {run: make_statistics(DESIGN, GUESSES[run]) for run in found.runs}
+    wanted = resample(DESIGN, statistics, scores=(figure,), resamples=len(found.samples[figure]))
     np.testing.assert_equal(found.points, wanted.points)
     np.testing.assert_allclose(found.samples[figure], wanted.samples[figure], atol=2e-6)
     assert found.problems == wanted.problems

@@ -1,4 +1,4 @@
-"""What is read is what was written, and nothing else is."""
+"""The cache of statistics: a file is read as it was written, and only for the same content."""
 
 from pathlib import Path
 
@@ -28,52 +28,54 @@ def same(one: SufficientStatistics, other: SufficientStatistics) -> None:
 
 
 @pytest.fixture
-def design() -> ResamplingPlan:
+def plan() -> ResamplingPlan:
     return make_resampling_plan(TRUTH, UNITS)
 
 
-def test_a_sketch_is_made_once(
-    tmp_path: Path, design: ResamplingPlan, monkeypatch: pytest.MonkeyPatch
+def test_statistics_are_made_once(
+    tmp_path: Path, plan: ResamplingPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = cached_statistics(tmp_path / "new", design, GUESS)
-    same(made, make_statistics(design, GUESS))
-    assert made.problem == "flat: fewer than two of them"
+    made = cached_statistics(tmp_path / "new", plan, GUESS)
+    same(made, make_statistics(plan, GUESS))
+    assert made.problem == "flat: fewer than two values"
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".npz"]
-    monkeypatch.delattr(statistics_cache, "make_sketch")
+    monkeypatch.delattr(statistics_cache, "make_statistics")
     same(cached_statistics(tmp_path / "new", make_resampling_plan(TRUTH, UNITS), GUESS), made)
 
 
-def test_other_content_is_another_file(tmp_path: Path, design: ResamplingPlan) -> None:
+def test_other_content_is_another_file(tmp_path: Path, plan: ResamplingPlan) -> None:
     changed = GUESS.copy()
     changed[7] += 1e-6
     truth = TRUTH.copy()
     truth[7] += 1e-12
     designs = [
-        design,
+        plan,
         make_resampling_plan(truth, UNITS),
         make_resampling_plan(TRUTH, {**UNITS, "all": np.arange(1, 60)}),
         make_resampling_plan(TRUTH, UNITS, [link_equal(np.arange(60) // 2)[25:]]),
     ]
     for made in designs:
         cached_statistics(tmp_path, made, GUESS)
-    cached_statistics(tmp_path, design, changed)
-    cached_statistics(tmp_path, design, GUESS.astype(np.float64))
+    cached_statistics(tmp_path, plan, changed)
+    cached_statistics(tmp_path, plan, GUESS.astype(np.float64))
     assert len(list(tmp_path.iterdir())) == len(designs) + 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and no more", None])
 def test_a_damaged_file_is_written_anew(
-    tmp_path: Path, design: ResamplingPlan, damage: bytes | None
+    tmp_path: Path, plan: ResamplingPlan, damage: bytes | None
 ) -> None:
-    made = cached_statistics(tmp_path, design, GUESS)
+    made = cached_statistics(tmp_path, plan, GUESS)
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[:-200] if damage is None else damage)
-    same(cached_statistics(tmp_path, design, GUESS), made)
+    same(cached_statistics(tmp_path, plan, GUESS), made)
     assert path.read_bytes() == whole
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, design: ResamplingPlan) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, plan: ResamplingPlan) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BenchError, match=r"cannot write sketches to .*/file: .*BENCH_CACHE"):
-        cached_statistics(tmp_path / "file", design, GUESS)
+    with pytest.raises(
+        BenchError, match=r"cannot write sufficient statistics to .*/file: .*BENCH_CACHE"
+    ):
+        cached_statistics(tmp_path / "file", plan, GUESS)

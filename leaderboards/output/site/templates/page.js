@@ -1,6 +1,6 @@
 "use strict";
 
-// Sorting: a heading's button sorts by its column, once more the other way round.
+// Sorting: a click on a heading sorts by its column; a second click reverses the order.
 function sortBy(button) {
   const heading = button.parentElement, row = heading.parentElement;
   const column = [...row.children].indexOf(heading);
@@ -10,7 +10,7 @@ function sortBy(button) {
   const body = row.closest("table").tBodies[0];
   const key = (line) => line.children[column].dataset.key;
   const compare = (a, b) => {
-    if (a === "" || b === "") return (a === "") - (b === "");  // what is unknown stays below
+    if (a === "" || b === "") return (a === "") - (b === "");  // unknown values stay last
     const difference = Number(a) - Number(b);
     const order = Number.isNaN(difference) ? a.localeCompare(b) : difference;
     return down ? -order : order;
@@ -21,7 +21,7 @@ function sortBy(button) {
 for (const button of document.querySelectorAll("thead button"))
   button.addEventListener("click", () => sortBy(button));
 
-// Plots take their colours from the style sheet, and again whenever the theme changes.
+// Plots use the colours of the style sheet, and are drawn again when the theme changes.
 const plots = JSON.parse(document.getElementById("plots").textContent);
 
 function themed(data, layout) {
@@ -45,13 +45,13 @@ function themed(data, layout) {
   };
 }
 
-// Named one by one: among plotly's own choice are some that lead out of the page.
+// An explicit list: some of plotly's default buttons open other sites.
 const buttons = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
 const options = { responsive: true, displaylogo: false, modeBarButtons: buttons };
 
 function draw(place) {
   const { data, layout } = plots[place.dataset.plot];
-  if (!window.Plotly) place.textContent = "plotly.min.js is missing beside this page.";
+  if (!window.Plotly) place.textContent = "plotly.min.js is missing in the folder of this page.";
   else Plotly.react(place, data, themed(data, layout), options);
 }
 
