@@ -41,13 +41,13 @@ class Entry:
 
     Attributes:
         run: MLflow's number of the run; empty for one that only its folder has.
-        id: Our name of it.
-        name: What MLflow's pages call it.
-        status: finished, failed, running, interrupted or pruned.
-        created: When it began.
-        tags, settings: As logged.
-        figures: Metrics as logged, such as ``test/all/pearson`` and ``cost/parameters``.
-        artifacts: Where its files are.
+        id: Name of the run folder.
+        name: Name on MLflow's pages.
+        status: State of the run: finished, failed, running, interrupted or pruned.
+        created: Time of its beginning.
+        tags, settings: Tags and settings, as MLflow keeps them.
+        figures: Scores and costs, such as ``test/all/pearson`` and ``cost/parameters``.
+        artifacts: Address of its files.
     """
 
     run: str

@@ -106,10 +106,10 @@ class Monitor:
             due = controls.checkpoints is not None and controls.checkpoints.due
             ahead = max(1, min(2 * steps, int(_SECONDS / elapsed * steps)))
             decision[1:] = [int(late), int(due), ahead]
-        signal, late, save, ahead = controls.ranks.largest(decision)
+        signal, time_is_up, save, steps_ahead = controls.ranks.largest(decision)
         self._last_step, self._last_time = state.step, now
-        self.next_snapshot = state.step + ahead
-        return Snapshot(loss, steps * batch / elapsed, bool(late), signal, bool(save))
+        self.next_snapshot = state.step + steps_ahead
+        return Snapshot(loss, steps * batch / elapsed, bool(time_is_up), signal, bool(save))
 
     def save(self, snapshot: Snapshot, *, epoch_ends: bool) -> None:
         """Save a checkpoint if it is time for one.
