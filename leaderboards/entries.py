@@ -139,7 +139,7 @@ def _entry_of_folder(path: Path, manifest: Manifest) -> Entry:
         status=manifest.status,
         created=datetime.fromisoformat(manifest.created),
         tags=logged.tags(manifest),
-        settings=logged.settings(manifest),
+        settings=logged.setting_values(manifest),
         figures=logged.outcome(manifest) if manifest.status == "finished" else {},
         artifacts=path.absolute().as_uri(),
     )

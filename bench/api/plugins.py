@@ -38,7 +38,7 @@ def task_name(task: str | Path | type[Task] | Dataset) -> str:
     return _name(task, TASKS)
 
 
-def plugin_files(places: Iterable[Place]) -> list[str]:
+def loaded_files(places: Iterable[Place]) -> list[str]:
     """Return the files of plugins that a new process must load."""
     origins = dict.fromkeys(place.origin for place in places)
     return [origin for origin in origins if Path(origin).is_file()]

@@ -142,8 +142,8 @@ def search(
     """
     from bench.api.training import settings_texts
     from bench.tuning.open_study import SearchSpec
-    from bench.tuning.run_search import SearchOptions
     from bench.tuning.run_search import search as work
+    from bench.tuning.search_options import SearchOptions
     from bench.tuning.summary import summarize
 
     home = paths.runs_dir(None if runs_dir is None else Path(runs_dir))

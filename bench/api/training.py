@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import paths
-from bench.api.plugins import model_name, plugin_files, task_name
+from bench.api.plugins import loaded_files, model_name, task_name
 from bench.api.results import Run
 from bench.config import as_dict, spell
 from bench.console import SILENT, Console
@@ -191,7 +191,7 @@ def train(
 def _rank_words(request: Request, report: Path, track: bool, console: Console) -> list[str]:
     """Return the words after ``bench`` that start a rank of this run."""
     places = (MODELS.places().get(request.model), TASKS.places().get(request.task))
-    plugins = plugin_files(place for place in places if place)
+    plugins = loaded_files(place for place in places if place)
     if request.resume is not None:
         words = resume_words(str(request.resume), plugins)
     else:

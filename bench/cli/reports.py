@@ -12,7 +12,7 @@ from bench.paths import runs_dir, studies_dir
 
 
 @click.command()
-@click.option("--task", help="Only runs on this data, such as dream or dream-simulated.")
+@click.option("--task", help="Only runs on this data, named as in the table.")
 @home_option
 @as_json
 def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:

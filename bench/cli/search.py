@@ -194,7 +194,8 @@ def _work(
     from bench.cli.signals import SignalStop, terminated_as_interrupted
     from bench.console import Console
     from bench.training.distributed import from_environment
-    from bench.tuning.run_search import SearchOptions, search
+    from bench.tuning.run_search import search
+    from bench.tuning.search_options import SearchOptions
     from bench.tuning.summary import summarize
 
     if options["devices"] > 1 and options["workers"] > 1:

@@ -41,6 +41,10 @@ def write_page(description: Description, path: Path) -> None:
     write_text(path, page(description))
 
 
+def _template(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
 def page(description: Description) -> str:
     """Return a description as HTML."""
     check_page_packages()
@@ -51,12 +55,12 @@ def page(description: Description) -> str:
         {"text": text, "bad": overlap.near > 0}
         for text, overlap in zip(verdicts(description), description.overlaps, strict=True)
     ]
-    return environment.from_string(_TEMPLATE).render(
+    return environment.from_string(_template("page.html")).render(
         about=description,
         tables=tables(description),
         verdicts=sentences,
         pictures=_pictures(description),
-        style=_STYLE,
+        style="\n" + _template("style.css"),
         # In a script element, a "<" could end it.
         json=as_json(description).replace("<", "\\u003c"),
     )
@@ -330,157 +334,3 @@ def _draw_neighbours(axes: Axes, description: Description) -> None:
     axes.set_xlabel("substitutions to the nearest row of the other split")
     axes.set_ylabel("share of rows (%)")
     axes.legend(frameon=False)
-
-
-_STYLE = """
-:root { color-scheme: light dark;
-  --paper: #fdfdfb; --card: #f4f4f0; --line: #dcdcd4; --ink: #22252a; --faint: #6d7178;
-  --train: #2f6fb3; --validation: #7a6aa8; --test: #c8641b;
-  --A: #0a8f62; --C: #1f6fc0; --G: #c98a00; --T: #cc4b2c;
-  --good: #1c7c4a; --bad: #b3261e; }
-@media (prefers-color-scheme: dark) { :root {
-  --paper: #16181b; --card: #1f2226; --line: #363a40; --ink: #e6e6e1; --faint: #9a9fa7;
-  --train: #74ade8; --validation: #b3a4e6; --test: #f0a060;
-  --A: #3fcf9a; --C: #6fb2f5; --G: #f0bf4a; --T: #f58468;
-  --good: #6fd39c; --bad: #ff8a80; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.5rem 4rem; }
-h1 { font-size: 2.1rem; line-height: 1.2; margin: 0; letter-spacing: -0.01em; }
-h2 { font-size: 1.25rem; margin: 3rem 0 0.6rem; padding-top: 1.2rem;
-  border-top: 1px solid var(--line); }
-p { max-width: 46rem; margin: 0.5rem 0; }
-a { color: inherit; }
-.lead { font-size: 1.15rem; color: var(--faint); }
-.alarm { background: var(--bad); color: var(--paper); font-weight: 700; padding: 0.7rem 1.1rem;
-  border-radius: 0.4rem; margin: 0 0 1.5rem; max-width: none; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: 0.8rem;
-  margin: 1.6rem 0; }
-.card { background: var(--card); border-radius: 0.5rem; padding: 0.8rem 1rem; }
-.card b { display: block; font-size: 1.5rem; line-height: 1.3;
-  font-variant-numeric: tabular-nums; }
-.card span, figcaption, .small { color: var(--faint); font-size: 0.88rem; }
-.verdicts { list-style: none; margin: 0.8rem 0; padding: 0; }
-.verdicts li { border-left: 0.3rem solid var(--good); background: var(--card);
-  padding: 0.55rem 0.9rem; margin: 0.45rem 0; border-radius: 0 0.4rem 0.4rem 0; }
-.verdicts li.bad { border-color: var(--bad); }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 44rem;
-  margin: 0.8rem 0; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.3rem 0 0.3rem 1rem; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { padding-left: 0; text-align: left; width: 15rem; }
-thead th { border-bottom: 1.5px solid var(--faint); font-weight: 600; }
-tbody tr { border-bottom: 1px solid var(--line); }
-figure { margin: 1.2rem 0 1.6rem; overflow-x: auto; }
-figure svg { width: 100%; min-width: 36rem; height: auto; display: block; }
-figure svg text { font-family: inherit !important; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.25rem 1.4rem; }
-dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
-@media print { :root { color-scheme: light; } h2 { break-after: avoid; }
-  figure { break-inside: avoid; } }
-"""
-
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-{% macro table(content, label) %}
-<div class="scroll"><table aria-label="{{ label }}">
-<thead><tr>{% for cell in content[0] %}<th scope="col">{{ cell }}</th>{% endfor %}</tr></thead>
-<tbody>
-{% for row in content[1] %}
-<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}
-</tbody></table></div>
-{% endmacro %}
-{% macro figure(name, alt, caption) %}
-<figure role="img" aria-label="{{ alt }}">{{ pictures[name] | safe }}
-<figcaption>{{ caption }}</figcaption></figure>
-{% endmacro %}
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ "SIMULATED " if about.simulated }}{{ about.name }}</title>
-<style>{{ style | safe }}</style></head>
-<body><main>
-{% if about.simulated %}
-<p class="alarm">SIMULATED: a program made up these rows. They say nothing about the real assay.</p>
-{% endif %}
-<h1>{{ about.name }}</h1>
-<p class="lead">{{ about.summary }}</p>
-<div class="cards">
-{% for name, split in about.splits.items() %}
-<div class="card"><b style="color: var(--{{ name }})">{{ "{:,}".format(split.rows) }}</b>
-<span>{{ name }} rows</span></div>
-{% endfor %}
-</div>
-<ul class="verdicts" aria-label="Verdicts">
-{% for verdict in verdicts %}
-<li{{ ' class="bad"' | safe if verdict.bad }}>{{ verdict.text }}</li>
-{% endfor %}
-</ul>
-<dl>
-<dt>a row</dt><dd>{{ about.row }}</dd>
-<dt>its target</dt><dd>{{ about.target }}</dd>
-<dt>flanks</dt><dd>{{ about.flanks[0] }} nt on the left, {{ about.flanks[1] }} nt on the right,
-the same in every row</dd>
-<dt>source</dt><dd>{{ about.citation }} · <a href="{{ about.url }}">{{ about.url }}</a></dd>
-<dt>licence</dt><dd>{{ about.license }}</dd>
-<dt>version</dt><dd>{{ about.version }}, fingerprint <code>{{ about.fingerprint }}</code></dd>
-{% for name, value in about.options.items() %}
-<dt>task.{{ name }}</dt><dd>{{ value }}</dd>
-{% endfor %}
-{% for name, value in about.notes.items() if name != "missing files" %}
-<dt>{{ name }}</dt><dd>{{ value }}</dd>
-{% endfor %}
-</dl>
-
-<h2>Similarity of the splits</h2>
-{{ table(tables.neighbours, "Rows by substitutions to the nearest row of another split") }}
-{% if pictures.neighbours is defined %}
-{{ figure("neighbours", "Bars: share of rows by substitutions to the nearest row of another split."
-   ~ " The table above has the numbers.", "Share of rows by their distance.") }}
-{% endif %}
-<p class="small">The distance is the number of bases of a row that do not match the other row at the
-best ungapped shift, on either strand, without flanks. N matches nothing; insertions and deletions
-are not modelled. Measuring leakage by similarity to training rows follows hashFrag, Rafi et al.,
-bioRxiv (2025), doi:10.1101/2025.01.22.634321.</p>
-
-<h2>Targets</h2>
-{{ table(tables.targets, "Targets by split") }}
-{{ figure("targets", "Histograms of the targets of each split. The table above has their range,"
-   ~ " mean and std.",
-   "Rows by target, each split on its own scale.") }}
-<p class="small">If a target is a mean of sorting bins, a whole number usually comes from a single
-bin, and mostly from a single cell.</p>
-
-<h2>Repeated sequences</h2>
-{{ table(tables.replicates, "Repeated sequences by split") }}
-<p class="small">Repeated sequences are equal in every base, flanks included. The ceiling is the
-largest Pearson r that the noise of their targets allows, √(1 − variance within a sequence /
-variance of all targets), if the other rows are as noisy; it needs 30 repeated sequences.</p>
-
-<h2>Lengths and bases</h2>
-{{ table(tables.letters, "Lengths and bases by split") }}
-<p class="small">Lengths include the flanks. Shares refer to the sequence between the flanks; the
-shares of bases and GC refer to known bases only.</p>
-{{ figure("gc", "Histogram of the GC share of rows, one line a split.",
-   "Share of G and C in a row, in bins of 2.5%.") }}
-{{ figure("positions", "Lines: share of A, C, G and T at each position, one panel a split.",
-   "Composition by position, counted from the left flank; dotted: 25%.") }}
-{{ figure("lengths", "Bars: rows by length, one panel a split, logarithmic.", "Rows by length.") }}
-
-<h2>What is scored</h2>
-{{ table(tables.units, "Sizes of the subsets that are scored") }}
-{% if about.missing or about.lacking %}
-<p>Missing files:</p>
-<dl>
-{% for name, file in about.missing.items() %}
-<dt>{{ name }}</dt><dd>{{ file }}</dd>
-{% endfor %}
-{% for name, file in about.lacking.items() %}
-<dt>{{ name }} rows</dt><dd>unavailable without {{ file }}</dd>
-{% endfor %}
-</dl>
-{% endif %}
-</main>
-<script type="application/json" id="description">{{ json | safe }}</script>
-</body></html>
-"""

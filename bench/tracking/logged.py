@@ -41,7 +41,7 @@ def tags(manifest: Manifest) -> dict[str, str]:
     return found
 
 
-def settings(manifest: Manifest) -> dict[str, str]:
+def setting_values(manifest: Manifest) -> dict[str, str]:
     """Return every setting of a run by ``section.field``, and its seed and preset."""
     values = {
         **_flat("model", manifest.model.config),

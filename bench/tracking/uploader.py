@@ -172,7 +172,7 @@ class _Sender:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
         manifest, data = self._manifest, self._manifest.data
-        entries = [Param(name, value) for name, value in logged.settings(manifest).items()]
+        entries = [Param(name, value) for name, value in logged.setting_values(manifest).items()]
         for start in range(0, len(entries), 100):
             self._client.log_batch(run_id, params=entries[start : start + 100])
         dataset = Dataset(

@@ -16,7 +16,7 @@ from bench.tuning.slots import Slots
 from bench.tuning.worker import Budget
 
 if TYPE_CHECKING:
-    from bench.tuning.run_search import SearchOptions
+    from bench.tuning.search_options import SearchOptions
 
 
 def work(options: SearchOptions, opened: OpenStudy, budget: Budget, console: Console) -> None:

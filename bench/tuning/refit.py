@@ -22,7 +22,7 @@ from bench.tuning import slots, summary
 from bench.tuning.heartbeat import Heartbeat
 from bench.tuning.open_study import OpenStudy
 from bench.tuning.shared_trials import share
-from bench.tuning.trial import Job
+from bench.tuning.trial import TrialJob
 from bench.tuning.worker import Budget, take
 
 
@@ -51,7 +51,7 @@ def refit(
             request = dataclasses.replace(request, runs_dir=home, force=not _was_begun(queue, rank))
             console.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} at full budget")
             with beat.of(trial_id):
-                share(Job((request,), search.plugins))
+                share(TrialJob((request,), search.plugins))
                 _run(queue, trial_id, partial(go, request), console)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 from optuna.study import Study
 
@@ -12,51 +10,15 @@ from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.training.device import choose_device
 from bench.training.distributed import from_environment, joined
-from bench.training.signals import NEVER, Stop
 from bench.tuning import open_study, processes, samplers, study, study_log
 from bench.tuning.open_study import OpenStudy
 from bench.tuning.refit import refit
+from bench.tuning.search_options import SearchOptions
 from bench.tuning.shared_trials import follow, share
 from bench.tuning.storage import shown
 from bench.tuning.worker import Budget, work
 
 _TRIALS = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchOptions:
-    """Options of the work on a study.
-
-    Attributes:
-        settings: Definition of the search, as typed; None to read it from the study.
-        name, storage: Name and storage of the study; None for the default.
-        resume: Whether the study must exist already.
-        trials: Number of finished trials, over all workers; None for the default.
-        minutes: Time after which no trial is started; None for no limit.
-        refit: Number of the best trials to run at full budget afterwards; None for none.
-        workers: Number of processes.
-        child: Whether this process is one of several workers.
-        device: Device, as for a run.
-        tracked: Whether runs are sent to MLflow.
-        home: Folder of all runs.
-        data: Folder of the data on this machine; None for the one that the study records.
-        stop: Request to end a training early.
-    """
-
-    settings: open_study.SearchSpec | None
-    name: str | None
-    storage: str | None
-    resume: bool
-    trials: int | None
-    minutes: float | None
-    refit: int | None
-    workers: int
-    child: bool
-    device: str
-    tracked: bool
-    home: Path
-    data: Path | None
-    stop: Stop = NEVER
 
 
 def search(options: SearchOptions, console: Console = SILENT) -> Study | None:

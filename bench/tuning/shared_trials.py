@@ -8,17 +8,17 @@ from bench.errors import PrunedError
 from bench.registry import MODELS, TASKS, load_plugin_file
 from bench.training.distributed import from_environment
 from bench.training.signals import Stop
-from bench.tuning.trial import InfeasibleError, Job, LostError, run
+from bench.tuning.trial import InfeasibleError, LostError, TrialJob, run
 
 
-def share(job: Job | None) -> None:
+def share(job: TrialJob | None) -> None:
     """Send a trial from rank 0 to the other ranks; None tells them to end."""
     from_environment().broadcast(job)
 
 
 def follow(stop: Stop) -> None:
     """Train the trials that rank 0 sends, until it sends None; no storage is opened."""
-    waiting: Job | None = None
+    waiting: TrialJob | None = None
     while (job := from_environment().broadcast(waiting)) is not None:
         known = {place.origin for place in [*MODELS.places().values(), *TASKS.places().values()]}
         for file in job.plugins:

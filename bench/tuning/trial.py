@@ -52,7 +52,7 @@ class LostError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrialJob:
     """The runs of a trial, and everything that ranks other than 0 need for them.
 
     Attributes:
@@ -68,7 +68,7 @@ class Job:
     memory: float | None = None
 
 
-def job(search: Search, probe: Probe, params: Params, study: Mapping[str, object]) -> Job:
+def job(search: Search, probe: Probe, params: Params, study: Mapping[str, object]) -> TrialJob:
     """Return the runs of a trial.
 
     Args:
@@ -90,11 +90,11 @@ def job(search: Search, probe: Probe, params: Params, study: Mapping[str, object
         reason = f"{facts.parameters:,} parameters, above {most:,}"
         raise InfeasibleError("parameters", facts.parameters / most - 1, reason)
     validations = facts.validations if search.pruned else 0
-    return Job(requests, search.plugins, validations, search.max_memory)
+    return TrialJob(requests, search.plugins, validations, search.max_memory)
 
 
 def run(
-    task: Job,
+    task: TrialJob,
     trial: Trial | None,
     console: Console = SILENT,
     *,

@@ -90,7 +90,7 @@ class Chunk(NamedTuple):
     measured: Numbers
 
 
-class TestSet(NamedTuple):
+class SimulatedTest(NamedTuple):
     """Test promoters in file order and the rows of each subset: (alt,) or (alt, ref)."""
 
     codes: Codes
@@ -192,7 +192,7 @@ def _write_test(
     return mean, measured
 
 
-def _test_set(regulation: Regulation, rows: int, rng: np.random.Generator) -> TestSet:
+def _test_set(regulation: Regulation, rows: int, rng: np.random.Generator) -> SimulatedTest:
     """Return exactly `rows` distinct promoters, in alphabetical order as in the release."""
     pool = framed(random_letters(rng, 4 * rows, INSERT))
     designs = _designs(pool[: 2 * rows], regulation, rows, rng)
@@ -211,7 +211,7 @@ def _test_set(regulation: Regulation, rows: int, rng: np.random.Generator) -> Te
     ends = np.cumsum([len(codes) for design in designs.values() for codes in design])
     parts = iter(np.split(inverse, ends[:-1]))
     subsets = {name: tuple(next(parts) for _ in design) for name, design in designs.items()}
-    return TestSet(codes[first], texts, subsets)
+    return SimulatedTest(codes[first], texts, subsets)
 
 
 def _designs(
@@ -255,7 +255,7 @@ def _table(sequences: list[str], expression: Numbers) -> bytes:
     return columns.write_csv(separator="\t", include_header=False).encode()
 
 
-def _write_subset(directory: Path, test: TestSet, name: str) -> None:
+def _write_subset(directory: Path, test: SimulatedTest, name: str) -> None:
     """Write one file of test_subset_ids, with empty expression columns as in the release."""
     import polars as pl
 

@@ -42,7 +42,7 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class FileRecord:
     """Record of a checked file: an entry of downloads.json.
 
     Attributes:
@@ -78,7 +78,9 @@ class Records:
         self.folder, self._path = folder, folder / RECORDS
         try:
             text = self._path.read_text(encoding="utf-8") if self._path.exists() else "{}"
-            self._records = {name: Record(**fields) for name, fields in json.loads(text).items()}
+            self._records = {
+                name: FileRecord(**fields) for name, fields in json.loads(text).items()
+            }
         except (OSError, ValueError, TypeError, AttributeError):
             raise BenchError(
                 f"{self._path} cannot be read. Remove it: the files are then hashed anew."
@@ -88,7 +90,7 @@ class Records:
         """Return the final path of a file."""
         return self.folder / file.name
 
-    def get(self, file: RemoteFile) -> Record | None:
+    def get(self, file: RemoteFile) -> FileRecord | None:
         """Return a file's record, unless another hash has been published since."""
         record = self._records.get(file.name)
         return record if record and file.sha256 in (None, record.sha256) else None
@@ -124,7 +126,7 @@ class Records:
 
     def add(self, file: RemoteFile, size: int, sha256: str, origin: Origin) -> None:
         """Write the record of a checked file."""
-        self._records[file.name] = Record(
+        self._records[file.name] = FileRecord(
             **asdict(origin),
             size=size,
             sha256=sha256,
