@@ -100,16 +100,16 @@ class Monitor:
         loss = state.losses[self._last_step : state.step].mean().item()  # waits for the device
         steps, now = state.step - self._last_step, time.perf_counter()
         elapsed = max(now - self._last_time, 1e-9)
-        decision = [controls.stop.asked, 0, 0, 0]  # signal, late, save, steps to the next snapshot
+        decision = [controls.stop.asked, 0, 0, 0]
         if controls.ranks.leads:
             late = controls.max_seconds is not None and self.seconds > controls.max_seconds
             due = controls.checkpoints is not None and controls.checkpoints.due
-            ahead = max(1, min(2 * steps, int(_SECONDS / elapsed * steps)))
-            decision[1:] = [int(late), int(due), ahead]
-        signal, late, save, ahead = controls.ranks.largest(decision)
+            pause = max(1, min(2 * steps, int(_SECONDS / elapsed * steps)))
+            decision[1:] = [int(late), int(due), pause]
+        signal, ends, saves, ahead = controls.ranks.largest(decision)
         self._last_step, self._last_time = state.step, now
         self.next_snapshot = state.step + ahead
-        return Snapshot(loss, steps * batch / elapsed, bool(late), signal, bool(save))
+        return Snapshot(loss, steps * batch / elapsed, bool(ends), signal, bool(saves))
 
     def save(self, snapshot: Snapshot, *, epoch_ends: bool) -> None:
         """Save a checkpoint if it is time for one.
