@@ -105,7 +105,7 @@ def test_a_run_is_never_scored_on_other_rows(
     other = tmp_path / "other"
     write_simulation(TASKS.get("dream"), other, rows=1500, seed=2)
     message = fails(capsys, "score", "--run", str(ridge), "--data", str(other))
-    assert "was scored on other test rows than these" in message
+    assert "was scored on other test rows than those in" in message
 
 
 def test_a_subset_that_comes_later_completes_the_score(
