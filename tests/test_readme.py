@@ -69,7 +69,7 @@ def test_the_python_of_the_readme_runs(
                 exec(compile(ast.Module([statement], []), "README.md", "exec"), names)
     run, mine, other = (names[name] for name in ("run", "mine", "other"))
     assert -1 <= values["run.metrics['test/pearson_score']"] <= 1
-    assert run.manifest.model.config["dim"] == 64
+    assert run.manifest.model.config["dim"] == 32
     assert run.manifest.recipe.settings["lr"] == 3e-4
     assert values["run.predictions"].shape == (8000,)
     assert values["run.predict(['ACGT' * 20])"].shape == (1,)

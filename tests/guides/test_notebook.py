@@ -150,6 +150,12 @@ def test_an_edited_cell_trains_anew(shell: NotebookClient) -> None:
     assert run(shell, RUN) == names[0]
 
 
+def test_a_run_on_rows_in_memory_is_scored_again(shell: NotebookClient) -> None:
+    name = run(shell, RUN)
+    again = f"run = bench.load_run({name}); bench.evaluate(run).n"
+    assert run(shell, again) == "120"
+
+
 def test_a_new_kernel_loads_a_run_by_its_class(shell: NotebookClient) -> None:
     name = run(shell, RUN)
     run(shell, "from bench.registry import MODELS; MODELS._at_hand.clear()")  # as after a restart
