@@ -88,7 +88,7 @@ def test_a_field_is_fixed_or_varied_and_something_has_to_vary(
     both = ("--set", "model.x=1", "--space", "model.x=1..2")
     assert "--set and --space both name model.x" in fails(capsys, *SEARCH, *both)
     fixed = ("--set", "model.x=1", "--space", "model.y=4")
-    assert "nothing is left to vary" in fails(capsys, *SEARCH, *fixed)
+    assert "no setting varies" in fails(capsys, *SEARCH, *fixed)
     twice = ("--space", "model.x=1..2", "--space", "model.x=1..3")
     assert "names model.x twice" in fails(capsys, *SEARCH, *twice)
 
