@@ -12,6 +12,11 @@ import os
 from pathlib import Path
 
 
+def as_path(given: str | Path | None) -> Path | None:
+    """Return a path that may be given as text, or not at all."""
+    return None if given is None else Path(given)
+
+
 def runs_dir(given: Path | None = None) -> Path:
     """Return the folder of all runs: the given one, else BENCH_HOME, else ./runs."""
     return (given or Path(os.environ.get("BENCH_HOME") or "runs")).absolute()

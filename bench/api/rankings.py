@@ -108,7 +108,7 @@ def leaderboard(
 
     found = make_leaderboard(
         task_name(task),
-        home=paths.runs_dir(None if runs_dir is None else Path(runs_dir)),
+        home=paths.runs_dir(paths.as_path(runs_dir)),
         filters=Filters(
             track=protocol,
             models=tuple(models),
@@ -117,7 +117,7 @@ def leaderboard(
         ),
         options={name: spell(value) for name, value in (task_options or {}).items()},
         simulated=simulated,
-        data=None if data is None else Path(data),
+        data=paths.as_path(data),
         score=score,
         resamples=resamples,
         console=console,
@@ -157,9 +157,9 @@ def compare(
     names = [str(run.path) if isinstance(run, Run) else str(run) for run in (first, second)]
     return compare_runs(
         *names,
-        home=paths.runs_dir(None if runs_dir is None else Path(runs_dir)),
+        home=paths.runs_dir(paths.as_path(runs_dir)),
         task_name=task,
-        data=None if data is None else Path(data),
+        data=paths.as_path(data),
         subset=subset,
         resamples=resamples,
         console=console,

@@ -147,7 +147,7 @@ class Run:
 
         return score_run(
             str(self.path),
-            folder=None if data is None else Path(data),
+            folder=paths.as_path(data),
             rows=rows,
             subset_files=subset_files or {},
             home=None,
@@ -196,7 +196,7 @@ def load_run(
         from bench.api.plugins import model_name
 
         model_name(model)
-    folder = paths.runs_dir(None if runs_dir is None else Path(runs_dir))
+    folder = paths.runs_dir(paths.as_path(runs_dir))
     return Run.open(run_folder.find_run(str(reference), folder, option="run"))
 
 
@@ -215,7 +215,7 @@ def list_runs(
     """
     import polars
 
-    folder = paths.runs_dir(None if runs_dir is None else Path(runs_dir))
+    folder = paths.runs_dir(paths.as_path(runs_dir))
     rows = []
     for path, manifest in run_folder.read_runs(folder).items():
         found = Run(path, manifest)

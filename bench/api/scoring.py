@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench import paths
 from bench.api.results import Run, load_run
 from bench.errors import BenchError
 
@@ -64,7 +65,7 @@ def evaluate(
     from bench.runner.rescore import score_values
     from bench.scoring.open_test import open_test
 
-    folder = None if data is None else Path(data)
+    folder = paths.as_path(data)
     files = {name: Path(file) for name, file in (subset_files or {}).items()}
     if isinstance(predictions, Run):
         return predictions.scores(rows=rows, data=folder, subset_files=files)

@@ -146,15 +146,15 @@ def search(
     from bench.tuning.search_options import SearchOptions
     from bench.tuning.summary import summarize
 
-    home = paths.runs_dir(None if runs_dir is None else Path(runs_dir))
+    home = paths.runs_dir(paths.as_path(runs_dir))
     request = Request(
         model=model_name(model),
         task=task_name(task),
         recipe=recipe,
         preset=preset,
         overrides=settings_texts(model=model_options, task=task_options, recipe=recipe_options),
-        data=None if data is None else Path(data),
-        test_data=None if test_data is None else Path(test_data),
+        data=paths.as_path(data),
+        test_data=paths.as_path(test_data),
         simulate_rows=simulate_rows,
         max_steps=max_steps,
         device=device,

@@ -111,8 +111,8 @@ def run(
         recipe=recipe,
         preset=preset,
         overrides=settings_texts(model=model_options, task=task_options, recipe=recipe_options),
-        data=_path(data),
-        test_data=_path(test_data),
+        data=paths.as_path(data),
+        test_data=paths.as_path(test_data),
         download=download,
         simulate_rows=simulate_rows,
         fraction=fraction,
@@ -125,7 +125,7 @@ def run(
         device=device,
         batch_per_device=batch_per_device,
         checkpoint_minutes=checkpoint_minutes,
-        runs_dir=_path(runs_dir),
+        runs_dir=paths.as_path(runs_dir),
         force=force,
     )
     done = train(request, devices=devices, track=track, console=console)
@@ -208,7 +208,3 @@ def settings_texts(**sections: Options | None) -> dict[str, dict[str, str]]:
         for section, values in sections.items()
         if values
     }
-
-
-def _path(given: PathLike | None) -> Path | None:
-    return None if given is None else Path(given)
