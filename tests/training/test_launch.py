@@ -1,5 +1,6 @@
 """Ranks that the launcher starts, with shell scripts in place of this program."""
 
+import json
 import os
 import sys
 import time
@@ -32,17 +33,18 @@ def launched(_: Ranks, script: str, folder: Path) -> Any:
 
 
 def failing(kind: str, text: str, status: int, *, ago: int = 0) -> str:
-    """Return a shell script of a rank that records an error in torch's format, and ends."""
-    record = '{"message": {"message": "%s: %s", "extraInfo": {"py_callstack": "Traceback of %s", '
-    record += '"timestamp": "%s"}}}'
-    told = record % (kind, text, kind, int(time.time()) - ago)
-    return f"printf '%s' '{told}' > $TORCHELASTIC_ERROR_FILE; exit {status}"
+    """Return a shell script of a rank that records an error, and ends."""
+    told: dict[str, Any] = {"kind": kind, "text": text, "seconds": time.monotonic() - ago}
+    mine = {"field": None, "hint": None}
+    told |= mine if status == 2 else {"traceback": f"Traceback of {kind}"}
+    return f"printf '%s' '{json.dumps(told)}' > $BENCH_MEETING/$RANK.json; exit {status}"
 
 
 LOST = "[/build/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer"
 
 
 REFUSED, LOST_PEER = failing("BenchError", "no: so.", 2), failing("RuntimeError", LOST, 1)
+SENT = failing("RankError", "another rank failed: LookupError: a bug", 2, ago=20)
 LATE, BUG = f"trap '' TERM; sleep 0.5; {REFUSED}", failing("LookupError", "a bug", 1, ago=9)
 SLEEP, KILLED = "exec sleep 60", "rank 1 was killed by SIGKILL. The same"
 
@@ -57,6 +59,7 @@ SLEEP, KILLED = "exec sleep 60", "rank 1 was killed by SIGKILL. The same"
         (LATE, LOST_PEER, "RankError", "no: so."),
         (LATE, BUG, "RankError", "no: so."),
         (LOST_PEER, BUG, "RuntimeError", "rank 1: LookupError: a bug\nTraceback of LookupError"),
+        (SENT, BUG, "RuntimeError", "rank 1: LookupError: a bug\nTraceback of LookupError"),
         (LOST_PEER, "exit 3", "RankError", "rank 1 ended with status 3. The same"),
         (SLEEP, "kill -15 $$", "RankError", "a rank was ended from outside. The same"),
     ],
