@@ -31,6 +31,21 @@ def python(*words: str) -> list[str]:
     return [sys.executable, "-P", *words]
 
 
+def bench(*arguments: str) -> list[str]:
+    """Return the command that runs ``bench`` with these arguments.
+
+    It runs the package that this process has imported. Without the current folder, ``-m bench``
+    could find another one: the installed one instead of a checkout.
+    """
+    return python("-c", _BENCH, str(Path(__file__).parents[1]), *arguments)
+
+
+_BENCH = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import bench; del sys.path[0]; "
+    "from bench.cli import main; main()"
+)
+
+
 class Children:
     """Processes of this program that end when a block ends, or when this process is killed.
 
@@ -70,13 +85,11 @@ class Children:
             arguments: Words after ``bench``.
             environment: Variables of the process.
         """
-        own = {**environment, ENDS_WITH_INPUT: "1"}
-        root = str(Path(__file__).parents[1])
-        if root == os.getcwd():  # a checkout that is not installed, but stood in
-            own["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [own.get("PYTHONPATH")])])
-        command = python("-m", "bench", *arguments)
+        environment = {**environment, ENDS_WITH_INPUT: "1"}
         self.processes.append(
-            subprocess.Popen(command, env=own, stdin=self._input, start_new_session=True)
+            subprocess.Popen(
+                bench(*arguments), env=environment, stdin=self._input, start_new_session=True
+            )
         )
 
     def end(self, number: int) -> list[subprocess.Popen[bytes]]:

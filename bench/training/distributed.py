@@ -178,7 +178,8 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
         torch.cuda.set_device(device)
     found: dict[str, Any] = {"rank": ranks.rank, "world_size": ranks.size, "timeout": _TIMEOUT}
     if MEETING in os.environ:  # started by our own launcher
-        store = dist.FileStore(str(Path(os.environ[MEETING]) / "store"), ranks.size)
+        file = str(Path(os.environ[MEETING]) / "store")
+        store = dist.FileStore(file, ranks.size)  # type: ignore[attr-defined]
         store.set_timeout(_TIMEOUT)
         dist.init_process_group(backend, store=store, **found)
     else:
