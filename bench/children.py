@@ -22,7 +22,7 @@ ENDS_WITH_INPUT = "BENCH_ENDS_WITH_INPUT"
 """Variable of a process that has to end when its standard input ends."""
 
 
-def python(*words: str) -> list[str]:
+def python_command(*words: str) -> list[str]:
     """Return a command of this Python that imports nothing from the current folder.
 
     Without -P, a file bench.py or torch.py of the user would be imported in place of the module.
@@ -31,13 +31,13 @@ def python(*words: str) -> list[str]:
     return [sys.executable, "-P", *words]
 
 
-def bench(*arguments: str) -> list[str]:
+def bench_command(*arguments: str) -> list[str]:
     """Return the command that runs ``bench`` with these arguments.
 
     It runs the package that this process has imported. Without the current folder, ``-m bench``
     could find another one: the installed one instead of a checkout.
     """
-    return python("-c", _BENCH, str(Path(__file__).parents[1]), *arguments)
+    return python_command("-c", _BENCH, str(Path(__file__).parents[1]), *arguments)
 
 
 _BENCH = (
@@ -88,7 +88,10 @@ class Children:
         environment = {**environment, ENDS_WITH_INPUT: "1"}
         self.processes.append(
             subprocess.Popen(
-                bench(*arguments), env=environment, stdin=self._input, start_new_session=True
+                bench_command(*arguments),
+                env=environment,
+                stdin=self._input,
+                start_new_session=True,
             )
         )
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.children import python
+from bench.children import python_command
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.paths import tracking_database
@@ -79,7 +79,7 @@ def serve(home: Path, *, port: int, console: Console = SILENT) -> None:
     _check_store(uri, home)
     # The server starts uvicorn, which would import files of the current folder, too.
     nowhere = shlex.join(["--app-dir", sys.prefix])
-    command = python("-m", "mlflow", "server", "--backend-store-uri", uri)
+    command = python_command("-m", "mlflow", "server", "--backend-store-uri", uri)
     command += ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", nowhere]
     console.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C stops the server)")
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
