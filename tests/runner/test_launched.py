@@ -1,5 +1,6 @@
 """Ranks of --devices 2 as a user starts them: where they listen, what they import, how they end."""
 
+import json
 import os
 import signal
 import sys
@@ -71,6 +72,8 @@ def test_ranks_listen_and_import_at_home_and_end_with_a_launcher_that_is_killed(
 
     os.kill(launcher, signal.SIGKILL)
     until(lambda: not any(Path(f"/proc/{rank}").exists() for rank in ranks), 15)
+    (manifest,) = (tmp_path / "launched").glob("*/manifest.json")
+    assert json.loads(manifest.read_text())["status"] == "interrupted"
     assert bench(tmp_path, command, ranks=2).status == 0
     assert bench(tmp_path, (*RUN, *HERE, "--home", "whole"), ranks=2).status == 0
     assert left_behind(tmp_path, "launched") == left_behind(tmp_path, "whole")
