@@ -5,12 +5,13 @@
       + OutOfMemoryError     the device has too little memory for so many rows at once
       + RankError            one of several processes of a run failed (its exit status)
       + StoppedError         a signal stopped the run (exit status 128 + signal)
-    * PrunedError            a search ended an unpromising run early
+    * TrialError             a trial of a search ended, the search goes on
+      + PrunedError          the trial was unpromising
+      + InfeasibleError      the trial breaks a limit              (bench.tuning.trial)
+      + LostError            the trial has another worker now      (bench.tuning.trial)
 
-Exceptions that never leave their file:
+An exception that never leaves its file:
 
-    * InfeasibleError        a trial breaks a limit                (bench.tuning.trial)
-    * LostError              a trial was given to another worker   (bench.tuning.trial)
     * _PassingError          a download may work at the next try   (bench.sources.download.transfer)
 
 Messages name arguments with :func:`argument`. The same message then reads "data /x: no such
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 # Three characters of Unicode's private area, which no path and no message contains.
 _START, _VALUE, _END = "\ue000", "\ue001", "\ue002"
@@ -99,10 +101,7 @@ class BenchError(Exception):
         return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return the data for pickling, which works for any constructor of a derived class.
-
-        Ranks send errors to each other.
-        """
+        """Return the data for pickling, which works for any constructor of a derived class."""
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -141,13 +140,55 @@ class StoppedError(BenchError):
         self.exit_status = 128 + number
 
 
-class PrunedError(Exception):
+class TrialError(Exception):
+    """A trial of a search ended without a score; the search itself goes on."""
+
+
+class PrunedError(TrialError):
     """The search ended a run early, because the run is unpromising."""
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, or the name of its type if the text is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+_SENT: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (
+        *(BenchError, DivergedError, OutOfMemoryError, RankError, StoppedError),
+        *(TrialError, PrunedError),
+    )
+}
+"""The classes of errors that one rank can make of what another rank sent."""
+
+
+def as_parts(error: BaseException) -> dict[str, Any]:
+    """Return an error as JSON values, from which :func:`from_parts` makes one of our own classes.
+
+    An error of another class is sent as the nearest of its base classes that is ours. An error that
+    has none is a bug in a rank, and becomes a :class:`RankError` with its first line.
+    """
+    kind = next((kind for kind in type(error).__mro__ if kind in _SENT.values()), None)
+    if kind is None:
+        what = f"{type(error).__name__}: {first_line(error)}"
+        return as_parts(RankError(f"another rank failed: {what}", 1))
+    if not isinstance(error, BenchError):
+        return {"kind": kind.__name__, "text": str(error)}
+    state = {name: vars(error)[name] for name in _STATE if name in vars(error)}
+    return {"kind": kind.__name__, "text": error.text, "state": state}
+
+
+def from_parts(parts: Mapping[str, Any]) -> Exception:
+    """Return the error of :func:`as_parts`; its class is one of a fixed list."""
+    kind = _SENT[parts["kind"]]
+    if not issubclass(kind, BenchError):
+        return kind(parts["text"])
+    state = {name: value for name, value in parts["state"].items() if name in _STATE}
+    return _restored(kind, (parts["text"],), state)
+
+
+_STATE = ("field", "hint", "exit_status", "number")
 
 
 def _restored(

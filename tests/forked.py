@@ -64,6 +64,9 @@ def count():
         torch.empty(1 << 60, dtype=torch.uint8)
     if what == "sleep":
         time.sleep(600)
+    if what == "slow":
+        left = 1
+        time.sleep(0.2)
 
 @settings
 class MortalConfig:

@@ -1,6 +1,7 @@
 """Error messages with two spellings: argument names in Python, options on the command line."""
 
 import ast
+import json
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -9,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from bench import cli
 from bench.cli.common import with_options
@@ -18,9 +18,13 @@ from bench.errors import (
     BenchError,
     DivergedError,
     OutOfMemoryError,
+    PrunedError,
     RankError,
     StoppedError,
+    TrialError,
     argument,
+    as_parts,
+    from_parts,
 )
 from bench.genomics.build_options import BuildOptions
 from bench.recipe import Recipe
@@ -34,6 +38,7 @@ from bench.training.launch import _first_failure, launch, record
 from bench.training.loop import _diverged
 from bench.training.micro_batches import MicroBatches
 from bench.training.schedule import Plan
+from bench.tuning.trial import InfeasibleError, LostError
 from tests.conftest import ROOT
 
 Dream: Any = TASKS.get("dream")
@@ -218,6 +223,39 @@ def test_an_error_that_is_pickled_or_wrapped_keeps_its_words_field_and_hint(case
     assert with_options(wrapped) == f"run x: {command_line} Nothing was imported."
 
 
+def test_an_error_that_another_rank_sends_keeps_its_words_field_and_hint(case: Case) -> None:
+    error, library, command_line, field, hint = case
+    sent = json.loads(json.dumps(as_parts(error)))
+    other = from_parts(sent)
+    assert isinstance(other, BenchError)
+    assert type(other) is type(error)
+    assert (str(other), with_options(other)) == (library, command_line)
+    assert (other.field, other.hint, other.exit_status) == (field, hint, error.exit_status)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (PrunedError("behind"), PrunedError, "behind"),
+        (InfeasibleError("memory", 0.5, "too large"), TrialError, "too large"),
+        (LostError(), TrialError, ""),
+        (KeyError("x\ny"), RankError, "another rank failed: KeyError: 'x\\ny'"),
+    ],
+)
+def test_an_error_of_no_sent_class_becomes_the_nearest(
+    error: Exception, kind: type[Exception], text: str
+) -> None:
+    other = from_parts(json.loads(json.dumps(as_parts(error))))
+    assert (type(other), str(other)) == (kind, text)
+    assert getattr(other, "exit_status", 1) == 1
+
+
+def test_no_class_is_made_of_a_name_that_another_rank_sends() -> None:
+    for name in ("SystemExit", "OSError", "Exception"):
+        with pytest.raises(KeyError):
+            from_parts({"kind": name, "text": "x", "state": {}})
+
+
 def test_exit_statuses() -> None:
     assert BenchError("no.").exit_status == 2
     assert pickle.loads(pickle.dumps(StoppedError(15, "stopped."))).exit_status == 143
@@ -228,21 +266,15 @@ def test_exit_statuses() -> None:
 def test_a_ranks_report_keeps_words_field_and_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "error.json"
-    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
-    error = BenchError(f"{argument('data')} x is short.", hint={"recipe.batch_size": 4})
-    record(error, with_options(error))
-    failure = ProcessFailure(local_rank=1, pid=1, exitcode=2, error_file=str(file))
-    found = _first_failure({1: failure})
+    monkeypatch.setenv("BENCH_MEETING", str(tmp_path))
+    monkeypatch.setenv("RANK", "1")
+    record(BenchError(f"{argument('data')} x is short.", hint={"recipe.batch_size": 4}))
+    found = _first_failure([-15, 2], tmp_path)
     assert isinstance(found, RankError)
     assert str(found) == "data x is short. Try recipe.batch_size=4."
     assert with_options(found) == "--data x is short. Try --set recipe.batch_size=4."
     assert (found.field, found.hint) == ("data", {"recipe.batch_size": 4})
     assert found.exit_status == 2
-    assert isinstance(failure.message, dict)
-    reported = "BenchError: --data x is short. Try --set recipe.batch_size=4."
-    assert isinstance(failure.message, dict)
-    assert failure.message["message"] == reported  # what torchrun itself prints
 
 
 def test_the_command_line_prints_options(

@@ -43,7 +43,7 @@ LAYERS = (
     ("recipe",),
     ("data",),
     ("search_space",),
-    ("config", "metrics", "atomic", "paths", "console", "extras"),
+    ("config", "metrics", "atomic", "paths", "console", "extras", "children"),
     ("cards", "errors", "version"),
 )
 BESIDE = {

@@ -180,7 +180,8 @@ def train(
     console = console or SILENT
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         report = Path(folder) / "run"
-        if launch(devices, request.device, _rank_words(request, report, track, console)):
+        words = _rank_words(request, report, track, console)
+        if launch(devices, request.device, words, stop):
             return Run.open(Path(report.read_text(encoding="utf-8")))
     manifest = execute(request, console, tracked=track, watch=watch, stop=stop)
     if manifest is None:

@@ -9,9 +9,11 @@ from typing import NoReturn
 import click
 
 import bench
+from bench.children import MEETING
 from bench.cli import data, leaderboard, reports, search, speed, training
 from bench.cli.common import Commands, with_options
 from bench.cli.environment import set_environment
+from bench.cli.signals import end_with_input
 from bench.errors import BenchError
 
 
@@ -33,12 +35,12 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line; an error of the user gives one line and exit status 2."""
-    set_environment()
+    end_with_input()
     try:
         _run()
     except SystemExit as end:
         ranks = sys.modules.get("bench.training.distributed")
-        if ranks is not None and ranks.from_environment().size > 1:
+        if ranks is not None and ranks.connected():
             # Threads of a process group may outlive the group and abort the process while it
             # exits normally: seen once in forty runs of two ranks.
             sys.stdout.flush()
@@ -50,6 +52,7 @@ def main() -> NoReturn:
 def _run() -> NoReturn:
     """Run the command line and exit."""
     try:
+        set_environment()
         status = cli.main(prog_name="bench", standalone_mode=False)
     except BenchError as error:
         if not _in_rank(error):
@@ -79,9 +82,9 @@ def _run() -> NoReturn:
 
 def _in_rank(error: Exception) -> bool:
     """Record an error for the process that started this rank; return False outside of a rank."""
-    if "TORCHELASTIC_ERROR_FILE" not in os.environ:
+    if MEETING not in os.environ:
         return False
     from bench.training.launch import record
 
-    record(error, with_options(error) if isinstance(error, BenchError) else str(error))
+    record(error)
     return True

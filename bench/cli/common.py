@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -111,17 +110,9 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(finite(value), indent=1))
 
 
-def quiet_launcher(devices: int) -> None:
-    """Silence the log of torch's launcher: the error that it raises says what failed."""
-    from bench.training.distributed import from_environment
-
-    if devices > 1 and from_environment().size == 1:
-        logging.disable()
-
-
 def launched(devices: int, device: str) -> bool:
     """Run this command in one process for each device; return False at once for a single device."""
+    from bench.cli.signals import SignalStop
     from bench.training.launch import launch
 
-    quiet_launcher(devices)
-    return launch(devices, device, sys.argv[1:])
+    return launch(devices, device, sys.argv[1:], SignalStop())

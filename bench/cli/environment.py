@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.errors import BenchError
+
 _MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no data leaves the machine
     "DO_NOT_TRACK": "true",
@@ -25,7 +27,11 @@ _MLFLOW = {
 
 
 def set_environment() -> None:
-    """Set the variables that the user has not set; processes started later inherit them."""
+    """Set the variables that the user has not set; processes started later inherit them.
+
+    Raises:
+        BenchError: LOCAL_WORLD_SIZE is no number.
+    """
     for name, value in {**_MLFLOW, **_threads()}.items():
         os.environ.setdefault(name, value)
     # Gradients of channels-last convolutions are copied into buckets, which cannot be avoided.
@@ -40,9 +46,11 @@ def _threads() -> dict[str, str]:
         # Threads that spin while they wait make a step ten times slower when another program
         # uses one of few cores.
         found["OMP_WAIT_POLICY"] = "PASSIVE"
-    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by `bench run --devices`
-    if ranks > 1:
-        found["OMP_NUM_THREADS"] = str(max(cores // ranks, 1))
+    ranks = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by `bench run --devices`
+    if not (ranks.isascii() and ranks.isdecimal()):
+        raise BenchError(f"LOCAL_WORLD_SIZE={ranks} is no whole number. Unset it.")
+    if int(ranks) > 1:
+        found["OMP_NUM_THREADS"] = str(max(cores // int(ranks), 1))
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
+from bench.children import ENDS_WITH_INPUT, GRACE
 from bench.training.signals import Stop
 
 
@@ -51,3 +54,20 @@ def terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def end_with_input() -> None:
+    """End this process when its standard input ends, if its parent asked for it.
+
+    The input is a pipe that ends with the parent, see :class:`bench.children.Children`. The end is
+    asked for by SIGTERM first, so that a training saves its state.
+    """
+    if os.environ.pop(ENDS_WITH_INPUT, None) is not None:
+        threading.Thread(target=_end_with_input, name="parent", daemon=True).start()
+
+
+def _end_with_input() -> None:
+    os.read(0, 1)  # nothing is ever written: this returns at the end of the input
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bench.children import bench_command
 from bench.cli.common import Folder, as_json, launched, print_json
 from bench.cli.run_options import make_request, takes_a_run
 from bench.errors import BenchError
@@ -55,7 +56,7 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
 
 def _plan_in_process(count: int) -> dict[str, Any]:
     """Return the plan for one number of devices, made in a separate process."""
-    command = [sys.executable, "-m", "bench", *sys.argv[1:], "--devices", str(count), "--json"]
+    command = bench_command(*sys.argv[1:], "--devices", str(count), "--json")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(done.stderr.strip().splitlines()[-1].removeprefix("bench: "))

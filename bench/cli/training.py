@@ -14,7 +14,6 @@ from bench.cli.common import (
     home_option,
     plugins,
     print_json,
-    quiet_launcher,
     renames,
 )
 from bench.cli.run_options import make_request, only_local, takes_all_of_a_run, typed_options
@@ -65,7 +64,6 @@ def run(
                 f"--resume {resume} takes its settings from the run: leave out {typed[0]}."
             )
         request = api.resumed(resume, **only_local(options))
-    quiet_launcher(devices)
     done = api.train(
         request,
         devices=devices,

@@ -8,6 +8,7 @@ defaults, or the values that it sets before MLflow is imported.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.children import python_command
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.paths import tracking_database
@@ -75,10 +77,13 @@ def serve(home: Path, *, port: int, console: Console = SILENT) -> None:
     if not uri.startswith("sqlite:"):
         raise BenchError(f"runs are recorded at {uri}: open this address in a browser.")
     _check_store(uri, home)
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
+    # The server starts uvicorn, which would import files of the current folder, too.
+    nowhere = shlex.join(["--app-dir", sys.prefix])
+    command = python_command("-m", "mlflow", "server", "--backend-store-uri", uri)
+    command += ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", nowhere]
     console.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C stops the server)")
-    status = subprocess.run(command, check=False).returncode
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    status = subprocess.run(command, env=environment, check=False).returncode
     if status > 0:
         raise BenchError(
             f"MLflow ended with status {status}. Is port {port} taken? Try {argument('port')}."

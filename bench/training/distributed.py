@@ -1,23 +1,30 @@
 """The processes (ranks) that train one model together, and the exchange of values between them.
 
-torchrun and Slurm start one process a device and set its rank in environment variables. All ranks
-hold the same weights. Only rank 0 writes files, prints, and talks to servers.
+:mod:`bench.training.launch`, torchrun and Slurm start one process a device and set its rank in
+environment variables. All ranks hold the same weights. Only rank 0 writes files, prints, and talks
+to servers.
+
+What ranks send each other is numbers, texts, tensors, and tuples, lists and dictionaries of them.
+Nothing else is made of bytes that a socket delivers, so they cannot run code.
 """
 
 from __future__ import annotations
 
 import datetime
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from bench.errors import BenchError
+from bench.children import MEETING
+from bench.errors import BenchError, as_parts, from_parts
 
 T = TypeVar("T")
 
@@ -63,27 +70,45 @@ class Ranks:
             dist.barrier()
 
     def broadcast(self, value: T) -> T:
-        """Return rank 0's value on every rank."""
+        """Return rank 0's value on every rank.
+
+        Args:
+            value: None, number, text or tensor, or tuple, list or dictionary of such values.
+        """
         if self.size == 1:
             return value
-        values = [value]
-        dist.broadcast_object_list(values, device=torch.device("cpu"))
-        return values[0]
+        file = io.BytesIO()
+        if self.leads:
+            torch.save(value, file)
+        size = torch.tensor([file.tell()])
+        dist.broadcast(size, 0)
+        content = torch.frombuffer(bytearray(file.getvalue() or int(size)), dtype=torch.uint8)
+        dist.broadcast(content, 0)
+        if self.leads:
+            return value
+        sent = io.BytesIO(content.numpy().tobytes())
+        found: T = torch.load(sent, map_location="cpu", weights_only=True)
+        return found
 
     def lead(self, action: Callable[[], T]) -> T:
-        """Call ``action`` on rank 0 only; every rank returns its value or raises its exception."""
+        """Call ``action`` on rank 0 only; every rank returns its value or raises its exception.
+
+        The other ranks raise what :func:`bench.errors.from_parts` makes of the exception.
+        """
         if self.size == 1:
             return action()
-        outcome: tuple[T | None, Exception | None] = (None, None)
-        if self.leads:
-            try:
-                outcome = (action(), None)
-            except Exception as error:  # the other ranks have to raise it, too
-                outcome = (None, error)
-        value, problem = self.broadcast(outcome)
-        if problem is not None:
-            raise problem
-        return value  # type: ignore[return-value]
+        if not self.leads:
+            value, problem = self.broadcast((None, None))
+            if problem is not None:
+                raise from_parts(problem)
+            return value  # type: ignore[return-value]
+        try:
+            done = action()
+        except Exception as error:
+            self.broadcast((None, as_parts(error)))
+            raise
+        self.broadcast((done, None))
+        return done
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
@@ -104,14 +129,38 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks:
 
     ``sbatch`` sets Slurm's rank variables for its script, too, although the script is one process.
     So they count only inside a Slurm step.
+
+    Raises:
+        BenchError: The variables contradict each other or are no numbers.
     """
     if "RANK" in environment and "WORLD_SIZE" in environment:
-        local = environment.get("LOCAL_RANK", "0")
-        return Ranks(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(local))
-    if "SLURM_STEP_ID" in environment and "SLURM_STEP_NUM_TASKS" in environment:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    elif "SLURM_STEP_ID" in environment and "SLURM_STEP_NUM_TASKS" in environment:
         names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
-        return Ranks(*(int(environment[name]) for name in names))
-    return Ranks()
+    else:
+        return Ranks()
+    rank, size, local = (_number(name, environment) for name in names)
+    if rank >= size:
+        raise BenchError(
+            f"{names[0]}={rank} and {names[1]}={size} name no process: the first is below the "
+            f"second. {_STARTED}"
+        )
+    return Ranks(rank, size, local)
+
+
+def _number(name: str, environment: Mapping[str, str]) -> int:
+    text = environment.get(name, "0")
+    if not (text.isascii() and text.isdecimal()):
+        raise BenchError(f"{name}={text} is no whole number. {_STARTED}")
+    return int(text)
+
+
+_STARTED = "torchrun and Slurm set these variables; unset them to run one process."
+
+
+def connected() -> bool:
+    """Return whether this process has been connected with other ranks."""
+    return bool(_LATEST)
 
 
 @contextmanager
@@ -127,9 +176,14 @@ def joined(ranks: Ranks, device: torch.device) -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(
-        backend, init_method=_address(), rank=ranks.rank, world_size=ranks.size, timeout=_TIMEOUT
-    )
+    found: dict[str, Any] = {"rank": ranks.rank, "world_size": ranks.size, "timeout": _TIMEOUT}
+    if MEETING in os.environ:  # started by our own launcher
+        file = str(Path(os.environ[MEETING]) / "store")
+        store = dist.FileStore(file, ranks.size)  # type: ignore[attr-defined]
+        store.set_timeout(_TIMEOUT)
+        dist.init_process_group(backend, store=store, **found)
+    else:
+        dist.init_process_group(backend, init_method=_address(), **found)
     # A process group that is freed waits for its thread, and that thread may wait for Python's
     # lock. DistributedDataParallel holds the lock while it is freed, so it must not own the last
     # reference to the group. This list keeps one.

@@ -1,32 +1,44 @@
-"""The launcher of one process a device on this machine; it uses torchrun's own launcher."""
+"""The launcher of one process a device (rank) on this machine.
+
+The ranks find each other through a file in a folder that only the user can enter, and they talk
+over the loopback interface: nothing listens for other machines. torchrun and Slurm's ``srun`` start
+the ranks of several machines instead, see :mod:`bench.training.distributed`.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
-import sys
-import uuid
+import socket
+import tempfile
+import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
+from bench.atomic import write_text
+from bench.children import MEETING, Children
 from bench.errors import BenchError, RankError, argument
 from bench.training.distributed import from_environment
+from bench.training.signals import NEVER, Stop
 
-if TYPE_CHECKING:
-    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+_POLL = 0.1  # seconds between two looks at the ranks
+_SETTLE = 1.0  # seconds in which the other ranks may fail by themselves, and say why
 
 
-def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
+def launch(devices: int, device: str, arguments: Sequence[str], stop: Stop = NEVER) -> bool:
     """Start this program once a device with the same arguments, and wait for all processes.
 
     Args:
         devices: Number of devices.
         device: Name of the device, as for :func:`bench.training.device.choose_device`.
         arguments: Arguments of the command line.
+        stop: Request to end the processes early; its signal is passed on to them.
 
     Returns:
         Whether processes were started. False for one device, and in a process that is itself a
@@ -44,47 +56,30 @@ def launch(devices: int, device: str, arguments: Sequence[str]) -> bool:
     if devices == 1 or ranks.size > 1:
         return False
     _check(devices, device)
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=devices,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=0,
-        monitor_interval=0.1,
-    )
-    try:
-        elastic_launch(config, sys.executable)("-m", "bench", *arguments)
-    except ChildFailedError as error:
-        raise _first_failure(error.failures) from None
-    except SignalException as error:
-        raise RankError(f"stopped. {_HINT}", 128 + error.sigval) from None
-    return True
+    with stop, tempfile.TemporaryDirectory(prefix="bench-") as folder, Children() as children:
+        for rank in range(devices):
+            environment = _environment(rank, devices, folder)
+            children.start(*arguments, environment=environment)
+        statuses = _wait(children, stop)
+        if not any(statuses):
+            return True
+        if stop.asked:
+            raise RankError(f"stopped. {_HINT}", 128 + stop.asked)
+        raise _first_failure(statuses, Path(folder))
 
 
-def record(error: BaseException, text: str) -> None:
-    """Write a rank's error to the file that its launcher reads.
-
-    Args:
-        error: Exception that ends this process.
-        text: Text of a :class:`BenchError`, as torchrun prints it.
-    """
-    from torch.distributed.elastic.multiprocessing.errors import get_error_handler
-
-    get_error_handler().record_exception(error)
+def record(error: BaseException) -> None:
+    """Write the error that ends this rank to the file that its launcher reads."""
+    parts: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "seconds": time.monotonic(),
+    }  # one clock for all ranks
     if isinstance(error, BenchError):
-        file = Path(os.environ["TORCHELASTIC_ERROR_FILE"])
-        recorded = json.loads(file.read_text())
-        parts = {"text": error.text, "field": error.field, "hint": error.hint}
-        recorded["message"]["message"] = f"{type(error).__name__}: {text}"
-        recorded["message"]["extraInfo"]["error"] = parts
-        file.write_text(json.dumps(recorded, default=str))
+        parts |= {"text": error.text, "field": error.field, "hint": error.hint}
+    else:
+        parts |= {"text": str(error), "traceback": "".join(traceback.format_exception(error))}
+    file = Path(os.environ[MEETING]) / f"{os.environ['RANK']}.json"
+    write_text(file, json.dumps(parts, default=str))
 
 
 def _check(devices: int, device: str) -> None:
@@ -100,41 +95,87 @@ def _check(devices: int, device: str) -> None:
         )
 
 
-def _first_failure(failures: Mapping[int, ProcessFailure]) -> BaseException:
+def _environment(rank: int, devices: int, folder: str) -> dict[str, str]:
+    """Return the variables of a rank; those of the user decide where the ranks talk."""
+    loopback = _loopback()
+    return {
+        "GLOO_SOCKET_IFNAME": loopback,
+        "NCCL_SOCKET_IFNAME": loopback,
+        **os.environ,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(devices),
+        "LOCAL_WORLD_SIZE": str(devices),
+        MEETING: folder,
+    }
+
+
+def _loopback() -> str:
+    """Return the name of the loopback interface: lo on Linux, lo0 on macOS and BSD."""
+    names = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    if not names:
+        raise BenchError("this machine has no loopback interface, over which its ranks talk.")
+    return names[0]
+
+
+def _wait(children: Children, stop: Stop) -> list[int]:
+    """Return the exit statuses of all ranks; a request or the first failure ends those that run."""
+    deadline = math.inf
+    while not stop.asked:
+        statuses = [process.poll() for process in children.processes]
+        if None not in statuses or time.monotonic() > deadline:
+            break
+        if any(statuses):
+            deadline = min(deadline, time.monotonic() + _SETTLE)
+        time.sleep(_POLL)
+    stayed = children.end(stop.asked or signal.SIGTERM)
+    return [
+        -signal.SIGTERM if process in stayed else process.returncode
+        for process in children.processes
+    ]
+
+
+def _first_failure(statuses: Sequence[int], folder: Path) -> BaseException:
     """Return the error of the rank that most likely caused the other failures.
 
     A rank that was killed comes first, then the earliest failure in the order of
     :func:`_remoteness`.
     """
-    by_rank = sorted(failures.items())
-    for rank, failure in by_rank:
-        if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM:
-            name = signal.Signals(-failure.exitcode).name
+    for rank, status in enumerate(statuses):
+        if status < 0 and status != -signal.SIGTERM:
+            name = signal.Signals(-status).name
             return RankError(f"rank {rank} was killed by {name}. {_HINT}", 2)
-    failed = [(rank, failure) for rank, failure in by_rank if failure.exitcode > 0]
+    failed = {rank: _recorded(folder, rank) for rank, status in enumerate(statuses) if status > 0}
     if not failed:
         return RankError(f"a rank was ended from outside. {_HINT}", 2)
-    rank, failure = min(failed, key=lambda item: _remoteness(item[1]))
-    if not isinstance(failure.message, dict):  # the rank recorded nothing
-        return RankError(f"rank {rank} ended with status {failure.exitcode}. {_HINT}", 2)
-    message, details = failure.message["message"], failure.message["extraInfo"]["py_callstack"]
-    kind, _, text = message.partition(": ")
-    if failure.exitcode == 1:  # not a mistake of the user: show the traceback
-        return RuntimeError(f"rank {rank}: {message}\n{details}")
-    parts = failure.message["extraInfo"].get("error", {"text": text or kind})
-    error = RankError(parts["text"], failure.exitcode)
-    error.field, error.hint = parts.get("field"), parts.get("hint")
+    rank = min(failed, key=lambda rank: _remoteness(statuses[rank], failed[rank]))
+    status, told = statuses[rank], failed[rank]
+    if not told:
+        return RankError(f"rank {rank} ended with status {status}. {_HINT}", 2)
+    if "traceback" in told:  # not a mistake of the user
+        return RuntimeError(f"rank {rank}: {told['kind']}: {told['text']}\n{told['traceback']}")
+    error = RankError(told["text"], status)
+    error.field, error.hint = told["field"], told["hint"]
     return error
 
 
-def _remoteness(failure: ProcessFailure) -> tuple[bool, bool, int]:
+def _recorded(folder: Path, rank: int) -> dict[str, Any]:
+    """Return what a rank recorded of its error; nothing if it could not."""
+    file = folder / f"{rank}.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found
+
+
+def _remoteness(status: int, told: Mapping[str, Any]) -> tuple[bool, bool, float]:
     """Return a sort key of failures, least for the one that caused the others.
 
-    A lost connection follows from the failure of another rank, so it comes last. A mistake of the
-    user comes first.
+    A lost connection and an error that another rank sent follow from the failure of that rank, so
+    they come last. A mistake of the user comes first.
     """
-    lost = any(word in str(failure.message) for word in ("gloo/", "NCCL", "torch.distributed.Dist"))
-    return lost, failure.exitcode == 1, failure.timestamp
+    words = ("gloo/", "NCCL", "torch.distributed.Dist")
+    sent = told.get("kind") == RankError.__name__
+    lost = any(word in str(told) for word in words)
+    return sent or lost, status == 1, told.get("seconds", 0.0)
 
 
 _HINT = "The same command goes on from the last checkpoint."

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
+from bench.children import python_command
 from bench.console import SILENT, Console
 from bench.errors import BenchError
 from bench.extras import needed
@@ -54,6 +54,6 @@ def dashboard(storage: str | None, name: str | None, home: Path, console: Consol
     _, place = find(storage, name, home, console=console)
     console.say(f"optuna-dashboard on {shown(place)}; Ctrl-C ends it")
     code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
-    status = subprocess.run([sys.executable, "-c", code, place], check=False).returncode
+    status = subprocess.run(python_command("-c", code, place), check=False).returncode
     if status > 0:
         raise BenchError(f"optuna-dashboard ended with status {status}.")

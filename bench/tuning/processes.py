@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
+from bench.children import Children
 from bench.console import Console
 from bench.errors import BenchError
 from bench.tuning.open_study import OpenStudy
@@ -30,28 +28,20 @@ def work(options: SearchOptions, opened: OpenStudy, budget: Budget, console: Con
     cores = os.cpu_count() or 1
     threads = str(max(1, cores // options.workers))
     environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    # Each worker has its own session, so that Ctrl-C reaches it once: from this process.
-    workers = [
-        subprocess.Popen(command, env=environment, start_new_session=True) for command in commands
-    ]
-    try:
-        for number, worker in enumerate(workers):
+    with Children(patience=None) as workers:  # they give their trials back, whatever it takes
+        for command in commands:
+            workers.start(*command, environment=environment)
+        for number, worker in enumerate(workers.processes):
             status = worker.wait()
             if status:
                 console.warn(f"worker {number} ended with status {status}")
-    except KeyboardInterrupt:
-        for worker in workers:
-            worker.send_signal(signal.SIGINT)
-        for worker in workers:
-            worker.wait()
-        raise
     slots = Slots(opened.study.get_trials(deepcopy=False), budget.trials)
     if not slots.complete and not budget.is_over and not opened.study.user_attrs.get("stopped"):
         raise BenchError("no worker is left and the study is not complete.", hint={"resume": True})
 
 
 def _command(options: SearchOptions, opened: OpenStudy, budget: Budget, number: int) -> list[str]:
-    command = [sys.executable, "-m", "bench", "search", "--resume", "--child"]
+    command = ["search", "--resume", "--child"]
     command += ["--study", opened.study.study_name, "--storage", opened.place]
     command += ["--home", str(options.home), "--device", _device(options.device, number)]
     if budget.trials is not None:

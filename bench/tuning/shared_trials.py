@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
-from bench.errors import PrunedError
+from bench.errors import TrialError
 from bench.registry import MODELS, TASKS, load_plugin_file
+from bench.results.options import Request
 from bench.training.distributed import from_environment
 from bench.training.signals import Stop
-from bench.tuning.trial import InfeasibleError, LostError, TrialJob, run
+from bench.tuning.trial import TrialJob, run
 
 
 def share(job: TrialJob | None) -> None:
     """Send a trial from rank 0 to the other ranks; None tells them to end."""
-    from_environment().broadcast(job)
+    from_environment().broadcast(packed(job))
 
 
 def follow(stop: Stop) -> None:
     """Train the trials that rank 0 sends, until it sends None; no storage is opened."""
-    waiting: TrialJob | None = None
-    while (job := from_environment().broadcast(waiting)) is not None:
+    while (job := unpacked(from_environment().broadcast("null"))) is not None:
         known = {place.origin for place in [*MODELS.places().values(), *TASKS.places().values()]}
         for file in job.plugins:
             if file not in {str(Path(origin).absolute()) for origin in known}:
                 load_plugin_file(Path(file))
         try:
             run(job, None, tracked=False, stop=stop)
-        except (PrunedError, InfeasibleError, LostError):  # rank 0 records it
+        except TrialError:  # rank 0 records it
             continue
+
+
+def packed(job: TrialJob | None) -> str:
+    """Return a trial as JSON: between ranks only numbers and texts are sent."""
+    return json.dumps(job and dataclasses.asdict(job), default=str)  # paths become texts
+
+
+def unpacked(text: str) -> TrialJob | None:
+    """Return the trial of :func:`packed`."""
+    values: dict[str, Any] | None = json.loads(text)
+    if values is None:
+        return None
+    requests = tuple(_request(request) for request in values["requests"])
+    return TrialJob(**{**values, "requests": requests, "plugins": tuple(values["plugins"])})
+
+
+def _request(values: dict[str, Any]) -> Request:
+    folders: dict[str, Any] = {
+        field.name: Path(values[field.name])
+        for field in dataclasses.fields(Request)
+        if str(field.type).startswith("Path") and values[field.name] is not None
+    }
+    return Request(**{**values, **folders})

@@ -14,7 +14,14 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial
 
 from bench.console import SILENT, Console
-from bench.errors import BenchError, DivergedError, OutOfMemoryError, PrunedError, argument
+from bench.errors import (
+    BenchError,
+    DivergedError,
+    OutOfMemoryError,
+    PrunedError,
+    TrialError,
+    argument,
+)
 from bench.results.options import Request
 from bench.runner.run import execute
 from bench.training.device import choose_device, peak_memory
@@ -29,7 +36,7 @@ _CLEAR_PEAK = Path(
 )  # writing 5 resets the peak memory of the process, on Linux
 
 
-class InfeasibleError(Exception):
+class InfeasibleError(TrialError):
     """An error that ends a trial without a score, because it exceeds a limit.
 
     Args:
@@ -42,12 +49,8 @@ class InfeasibleError(Exception):
         super().__init__(reason)
         self.limit, self.excess = limit, excess
 
-    def __reduce__(self) -> tuple[type[InfeasibleError], tuple[str, float, str]]:
-        """Return the error's class and arguments, so that it can be sent between ranks."""
-        return type(self), (self.limit, self.excess, str(self))
 
-
-class LostError(Exception):
+class LostError(TrialError):
     """An error that ends a trial which was given to another worker: its result does not count."""
 
 

@@ -1,5 +1,7 @@
 """Two ranks, which are processes connected by Gloo, against one process."""
 
+import math
+import pickle
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -181,20 +183,56 @@ def words(ranks: Ranks, folder: Path) -> Any:
             ranks.lead(fail)
         except Exception as raised:
             told.append((type(raised).__name__, str(raised), getattr(raised, "exit_status", 0)))
+    tensors = {"w": torch.full((2, 2), ranks.rank + 0.5), "of": [-math.inf, None, "text", (1,)]}
     return (
         found,
         told,
         ranks.lead(lambda: ranks.rank + 40),
         ranks.broadcast({"of": ranks.rank}),
+        str(ranks.broadcast(tensors)),
         ranks.largest([ranks.rank, 5 - ranks.rank, 3]),
         ranks.sum(torch.tensor([1.0, ranks.rank])).tolist(),
     )
 
 
 def test_what_one_rank_says_all_hear(tmp_path: Path) -> None:
-    raised = [("LookupError", "a", 0), ("StoppedError", "b", 143)]
-    wanted = (True, raised, 40, {"of": 0}, [1, 5, 3], [2.0, 1.0])
-    assert on_ranks(2, words, tmp_path) == [wanted, wanted]
+    stopped, tensor = (
+        ("StoppedError", "b", 143),
+        "tensor([[0.5000, 0.5000],\n        [0.5000, 0.5000]])",
+    )
+    heard = str({"w": "T", "of": [-math.inf, None, "text", (1,)]}).replace("'T'", tensor)
+    rest = (40, {"of": 0}, heard, [1, 5, 3], [2.0, 1.0])
+    zero = (True, [("LookupError", "a", 0), stopped], *rest)
+    one = (True, [("RankError", "another rank failed: LookupError: a", 1), stopped], *rest)
+    assert on_ranks(2, words, tmp_path) == [zero, one]
+
+
+class Harmful:
+    """An object that runs code where it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
+def harmed(ranks: Ranks, file: Path) -> str:
+    """Send an object that no rank may take over; return what became of it."""
+    try:
+        ranks.broadcast(Harmful(file))
+    except pickle.UnpicklingError:
+        return "refused"
+    return "taken"
+
+
+def test_what_a_rank_receives_runs_no_code(tmp_path: Path) -> None:
+    file = tmp_path / "harmed"
+    pickle.loads(pickle.dumps(Harmful(file)))
+    assert file.exists()  # it works
+    file.unlink()
+    assert on_ranks(2, harmed, file) == ["taken", "refused"]  # rank 0 keeps its own
+    assert not file.exists()
 
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}
@@ -225,6 +263,27 @@ def test_the_rank_is_read_from_the_environment(
     environment: Mapping[str, str], ranks: tuple[int, int, int]
 ) -> None:
     assert from_environment(environment) == Ranks(*ranks)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({**TORCHRUN, "RANK": "x"}, "RANK=x is no whole number"),
+        ({**TORCHRUN, "RANK": "-1"}, "RANK=-1 is no whole number"),
+        ({**TORCHRUN, "RANK": ""}, "RANK= is no whole number"),
+        ({**TORCHRUN, "RANK": "²"}, "RANK=² is no whole number"),
+        ({**TORCHRUN, "RANK": "8"}, "RANK=8 and WORLD_SIZE=8 name no process"),
+        ({**TORCHRUN, "RANK": "0", "WORLD_SIZE": "0"}, "RANK=0 and WORLD_SIZE=0 name no process"),
+        ({**TORCHRUN, "LOCAL_RANK": "one"}, "LOCAL_RANK=one is no whole number"),
+        ({**STEP, "SLURM_PROCID": "p"}, "SLURM_PROCID=p is no whole number"),
+        ({**STEP, "SLURM_LOCALID": "1.5"}, "SLURM_LOCALID=1.5 is no whole number"),
+        ({**STEP, "SLURM_PROCID": "6"}, "SLURM_PROCID=6 and SLURM_STEP_NUM_TASKS=6 name no"),
+    ],
+)
+def test_a_rank_that_cannot_be_is_refused(environment: Mapping[str, str], words: str) -> None:
+    with pytest.raises(BenchError) as refused:
+        from_environment(environment)
+    assert str(refused.value).startswith(words)
 
 
 def test_a_step_without_an_address_says_what_to_set() -> None:

@@ -45,13 +45,13 @@ def hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def worker(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "bench", *arguments]
+    command = [sys.executable, "-P", "-m", "bench", *arguments]  # -P: as the command bench
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def states(*arguments: str) -> dict[str, int]:
     """Ask a process of its own, which closes its connections."""
-    command = [sys.executable, "-m", "bench", "search", "--status", "--json", "--study", "s"]
+    command = [sys.executable, "-P", "-m", "bench", "search", "--status", "--json", "--study", "s"]
     done = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, check=True)
     found: dict[str, int] = json.loads(done.stdout)["states"]
     return found
@@ -111,6 +111,23 @@ def test_one_signal_ends_all_processes_of_a_command(
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert status(capsys)["states"] == {"given back": 2}
+
+
+@pytest.mark.slow
+def test_workers_import_nothing_from_here_and_end_with_a_launcher_that_is_killed(
+    hold: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name in ("bench", "typing_extensions", "optuna"):
+        Path(f"{name}.py").write_text("open(__file__ + '.imported', 'w').close()")
+    running = worker(*SEARCH, *FAST, "--trials", "7", "--workers", "2")
+    until(lambda: len(list(hold.iterdir())) == 3)
+    running.kill()
+    workers = [Path("/proc") / path.name for path in hold.iterdir() if path.name.isdecimal()]
+    until(lambda: not any(worker.exists() for worker in workers), 20)
+    running.communicate()
+    assert states() == {"given back": 2}
+    assert not list(Path().glob("*.imported"))
 
 
 @pytest.mark.slow

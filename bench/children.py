@@ -1,0 +1,116 @@
+"""Processes of this program that another process of it starts and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+GRACE = 30.0
+"""Seconds between the request to end and the kill, as long as torchrun and Slurm wait."""
+
+MEETING = "BENCH_MEETING"
+"""Variable with the folder in which the ranks of one launcher find each other."""
+
+ENDS_WITH_INPUT = "BENCH_ENDS_WITH_INPUT"
+"""Variable of a process that has to end when its standard input ends."""
+
+
+def python_command(*words: str) -> list[str]:
+    """Return a command of this Python that imports nothing from the current folder.
+
+    Without -P, a file bench.py or torch.py of the user would be imported in place of the module.
+    The option does not reach the programs that the process starts, which may be the user's.
+    """
+    return [sys.executable, "-P", *words]
+
+
+def bench_command(*arguments: str) -> list[str]:
+    """Return the command that runs ``bench`` with these arguments.
+
+    It runs the package that this process has imported. Without the current folder, ``-m bench``
+    could find another one: the installed one instead of a checkout.
+    """
+    return python_command("-c", _BENCH, str(Path(__file__).parents[1]), *arguments)
+
+
+_BENCH = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); import bench; del sys.path[0]; "
+    "from bench.cli import main; main()"
+)
+
+
+class Children:
+    """Processes of this program that end when a block ends, or when this process is killed.
+
+    Each has its own session, so that Ctrl-C in a terminal reaches it once: from this process. The
+    standard input of each is a pipe to which nothing is written. The pipe ends with this process,
+    even with one that is killed, and a child then ends, too; see :mod:`bench.cli.signals`.
+
+    Args:
+        patience: Seconds that the processes have to end after a signal; None for no limit.
+    """
+
+    def __init__(self, patience: float | None = GRACE) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._patience = patience
+
+    def __enter__(self) -> Children:
+        self._input, self._held = os.pipe()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.end(signal.SIGINT if kind is KeyboardInterrupt else signal.SIGTERM)
+        finally:
+            self._kill()
+            os.close(self._input)
+            os.close(self._held)
+
+    def start(self, *arguments: str, environment: Mapping[str, str]) -> None:
+        """Start ``bench`` with these arguments.
+
+        Args:
+            arguments: Words after ``bench``.
+            environment: Variables of the process.
+        """
+        environment = {**environment, ENDS_WITH_INPUT: "1"}
+        self.processes.append(
+            subprocess.Popen(
+                bench_command(*arguments),
+                env=environment,
+                stdin=self._input,
+                start_new_session=True,
+            )
+        )
+
+    def end(self, number: int) -> list[subprocess.Popen[bytes]]:
+        """Send a signal to the processes that run and wait for them; return those that stayed.
+
+        The processes that stay are killed.
+        """
+        deadline = None if self._patience is None else time.monotonic() + self._patience
+        for process in self.processes:
+            process.send_signal(number)
+        for process in self.processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        stayed = [process for process in self.processes if process.poll() is None]
+        self._kill()
+        return stayed
+
+    def _kill(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
