@@ -9,9 +9,10 @@ from pathlib import Path
 from tests.faults import checks
 from tests.faults.material import Material, only_finished, points, repaired
 from tests.faults.processes import variable
-from tests.faults.rounds import Command, Round
+from tests.faults.rounds import PATIENCE, Command, Round
 
 _SIGNALS = {"KILL": 4, "TERM": 2, "INT": 2, "HUP": 1}
+_ORPHANS = 4.0  # seconds
 _MOMENTS = {"start": 2, "validation": 5, "end": 2}
 
 
@@ -25,13 +26,15 @@ class Blow:
         validations: Number of validations.
         delay: Seconds after that.
         target: Process that the signal is for.
+        pick: Number in [0, 1) that decides which of several ranks it is.
     """
 
     signal: str
     moment: str
     validations: int
     delay: float
-    target: str = "launcher"
+    target: str
+    pick: float
 
     @classmethod
     def draw(cls, generator: random.Random, targets: dict[str, int]) -> "Blow":
@@ -42,7 +45,8 @@ class Blow:
         ]
         validations, share = generator.randint(1, 5), generator.random()
         longest = {"start": 3.0, "validation": 0.6, "end": 0.8}[names[1]]
-        return cls(names[0], names[1], validations, round(share * longest, 3), names[2])
+        delay = round(share * longest, 3)
+        return cls(names[0], names[1], validations, delay, names[2], generator.random())
 
     def __str__(self) -> str:
         after = f"{self.validations} validations" if self.moment == "validation" else self.moment
@@ -97,7 +101,8 @@ def _go_on(round_: Round, words: list[str], blows: list[Blow]) -> None:
         round_.chose(str(blow))
         _strike(round_, command, blow)
         command.wait()
-        round_.settle()
+        # Ranks whose launcher is dead have to end by themselves; later they would have finished.
+        round_.settle(_ORPHANS if blow.signal == "KILL" else PATIENCE)
     round_.bench(*words)
 
 
@@ -105,7 +110,7 @@ def _strike(round_: Round, command: Command, blow: Blow) -> None:
     number, pid = getattr(signal, f"SIG{blow.signal}"), None
     if "rank" in blow.target:
         ranks = [child for child in command.children if variable(child, "RANK") is not None]
-        pid = round_.random.choice(ranks) if ranks else None
+        pid = ranks[int(blow.pick * len(ranks))] if ranks else None
     if blow.target == "stopped rank" and pid is not None:
         command.send(signal.SIGSTOP, pid)
         time.sleep(2 + 4 * blow.delay)

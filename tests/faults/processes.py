@@ -71,8 +71,13 @@ def listeners(token: str) -> set[str]:
                 with suppress(OSError):
                     inode = os.readlink(link).removeprefix("socket:[").removesuffix("]")
                     if inode in opened:
-                        found.add(f"{' '.join(words)[:120]} listens on {opened[inode]}")
+                        found.add(f"{_named(words)} listens on {opened[inode]}")
     return found
+
+
+def _named(words: list[str]) -> str:
+    """Return what a process is, short and the same for all processes of one kind."""
+    return " ".join(word for word in words[1:] if "/" not in word)[:40]
 
 
 def _listening_beyond_loopback() -> dict[str, str]:
@@ -82,9 +87,9 @@ def _listening_beyond_loopback() -> dict[str, str]:
         with suppress(OSError):
             for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
                 fields = line.split()
-                address, _, port = fields[1].partition(":")
+                address = fields[1].partition(":")[0]
                 if fields[3] == _LISTENING and not _is_loopback(address):
-                    found[fields[9]] = f"{_spelled(address)}, port {int(port, 16)}"
+                    found[fields[9]] = _spelled(address)
     return found
 
 

@@ -68,13 +68,13 @@ def _search(
     generator = round_.random
     workers, trials = generator.choice((2, 2, 3)), generator.randint(8, 14)
     kinds = generator.choices(list(weights), list(weights.values()), k=generator.randint(1, 4))
-    events = [(kind, round(generator.uniform(0, 3), 2)) for kind in kinds]
+    events = [(kind, round(generator.uniform(0, 3), 2), generator.random()) for kind in kinds]
     round_.chose(f"{workers} workers, {trials} trials")
     words = ["search", "--plugin", str(PEAK), "--model", "peak", "--task", str(material.table)]
     words += ["--preset", "smoke", "--device", "cpu", "--heartbeat", "1", "--study", "s", *storage]
     words += ["--trials", str(trials), "--workers", str(workers)]
     command = round_.start(*words)
-    for kind, delay in events:
+    for kind, delay, pick in events:
         if not command.running:  # the launcher has died: what a user would type
             command.wait()
             round_.settle()
@@ -86,7 +86,7 @@ def _search(
             round_.chose("ended before")
             break
         round_.chose(f"{kind} {delay} s after a trial")
-        _do(round_, command, kind, actions)
+        _do(round_, command, kind, pick, actions)
     command.wait()
     round_.settle()
     round_.bench(*words)
@@ -95,7 +95,13 @@ def _search(
     inspect(round_, round_.home)
 
 
-def _do(round_: Round, command: Command, kind: str, actions: dict[str, Callable[[], None]]) -> None:
+def _do(
+    round_: Round,
+    command: Command,
+    kind: str,
+    pick: float,
+    actions: dict[str, Callable[[], None]],
+) -> None:
     if kind in actions:
         round_.events[kind] += 1
         actions[kind]()
@@ -112,10 +118,10 @@ def _do(round_: Round, command: Command, kind: str, actions: dict[str, Callable[
     workers = command.children
     if not workers:
         return
-    worker = round_.random.choice(workers)
+    worker = workers[int(pick * len(workers))]
     command.send(number, worker)
     if name == "STOP":  # longer than four heartbeats: others take its trial
-        time.sleep(round_.random.uniform(2, 7))
+        time.sleep(2 + 5 * pick)
         command.send(signal.SIGCONT, worker)
 
 

@@ -47,7 +47,8 @@ def store_away(round_: Round, material: Material) -> None:
 
 def _harm(round_: Round, material: Material, home: Path, fault: str) -> None:
     database, generator = home / "mlflow.db", round_.random
-    tracked = generator.sample(sorted(home.glob("*/tracking.json")), generator.randint(1, 3))
+    runs = sorted(path.parent for path in home.glob("*/manifest.json"))
+    tracked = [run / "tracking.json" for run in generator.sample(runs, generator.randint(1, 3))]
     content = database.read_bytes() if database.exists() else b""
     cut, noise = generator.randrange(1 << 20), generator.randbytes(1000)
     if fault == "deleted":
@@ -65,7 +66,7 @@ def _harm(round_: Round, material: Material, home: Path, fault: str) -> None:
         shutil.rmtree(home / "mlartifacts")
     elif fault == "tracking deleted":
         for path in tracked:
-            path.unlink()
+            path.unlink(missing_ok=True)
     elif fault == "tracking garbled":
         texts = (noise, b"{", b"[]", b"", b'{"uri": 5}', b'{"uri": "", "run_id": [], "lines": "x"}')
         for path in tracked:

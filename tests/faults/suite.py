@@ -103,7 +103,7 @@ class Suite:
             print(f"{group.name:16} {seed:6}  skipped: {reason}", flush=True)
             return
         except Exception:  # a round that fails by itself must not end an hour's work
-            round_.problem(traceback.format_exc(limit=-3))
+            round_.problem(f"the round itself failed: {traceback.format_exc(limit=-3)}")
         finally:
             round_.close()
             tally.seconds += time.monotonic() - started
