@@ -77,7 +77,8 @@ def listeners(token: str) -> set[str]:
 
 def _named(words: list[str]) -> str:
     """Return what a process is, short and the same for all processes of one kind."""
-    return " ".join(word for word in words[1:] if "/" not in word)[:40]
+    begin = words.index("bench") if "bench" in words else 1
+    return " ".join(word for word in words[begin:] if "/" not in word)[:40]
 
 
 def _listening_beyond_loopback() -> dict[str, str]:

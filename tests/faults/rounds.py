@@ -74,7 +74,7 @@ class Command:
 
     def wait(self, limit: float = LIMIT, codes: Sequence[int] = ()) -> int:
         """Wait for the end; note a wrong status, a traceback, and an error of several lines."""
-        said = shlex.join(self.words)[-160:]
+        said = shlex.join(self.words[self.words.index("bench") + 1 :])[:100]
         try:
             code = self.process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -87,11 +87,11 @@ class Command:
         text = self.errors + self.output
         last = (self.errors.strip().splitlines() or ["nothing"])[-1][:200]
         if code not in allowed:
-            self._round.problem(f"status {code} of {said}: {last}")
+            self._round.problem(f"status {code}: {last} ({said})")
         if any(crash in text for crash in _CRASHES):
-            self._round.problem(f"a traceback of {said}: {last}")
+            self._round.problem(f"a traceback: {last} ({said})")
         elif code == 2 and not last.startswith("bench: "):
-            self._round.problem(f"status 2 without a line that says why, of {said}: {last}")
+            self._round.problem(f"status 2 without a line that says why: {last} ({said})")
         return code
 
 
