@@ -148,7 +148,7 @@ def _store_begins(home: Path) -> bool:
 def many_first_runs(round_: Round, material: Material) -> None:
     """Start many runs at once in a home that has no store yet."""
     count = round_.random.randint(4, 8)
-    if round_.random.random() < 0.08 and _free_memory() > 24e9:
+    if round_.random.random() < 0.08 and _free_memory() > 18e9:
         count = 32
     round_.chose(f"{count} runs at once")
     commands = [round_.start(*material.ridge(seed)) for seed in range(1, count + 1)]

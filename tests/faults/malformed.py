@@ -4,6 +4,7 @@ Memory and time of each command are bounded.
 """
 
 import shutil
+from functools import cache
 from pathlib import Path
 
 from tests.faults import checks
@@ -36,6 +37,7 @@ def malformed(round_: Round, material: Material) -> None:
             _judge(round_, given, done.process.returncode, done.errors, reference)
 
 
+@cache  # some archives take a second to make
 def everything(table: Path, archive: Path) -> list[Input]:
     """Return all inputs, made from a good table and a good archive."""
     kinds = (tables(table), predictions(table), options(table), archives(archive))

@@ -13,8 +13,7 @@ from tests.faults.inputs import Input
 def archives(good: Path) -> Iterator[Input]:
     """Yield archives for ``bench import``; more are in tests/sharing/hostile_archives.py."""
     content = good.read_bytes()
-    with zipfile.ZipFile(good) as file:
-        files = {name: file.read(name) for name in file.namelist()}
+    files = _unpacked(good)
     run = next(iter(files)).split("/")[0]
     manifest, table = f"{run}/manifest.json", Path("t.tsv")
 
@@ -85,19 +84,21 @@ def manifests(run: Path) -> Iterator[Input]:
 
 
 def hostile(good: Path) -> Iterator[Input]:
-    """Yield the archives of ``tests/sharing/hostile_archives.py``, if there is such a module.
-
-    Its function ``archives`` yields pairs of a name, and the bytes or the path of a file.
-    """
+    """Yield the archives of ``tests/sharing/hostile_archives.py``, if there is such a module."""
     try:
         module = importlib.import_module("tests.sharing.hostile_archives")
     except ModuleNotFoundError:
         return
-    for name, made in module.archives(good):
+    for name, content in module.hostile_archives(_unpacked(good)):
 
-        def make(place: Path, home: Path, made: bytes | Path = made) -> list[str]:
+        def make(place: Path, home: Path, content: bytes = content) -> list[str]:
             path = place / "results.zip"
-            path.write_bytes(made if isinstance(made, bytes) else made.read_bytes())
+            path.write_bytes(content)
             return ["import", str(path), "--task", str(good.parent / "t.tsv")]
 
-        yield Input(f"archive: {name}", make, "either")
+        yield Input(f"hostile archive: {name}", make)
+
+
+def _unpacked(archive: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as file:
+        return {name: file.read(name) for name in file.namelist()}
