@@ -12,7 +12,7 @@ from tests.faults.processes import variable
 from tests.faults.rounds import PATIENCE, Command, Round
 
 _SIGNALS = {"KILL": 4, "TERM": 2, "INT": 2, "HUP": 1}
-_ORPHANS = 4.0  # seconds
+_ORPHANS = 6.0  # seconds
 _MOMENTS = {"start": 2, "validation": 5, "end": 2}
 
 
@@ -100,9 +100,13 @@ def _go_on(round_: Round, words: list[str], blows: list[Blow]) -> None:
             break
         round_.chose(str(blow))
         _strike(round_, command, blow)
+        before = points(round_.home, "proformer")
         command.wait()
-        # Ranks whose launcher is dead have to end by themselves; later they would have finished.
-        round_.settle(_ORPHANS if blow.signal == "KILL" else PATIENCE)
+        killed = blow.signal == "KILL" and blow.target in ("launcher", "group")
+        round_.settle(_ORPHANS if killed else PATIENCE)
+        gained = points(round_.home, "proformer") - before
+        if killed and gained > 2:  # also those that were finished before anybody looked
+            round_.problem(f"ranks trained on for {gained} validations without their launcher")
     round_.bench(*words)
 
 

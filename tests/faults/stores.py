@@ -34,9 +34,9 @@ def store_away(round_: Round, material: Material) -> None:
             round_.bench(*material.ridge(9))
         first = round_.bench("sync", ok=False)
     if first.process.returncode == 2:
-        text = first.errors.strip()[-200:]
+        text = first.errors.strip()[-400:]
         if set(faults) & set(_RUINED):  # a damaged file may be refused by its name; it is removed
-            round_.expect("mlflow.db" in text, f"the damaged store is not named: {text}")
+            round_.expect("mlflow.db" in first.errors, f"the damaged store is not named: {text}")
             (home / "mlflow.db").unlink(missing_ok=True)
         elif "locked" not in faults:
             round_.problem(f"sync is refused: {text}")

@@ -147,7 +147,7 @@ class Suite:
             for failure in tally.failures
             for text in failure["problems"]
         )
-        print("\nwhat did not hold, and in how many rounds")
+        print("\nwhat did not hold, and in how many rounds" if kinds else "")
         for kind, count in kinds.most_common(40):
             print(f"{count:5}  {kind}")
         print("\nevents: " + ", ".join(f"{k} {v}" for k, v in sorted(self.events.items())))
