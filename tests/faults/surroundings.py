@@ -106,7 +106,7 @@ def _full_output(round_: Round, material: Material) -> None:
     gone = ("sh", "-c", '"$@" | true', "sh")
     for prefix in (full, gone):
         for words in (["models"], ["run", "--help"], [*material.ridge(), "--no-tracking"]):
-            with round_.case(f"{words[0]} {prefix[2]}"):
+            with round_.case(f"{words[0]} {words[-1][:20]} {prefix[2]}"):
                 round_.bench(*words, ok=False, prefix=prefix)
 
 
