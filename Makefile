@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test check benchmark-score benchmark-data benchmark-step benchmark-loop \
-  benchmark-resume benchmark-bootstrap
+  benchmark-resume benchmark-bootstrap faults
 demo: .venv/ready
 	$(BIN)/bench demo
 
@@ -32,6 +32,10 @@ benchmark-resume: .venv/ready
 
 benchmark-bootstrap: .venv/ready
 	$(BIN)/python -m tests.benchmarks.bootstrap $(DATA) $(SNVS)
+
+MINUTES := 60
+faults: .venv/ready
+	$(BIN)/python -m tests.faults --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
