@@ -12,7 +12,7 @@ import click
 import bench
 from bench.cli import data, leaderboard, reports, search, speed, training
 from bench.cli.common import Commands, as_mistake, with_options
-from bench.cli.environment import set_environment
+from bench.cli.environment import check_surroundings, set_environment
 from bench.cli.streams import ReaderGoneError, prepare_streams
 from bench.errors import BenchError
 
@@ -57,6 +57,7 @@ def main() -> NoReturn:
 def _run() -> NoReturn:
     """Run the command line and exit."""
     try:
+        check_surroundings()
         set_environment()
         status = cli.main(prog_name="bench", standalone_mode=False)
         sys.stdout.flush()

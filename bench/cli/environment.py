@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.errors import BenchError
+
 _MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # no data leaves the machine
     "DO_NOT_TRACK": "true",
@@ -22,6 +24,28 @@ _MLFLOW = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",  # also for the log of alembic
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+_WHOLE_NUMBERS = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT"),  # set by torchrun
+    "SOURCE_DATE_EPOCH",  # numpy reads it
+)
+
+
+def check_surroundings() -> None:
+    """Check what libraries rely on, and fail on, in words of their own.
+
+    Raises:
+        BenchError: The current folder is deleted, or a variable is not a whole number.
+    """
+    try:
+        os.getcwd()
+    except OSError:
+        raise BenchError("the current folder does not exist any more. Go to another one.") from None
+    for name in _WHOLE_NUMBERS:
+        value = os.environ.get(name, "0")
+        if not value.strip().isdecimal():
+            raise BenchError(f"{name}={value} is not a whole number. Correct the variable.")
 
 
 def set_environment() -> None:
