@@ -33,14 +33,15 @@ def whole_file(
     """
     fresh = _name_beside(path)
     try:
-        with fresh.open("xb") as file:
-            yield file
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        if keep_mode and path.exists():
-            shutil.copymode(path, fresh)
-        fresh.replace(path)
+        with _named_in_errors(path):
+            with fresh.open("xb") as file:
+                yield file
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            if keep_mode and path.exists():
+                shutil.copymode(path, fresh)
+            fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
 
@@ -57,7 +58,7 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be written; ``folder`` is unchanged.
     """
-    with scratch_folder(folder.parent) as fresh:
+    with scratch_folder(folder.parent) as fresh, _named_in_errors(folder):
         yield fresh
         if not (replace and folder.exists()):
             fresh.rename(folder)
@@ -110,6 +111,16 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
+
+
+@contextmanager
+def _named_in_errors(path: Path) -> Iterator[None]:
+    """Put a path into errors that name none, such as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _name_beside(path: Path) -> Path:

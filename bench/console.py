@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet, self._mute = quiet, False
-        self.terminal = sys.stderr.isatty() and not quiet
+        self.terminal = _is_terminal() and not quiet
 
     @classmethod
     def mute(cls) -> Console:
@@ -44,17 +45,17 @@ class Console:
     def say(self, text: str) -> None:
         """Print a line, unless the console is quiet."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            _print(text)
 
     def warn(self, text: str | None) -> None:
         """Print a warning, even if the console is quiet; None prints nothing."""
         if text and not self._mute:
-            print(f"bench: {text}", file=sys.stderr, flush=True)
+            _print(f"bench: {text}")
 
     def show(self, error: BaseException) -> None:
         """Print the traceback of an error, even if the console is quiet."""
         if not self._mute:
-            traceback.print_exception(error)
+            _print("".join(traceback.format_exception(error)).rstrip())
 
     def bar(self, *columns: str | ProgressColumn) -> Progress:
         """Return a progress bar for a terminal, which is erased at the end."""
@@ -62,6 +63,18 @@ class Console:
         from rich.progress import Progress
 
         return Progress(*columns, console=RichConsole(stderr=True), transient=True)
+
+
+def _is_terminal() -> bool:
+    # Python sets a stream to None if its descriptor is closed, as after `2>&-`.
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+
+def _print(text: str) -> None:
+    """Print to standard error; what cannot be printed is lost, for it must not end a training."""
+    if sys.stderr is not None:  # print() would take None for standard output
+        with suppress(OSError, ValueError):  # full, a terminal that is gone; closed
+            print(text, file=sys.stderr, flush=True)
 
 
 SILENT = Console.mute()

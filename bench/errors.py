@@ -30,6 +30,12 @@ _START, _VALUE, _END = "\ue000", "\ue001", "\ue002"
 _ARGUMENT = re.compile(f"{_START}([^{_VALUE}{_END}]+)(?:{_VALUE}([^{_END}]*))?{_END}")
 
 
+_NO_MEMORY = (
+    *("out of memory", "not enough memory", "can't allocate memory"),
+    *("Cannot allocate memory", "failed to map segment", "std::bad_alloc"),
+)
+
+
 def argument(name: str, value: object = None) -> str:
     """Name an argument inside the text of a :class:`BenchError`.
 
@@ -146,6 +152,18 @@ class TrialError(Exception):
 
 class PrunedError(TrialError):
     """The search ended a run early, because the run is unpromising."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out.
+
+    Torch raises a RuntimeError, or a subclass of it for CUDA, and the loader of shared libraries an
+    ImportError or an OSError.
+    """
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError | ImportError | OSError)
+        and any(words in str(error) for words in _NO_MEMORY)
+    )
 
 
 def first_line(error: BaseException) -> str:

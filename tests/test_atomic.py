@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,15 @@ def test_json_has_null_where_a_number_is_none(tmp_path: Path) -> None:
     text = (tmp_path / "a.json").read_text()
     assert text.endswith("}\n")
     assert json.loads(text) == {"a": None, "2": [None, 1.5], "b": {"c": [None, None, "ä"]}}
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_an_error_without_a_path_gets_one_and_another_path_stays(
+    whole: Callable[[Path], AbstractContextManager[object]], tmp_path: Path
+) -> None:
+    with pytest.raises(OSError, match="full") as raised, whole(tmp_path / "a"):
+        raise OSError(28, "full")
+    assert raised.value.filename == str(tmp_path / "a")
+    with pytest.raises(OSError, match="full") as raised, whole(tmp_path / "a"):
+        raise OSError(28, "full", "source")
+    assert raised.value.filename == "source"

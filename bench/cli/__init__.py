@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import click
@@ -11,10 +12,16 @@ import click
 import bench
 from bench.children import MEETING
 from bench.cli import data, leaderboard, reports, search, speed, training
-from bench.cli.common import Commands, with_options
-from bench.cli.environment import set_environment
+from bench.cli.common import Commands, as_mistake, with_options
+from bench.cli.environment import check_surroundings, set_environment
 from bench.cli.signals import end_with_input
+from bench.cli.streams import ReaderGoneError, prepare_streams
 from bench.errors import BenchError
+
+_BUG = (
+    "bench: an error that bench does not expect: a bug in bench, in a plugin or in a library. "
+    "Please report a bug in bench, with the lines above."
+)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,6 +42,7 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command line; an error of the user gives one line and exit status 2."""
+    prepare_streams()
     end_with_input()
     try:
         _run()
@@ -52,31 +60,26 @@ def main() -> NoReturn:
 def _run() -> NoReturn:
     """Run the command line and exit."""
     try:
+        check_surroundings()
         set_environment()
         status = cli.main(prog_name="bench", standalone_mode=False)
-    except BenchError as error:
-        if not _in_rank(error):
-            click.echo(f"bench: {with_options(error)}", err=True)
+        sys.stdout.flush()
+    except ReaderGoneError as error:  # `bench … | head`
         sys.exit(error.exit_status)
     except click.ClickException as error:
-        message = error.format_message()
-        click.echo(f"bench: {message}", err=True)
+        click.echo(f"bench: {error.format_message()}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("bench: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # `bench … | head`: the reader has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except OSError as error:  # a full disk or a missing permission needs no traceback
-        plain = BenchError(f"{error.filename or 'output'}: {error.strerror or error}")
-        if not _in_rank(plain):
-            click.echo(f"bench: {plain}", err=True)
-        sys.exit(2)
     except Exception as error:
-        if _in_rank(error):
-            sys.exit(1)
-        raise
+        known = as_mistake(error)
+        if not _in_rank(known or error):
+            if known is None:
+                click.echo("".join(traceback.format_exception(error)) + _BUG, err=True)
+            else:
+                click.echo(f"bench: {with_options(known)}", err=True)
+        sys.exit(1 if known is None else known.exit_status)
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line, lacks_memory
 from bench.results.options import run_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,6 +23,13 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order of their definition."""
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; click would end without a word where a connection breaks."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise BenchError(f"{error.filename or 'a connection'}: {error.strerror}") from error
 
 
 def renames(**earlier: str) -> type[click.Command]:
@@ -101,6 +108,20 @@ def _option(name: str, value: str | None) -> str:
         return f"--set {name}" if value is None else f"--set {name}={value}"
     option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
     return option if value in (None, "True") else f"{option} {value}"
+
+
+def as_mistake(error: Exception) -> BenchError | None:
+    """Return an error with one line for the user; None for an error that nobody foresaw."""
+    if isinstance(error, BenchError):
+        return error
+    if isinstance(error, OSError):  # a full disk or a missing permission needs no traceback
+        reason = error.strerror or first_line(error)
+        return BenchError(reason if error.filename is None else f"{error.filename}: {reason}")
+    if lacks_memory(error):
+        return BenchError(f"out of memory: {first_line(error)}")
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return BenchError("no further thread can be started. Try `ulimit -u`: the limit is low.")
+    return None
 
 
 def print_json(value: Any) -> None:

@@ -26,12 +26,27 @@ _MLFLOW = {
 }
 
 
-def set_environment() -> None:
-    """Set the variables that the user has not set; processes started later inherit them.
+_WHOLE_NUMBERS = ("LOCAL_WORLD_SIZE", "MASTER_PORT", "SOURCE_DATE_EPOCH")  # numpy reads the last
+
+
+def check_surroundings() -> None:
+    """Check what libraries rely on, and fail on, in words of their own.
 
     Raises:
-        BenchError: LOCAL_WORLD_SIZE is no number.
+        BenchError: The current folder is deleted, or a variable is not a whole number.
     """
+    try:
+        os.getcwd()
+    except OSError:
+        raise BenchError("the current folder does not exist any more. Go to another one.") from None
+    for name in _WHOLE_NUMBERS:
+        value = os.environ.get(name, "0")
+        if not (value.isascii() and value.isdecimal()):
+            raise BenchError(f"{name}={value} is not a whole number. Correct the variable.")
+
+
+def set_environment() -> None:
+    """Set the variables that the user has not set; processes started later inherit them."""
     for name, value in {**_MLFLOW, **_threads()}.items():
         os.environ.setdefault(name, value)
     # Gradients of channels-last convolutions are copied into buckets, which cannot be avoided.
@@ -46,11 +61,9 @@ def _threads() -> dict[str, str]:
         # Threads that spin while they wait make a step ten times slower when another program
         # uses one of few cores.
         found["OMP_WAIT_POLICY"] = "PASSIVE"
-    ranks = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by `bench run --devices`
-    if not (ranks.isascii() and ranks.isdecimal()):
-        raise BenchError(f"LOCAL_WORLD_SIZE={ranks} is no whole number. Unset it.")
-    if int(ranks) > 1:
-        found["OMP_NUM_THREADS"] = str(max(cores // int(ranks), 1))
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # set by `bench run --devices`
+    if ranks > 1:
+        found["OMP_NUM_THREADS"] = str(max(cores // ranks, 1))
     return found
 
 

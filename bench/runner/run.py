@@ -157,6 +157,7 @@ def _record(
         run.finish(status, Manifest(error=str(error) or type(error).__name__))
         if isinstance(error, DivergedError):
             raise error.wrapped(after=f" Recorded as failed in {run.path}.") from None
+        error.add_note(f"The run is recorded as {status} in {run.path}.")
         raise
 
 

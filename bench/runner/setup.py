@@ -36,7 +36,7 @@ from bench.results.options import Request
 from bench.runner.request import ResolvedRequest, data_folder, named_recipe
 from bench.sources import locate
 from bench.training.checkpoints import Checkpoints, State
-from bench.training.device import describe_device, peak_memory
+from bench.training.device import describe_device, enough_memory, peak_memory
 from bench.training.distributed import Ranks
 from bench.training.flops import training_flops
 from bench.training.loader import Loader
@@ -86,20 +86,22 @@ class Job:
             BenchError: There is no such data, or it does not fit the model or the devices.
         """
         console.say(f"reading the {request.task} data")
-        with ranks.leader_first():
-            folder = data_folder(request, type(prepared.task), console)
-            dataset = locate.load(prepared.task, request.task, folder, request.test_data, console)
-        dataset = dataset.thinned(request.fraction)
         model_class, config = prepared.model_class, prepared.config
-        loader = Loader(
-            dataset,
-            model_class.layout(config),
-            standardize=prepared.recipe.standardize,
-            device=device,
-            input_columns=partial(model_class.input_columns, config),
-        )
+        with enough_memory("while the data is read", "Free some memory.", device):
+            with ranks.leader_first():
+                folder = data_folder(request, type(prepared.task), console)
+                whole = locate.load(prepared.task, request.task, folder, request.test_data, console)
+            dataset = whole.thinned(request.fraction)
+            loader = Loader(
+                dataset,
+                model_class.layout(config),
+                standardize=prepared.recipe.standardize,
+                device=device,
+                input_columns=partial(model_class.input_columns, config),
+            )
         torch.manual_seed(request.seed)
-        model = model_class(config, loader.transform.positions).to(device)
+        with enough_memory("while the model is made", "Take a smaller model.", device):
+            model = model_class(config, loader.transform.positions).to(device)
         model.scale = loader.transform.scale
         plan = rows = None
         if not isinstance(model, FittedModel):

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
-from bench.errors import BenchError, OutOfMemoryError, argument
+from bench.errors import BenchError, OutOfMemoryError, argument, lacks_memory
 
 
 @contextmanager
@@ -25,20 +25,32 @@ def out_of_memory(rows: int | None, device: torch.device) -> Iterator[None]:
     Raises:
         OutOfMemoryError: The device has too little memory.
     """
+    advice = "Take a smaller model."
+    if rows is not None and rows > 1:
+        smaller = argument("batch_per_device", rows // 2)
+        advice = f"Try {smaller}: the same batch in smaller micro-batches."
+    with enough_memory(f"with {rows or 'all'} sequences at once", advice, device):
+        yield
+
+
+@contextmanager
+def enough_memory(doing: str, advice: str, device: torch.device) -> Iterator[None]:
+    """Replace an out-of-memory error inside the block by one line.
+
+    Args:
+        doing: Text that says when the memory ran out.
+        advice: Sentence that says what to change.
+        device: Device whose memory the block uses.
+
+    Raises:
+        OutOfMemoryError: The device has too little memory.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch's CPU allocator raises a RuntimeError
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(
-            words in str(error) for words in ("not enough memory", "can't allocate memory")
-        ):
+        if not lacks_memory(error):
             raise
-        advice = "Take a smaller model."
-        if rows is not None and rows > 1:
-            smaller = argument("batch_per_device", rows // 2)
-            advice = f"Try {smaller}: the same batch in smaller micro-batches."
-        raise OutOfMemoryError(
-            f"{device} is out of memory with {rows or 'all'} sequences at once.", hint=advice
-        ) from None
+        raise OutOfMemoryError(f"{device} is out of memory {doing}.", hint=advice) from None
 
 
 def choose_device(name: str, local: int | None = None) -> torch.device:

@@ -15,6 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from bench.errors import BenchError
 from bench.tuning.slots import give_up
 
 CHECKS = 4
@@ -76,3 +77,5 @@ class Heartbeat:
                 self.check()
             except UpdateFinishedTrialError:  # this worker's trial has ended, or was given up
                 continue
+            except BenchError:  # the worker's own next call raises it, too, and tells the user
+                return

@@ -91,6 +91,12 @@ def begin(
         study.find(storage, name, home, console=console)
     opened = open_storage(place, create=True, wait=False, console=console)
     made = study.make(opened, name, definition.to_json(search), identity)
+    begun_with = study.stored_search(made)["sampler"]
+    if search.sampler != begun_with and "grid" in (search.sampler, begun_with):
+        raise BenchError(
+            f"study {name} was begun with {argument('sampler', begun_with)}: points of the grid "
+            f"would be left out. Name another study by {argument('study')}."
+        )
     request = dataclasses.replace(search.request, runs_dir=studies_dir(home) / name, device=device)
     search = dataclasses.replace(search, request=request)
     return OpenStudy(made, place, search, probe)

@@ -15,7 +15,7 @@ from bench.tuning.open_study import OpenStudy
 from bench.tuning.refit import refit
 from bench.tuning.search_options import SearchOptions
 from bench.tuning.shared_trials import follow, share
-from bench.tuning.storage import shown
+from bench.tuning.storage import check_writable, shown
 from bench.tuning.worker import Budget, work
 
 _TRIALS = 100
@@ -44,6 +44,7 @@ def _lead(options: SearchOptions, console: Console) -> Study:
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
     opened = _open(options, console)
     found = opened.study
+    check_writable(opened.place)
     budget = Budget(_trials(options, opened), deadline)
     if options.child:
         _work(options, opened, budget, console)

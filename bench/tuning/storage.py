@@ -78,6 +78,8 @@ def shown(place: str) -> str:
 
 
 def _journal(path: Path, *, create: bool) -> BaseStorage:
+    if path.exists() and not path.is_file():  # opening a named pipe would wait for its writer
+        raise ValueError(f"{path} is not a file")
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.is_file():  # Optuna would create it
@@ -87,7 +89,7 @@ def _journal(path: Path, *, create: bool) -> BaseStorage:
             first = file.readline()
         if first and not first.startswith(b'{"op_code":'):  # a file that Optuna did not write
             raise ValueError(f"{path} is not a journal of studies")
-    return JournalStorage(Journal(path))
+    return _CheckedStorage(Journal(path))
 
 
 def _database(url: str) -> BaseStorage:
@@ -196,15 +198,70 @@ class Journal(JournalFileBackend):
             self._release()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        """Return the lines after the first ``log_number_from``; all are read at once."""
-        # A generator that failed half-way would leave the storage with half of the lines applied.
-        return iter(list(super().read_logs(log_number_from)))
+        """Return the lines after the first ``log_number_from``; all are read at once.
+
+        Optuna's own method takes a last line that is damaged for one that is being written, and
+        appends to it.
+
+        Raises:
+            BenchError: A line is damaged.
+        """
+        number, start = log_number_from, self._log_number_offset[log_number_from]
+        with self._path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(start)
+            whole, newline, _ = file.read().rpartition(b"\n")  # a half line is still being written
+        if size < start:
+            raise BenchError(f"{self._path} is shorter than it was: something else wrote to it.")
+        logs = []
+        for line in whole.split(b"\n") if newline else []:
+            number, start = number + 1, start + len(line) + 1
+            try:
+                logs.append(json.loads(line))
+            except ValueError as error:  # no JSON, or no UTF-8
+                raise damaged_line(self._path, number, error) from None
+            self._log_number_offset[number] = start
+        # Not a generator: one that failed half-way would leave the storage with half of the lines.
+        return iter(logs)
 
     def _release(self) -> None:
         try:
             self._lock.release()
         except RuntimeError:  # another worker took the lock by force, or the folder is missing
             return
+
+
+class _CheckedStorage(JournalStorage):
+    """Optuna's storage in a journal, which names the line that it cannot apply."""
+
+    def _sync_with_backend(self) -> None:
+        try:
+            super()._sync_with_backend()
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+            assert isinstance(self._backend, Journal)
+            number = self._replay_result.log_number_read
+            raise damaged_line(self._backend._path, number, error) from None
+
+
+def damaged_line(path: Path, number: int, error: Exception) -> BenchError:
+    """Return the error of a journal with a damaged line, by its number from 1."""
+    return BenchError(
+        f"{argument('storage')} {path}: line {number} is damaged ({type(error).__name__}: "
+        f"{_first(error)}). Take a copy of the file from before, or begin a new study."
+    )
+
+
+def check_writable(place: str) -> None:
+    """Check that a journal can be written, before waiting for it as for a server that is down.
+
+    Raises:
+        BenchError: The journal or its folder, where the lock is made, is read-only.
+    """
+    if "://" in place:
+        return
+    for path in (Path(place), Path(place).absolute().parent):
+        if not os.access(path, os.W_OK):
+            raise BenchError(f"{argument('storage')} {path} is read-only, so no trial can run.")
 
 
 def _cut_half_line(file: int) -> None:

@@ -139,4 +139,5 @@ def _cells(trial: FrozenTrial) -> list[Any]:
 def _hours(trial: FrozenTrial) -> float:
     if trial.duration is None:
         return 0.0
-    return trial.duration.total_seconds() / 3600 * float(trial.user_attrs.get(DEVICES, 1))
+    seconds = max(0.0, trial.duration.total_seconds())  # a clock may be set back
+    return seconds / 3600 * float(trial.user_attrs.get(DEVICES, 1))

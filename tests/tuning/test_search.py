@@ -107,6 +107,8 @@ def test_a_grid_is_gone_through_once(capsys: pytest.CaptureFixture[str]) -> None
     points = {(row["model.x"], row["model.size"]) for row in rows(capsys)}
     assert points == {(x, size) for x in ("1.0", "3.0") for size in ("1", "2", "3")}
     assert status(capsys)["trials"] == 6
+    line = fails(capsys, *SEARCH, *grid, "--sampler", "random")
+    assert "was begun with --sampler grid: points of the grid would be left out" in line
     line = fails(capsys, *SEARCH, "--sampler", "grid")
     assert line == "a grid needs single values: --space model.x=-10.0,…,10.0."
 

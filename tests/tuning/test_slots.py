@@ -1,6 +1,8 @@
 """Slots, with Optuna's own storages: what counts, who runs, what is lost and comes back."""
 
+import itertools
 import threading
+import time
 from pathlib import Path
 
 import optuna
@@ -147,9 +149,12 @@ def test_a_trial_that_was_given_back_has_lost_nobody(study: Study) -> None:
     assert slots.claim(study, 1) is not None
 
 
+@pytest.mark.parametrize("jump", [0, -7200, 7200], ids=["", "clock back", "clock ahead"])
 def test_a_silent_worker_is_given_up_after_so_many_checks_and_a_live_one_never(
-    study: Study,
+    study: Study, jump: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock, calls = time.time, itertools.count()
+    monkeypatch.setattr("time.time", lambda: clock() + jump * next(calls))
     silent, alive = slots.claim(study, 2), slots.claim(study, 2)
     assert silent is not None
     assert alive is not None

@@ -1,6 +1,7 @@
 """The journal and what it survives."""
 
 import json
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from bench.console import Console
 from bench.errors import BenchError
-from bench.tuning.storage import open_storage, shown
+from bench.tuning.storage import check_writable, open_storage, shown
 
 
 def study_in(path: Path) -> optuna.Study:
@@ -56,6 +57,70 @@ def test_a_storage_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "text.log").write_text("not a journal\n")
     with pytest.raises(BenchError, match=r"cannot be opened"):
         open_storage(str(tmp_path / "text.log"), create=False, wait=False)
+
+
+DAMAGE = {
+    "no JSON": b"garbage",
+    "another value": b"[1,2]",
+    "an unknown operation": b'{"op_code":99,"worker_id":"w"}',
+    "an operation without its values": b'{"op_code":4,"worker_id":"w"}',
+    "a value of another kind": b'{"op_code":2,"worker_id":"w","study_id":0,"user_attr":7}',
+    "zeros, as after a power cut": bytes(40),
+    "no UTF-8": b'{"op_code":2,"\xff":1}',
+}
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["in the middle", "at the end"])
+@pytest.mark.parametrize("line", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_damaged_line_is_named_and_nothing_is_added(
+    line: bytes, last: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.log"
+    study = study_in(path)
+    study.set_user_attr("a", 1)
+    whole = path.read_bytes().splitlines()
+    assert len(whole) == 2
+    lines = [*whole, line] if last else [whole[0], line, whole[1]]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    damaged = path.read_bytes()
+    number = 3 if last else 2
+    with pytest.raises(BenchError, match=rf"a\.log: line {number} is damaged"):
+        study_in(path)
+    assert path.read_bytes() == damaged
+    if last:  # a worker that has read the lines before meets the damaged one, too
+        with pytest.raises(BenchError, match=r"line 3 is damaged"):
+            study.set_user_attr("b", 2)
+
+
+def test_a_journal_that_shrinks_is_not_read_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    study = study_in(path)
+    study.set_user_attr("a", 1)
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(BenchError, match="is shorter than it was"):
+        _ = study.user_attrs
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_folder_or_a_pipe_is_no_journal(create: bool, tmp_path: Path) -> None:
+    (tmp_path / "folder.log").mkdir()
+    os.mkfifo(tmp_path / "pipe.log")
+    for name in ("folder.log", "pipe.log"):
+        with pytest.raises(BenchError, match=f"{name} is not a file"):
+            open_storage(str(tmp_path / name), create=create, wait=False)
+
+
+def test_a_journal_that_is_read_only_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.log"
+    study_in(path)
+    check_writable(str(path))
+    for read_only in (path, tmp_path):  # asked of the system: root may write everywhere
+        monkeypatch.setattr("os.access", lambda asked, mode, ro=read_only: Path(asked) != ro)
+        with pytest.raises(BenchError, match=f"{read_only} is read-only"):
+            check_writable(str(path))
+    check_writable("postgresql://me@host/x")
 
 
 def test_passwords_are_not_shown() -> None:
