@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.addresses import shown
 from bench.console import SILENT, Console
 from bench.errors import BenchError
 from bench.extras import needed
 from bench.tuning import summary
-from bench.tuning.storage import shown
 from bench.tuning.study import find
 
 

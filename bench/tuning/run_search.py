@@ -6,6 +6,7 @@ import time
 
 from optuna.study import Study
 
+from bench.addresses import shown
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.training.device import choose_device
@@ -15,7 +16,6 @@ from bench.tuning.open_study import OpenStudy
 from bench.tuning.refit import refit
 from bench.tuning.search_options import SearchOptions
 from bench.tuning.shared_trials import follow, share
-from bench.tuning.storage import shown
 from bench.tuning.worker import Budget, work
 
 _TRIALS = 100
