@@ -9,6 +9,7 @@ from optuna.study import Study
 from bench.addresses import shown
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
+from bench.tracking.mlflow_store import check_address
 from bench.training.device import choose_device
 from bench.training.distributed import from_environment, joined
 from bench.tuning import open_study, processes, samplers, study, study_log
@@ -42,6 +43,8 @@ def search(options: SearchOptions, console: Console = SILENT) -> Study | None:
 
 def _lead(options: SearchOptions, console: Console) -> Study:
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
+    if options.tracked:
+        check_address(options.home)
     opened = _open(options, console)
     found = opened.study
     budget = Budget(_trials(options, opened), deadline)
