@@ -26,7 +26,7 @@ from bench.results.run_folder import MANIFEST, PREDICTIONS, read_manifest, read_
 from bench.scoring.comparability import Comparability
 from bench.tracking import logged
 from bench.tracking.mlflow_store import connected, has_store
-from bench.tracking.uploader import logged_number
+from bench.tracking.notes import logged_number
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

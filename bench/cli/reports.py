@@ -8,7 +8,7 @@ import click
 
 from bench.cli.common import as_json, home_option, plugins, print_json
 from bench.errors import BenchError
-from bench.paths import runs_dir, studies_dir
+from bench.paths import runs_dir
 
 
 @click.command()
@@ -65,15 +65,24 @@ def tasks(*, name: str | None, as_json: bool) -> None:
 @click.command()
 @home_option
 def sync(*, home: Path | None) -> None:
-    """Send to MLflow the parts of all runs that it does not have."""
-    from bench.results import run_folder
-    from bench.tracking import mlflow_store, uploader
+    """Send to MLflow all that it lacks of the run folders; mend its store if it is broken."""
+    from bench.console import Console
+    from bench.tracking.sync_all import sync_all
 
-    directory = runs_dir(home)
-    folders = [directory, *sorted(studies_dir(directory).glob("*"))]  # the runs of studies, too
-    runs = [path for folder in folders for path in run_folder.read_runs(folder)]
-    sent = [path for path in runs if uploader.sync(path, directory)]
-    click.echo(f"{len(sent)} runs sent to {mlflow_store.tracking_uri(directory)}")
+    directory, console = runs_dir(home), Console()
+    done = sync_all(directory, console)
+    if done.bare:
+        from bench.tuning import study_log
+
+        for study in done.bare:
+            console.warn(study_log.send_again(study, directory))
+    click.echo(f"{len(done.sent)} runs sent to {done.store}; {done.there} were there already")
+    if done.alone:
+        click.echo(f"{done.alone} more runs are there without a folder here; they stay")
+    if done.deleted:
+        click.echo(f"{done.deleted} runs were deleted in MLflow; they stay so")
+    if left := len(done.failed) + done.untried:
+        raise BenchError(f"{left} runs could not be sent; `bench sync` tries again.")
 
 
 @click.command()

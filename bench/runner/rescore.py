@@ -53,7 +53,7 @@ class Scored:
         try:
             uploader.sync(run.path, runs_dir(home))
         except BenchError as error:
-            return f"{told}. {error} `bench sync` sends it later."
+            return f"{told}. {str(error).rstrip('.')}. `bench sync` sends it later."
         return told
 
 

@@ -21,7 +21,8 @@ from bench.runner.request import resolve
 from bench.runner.resume import earlier_run, resume_line
 from bench.runner.setup import Job
 from bench.scoring.scorer import score
-from bench.tracking.uploader import Uploader
+from bench.tracking.mlflow_store import check_address
+from bench.tracking.uploader import Uploader, send_rest
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import choose_device, out_of_memory
 from bench.training.distributed import from_environment, joined
@@ -54,6 +55,8 @@ def execute(
         BenchError: The request or its data is wrong, and nothing is written; or the training
             diverged, and the run is recorded as failed.
     """
+    if tracked:
+        check_address(_store(request))
     prepared, ranks = resolve(request), from_environment()
     device = choose_device(request.device, ranks.local if ranks.size > 1 else None)
     with joined(ranks, device):
@@ -86,6 +89,8 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
             f"the run finished before, on {manifest.finished}: {earlier.path} "
             "(force trains it again)"
         )
+        if tracked:
+            console.warn(send_rest(earlier.path, _store(job.request)))
         return manifest
     if earlier is None:
         title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"

@@ -1,15 +1,22 @@
-"""MLflow experiments, one for each data set, and the runs of studies, parents of their trials."""
+"""What a store has: experiments, one for each data set, with runs, and studies, their parents."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.tracking import places
+from bench.tracking.notes import read_note
+
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
+ID = "bench.id"
 TAG = "bench.study"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # its pages show training, not chats
+_PAGE = 1000
 
 
 def experiment(client: MlflowClient, uri: str, home: Path, name: str) -> str:
@@ -20,7 +27,7 @@ def experiment(client: MlflowClient, uri: str, home: Path, name: str) -> str:
     if found is None:
         place = None
         if uri.startswith("sqlite:"):  # otherwise artifacts would go to the current folder
-            place = (home / "mlartifacts" / name).as_uri()
+            place = places.folder_of(name, home).as_uri()
         try:
             return str(client.create_experiment(name, artifact_location=place, tags=_KIND))
         except MlflowException:  # another run has created it in the meantime
@@ -28,6 +35,57 @@ def experiment(client: MlflowClient, uri: str, home: Path, name: str) -> str:
             if found is None:
                 raise
     return str(found.experiment_id)
+
+
+def stored_runs(
+    client: MlflowClient, experiments: Iterable[str], number: str | None = None
+) -> dict[str, list[Run]]:
+    """Return the runs of experiments by our number of the run, with those that were deleted.
+
+    Args:
+        client: MLflow's client.
+        experiments: Names of experiments; those that do not exist have no runs.
+        number: Number of the only run to look for; None for all runs.
+    """
+    from mlflow.entities import ViewType
+
+    named = [client.get_experiment_by_name(name) for name in experiments]
+    wanted = [str(found.experiment_id) for found in named if found is not None]
+    query = "" if number is None else f"tags.`{ID}` = '{number}'"
+    runs: dict[str, list[Run]] = {}
+    token = "" if wanted else None
+    while token is not None:
+        page = client.search_runs(
+            wanted, query, ViewType.ALL, max_results=_PAGE, page_token=token or None
+        )
+        for run in page:
+            if ID in run.data.tags:
+                runs.setdefault(run.data.tags[ID], []).append(run)
+        token = page.token or None
+    return runs
+
+
+def chosen(found: list[Run], run: Path) -> Run | None:
+    """Return the one of several stored runs that is the copy of a run's folder, or None.
+
+    It is the one that the folder's note names, else the oldest that is not deleted.
+    """
+    note = read_note(run)
+    noted = None if note is None else note.run_id
+
+    def rank(stored: Run) -> tuple[bool, bool, int]:
+        info = stored.info
+        return info.lifecycle_stage == "deleted", info.run_id != noted, info.start_time
+
+    return min(found, key=rank, default=None)
+
+
+def bare_studies(client: MlflowClient, experiments: Iterable[str]) -> list[str]:
+    """Return the names of studies whose run has no settings: only their trials were sent."""
+    named = [client.get_experiment_by_name(name) for name in experiments]
+    wanted = [str(found.experiment_id) for found in named if found is not None]
+    found = client.search_runs(wanted, f"tags.`{TAG}` LIKE '%'") if wanted else []
+    return sorted(run.data.tags[TAG] for run in found if not run.data.params)
 
 
 def study_run(client: MlflowClient, experiment: str, study: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from bench.addresses import shown
 from bench.children import python_command
 from bench.console import SILENT, Console
 from bench.errors import BenchError
 from bench.extras import needed
 from bench.tuning import summary
-from bench.tuning.storage import shown
 from bench.tuning.study import find
 
 

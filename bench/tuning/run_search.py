@@ -6,8 +6,10 @@ import time
 
 from optuna.study import Study
 
+from bench.addresses import shown
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
+from bench.tracking.mlflow_store import check_address
 from bench.training.device import choose_device
 from bench.training.distributed import from_environment, joined
 from bench.tuning import open_study, processes, samplers, study, study_log
@@ -15,7 +17,7 @@ from bench.tuning.open_study import OpenStudy
 from bench.tuning.refit import refit
 from bench.tuning.search_options import SearchOptions
 from bench.tuning.shared_trials import follow, share
-from bench.tuning.storage import check_writable, shown
+from bench.tuning.storage import check_writable
 from bench.tuning.worker import Budget, work
 
 _TRIALS = 100
@@ -42,6 +44,8 @@ def search(options: SearchOptions, console: Console = SILENT) -> Study | None:
 
 def _lead(options: SearchOptions, console: Console) -> Study:
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
+    if options.tracked:
+        check_address(options.home)
     opened = _open(options, console)
     found = opened.study
     check_writable(opened.place)

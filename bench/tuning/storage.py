@@ -26,6 +26,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
+from bench.addresses import scrubbed, shown
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.extras import needed
@@ -61,20 +62,13 @@ def open_storage(place: str, *, create: bool, wait: bool, console: Console = SIL
         return cast("BaseStorage", WaitingStorage(storage, place, console))
     except ImportError as error:
         raise BenchError(
-            f"{argument('storage')} {shown(place)}: {_first(error)}. "
+            f"{argument('storage')} {shown(place)}: {_first(error, place)}. "
             "For PostgreSQL: pip install 'dream-bench[postgresql]'."
         ) from None
     except (SQLAlchemyError, StorageInternalError, OSError, ValueError, KeyError) as error:
         raise BenchError(
-            f"{argument('storage')} {shown(place)} cannot be opened: {_first(error)}"
+            f"{argument('storage')} {shown(place)} cannot be opened: {_first(error, place)}"
         ) from None
-
-
-def shown(place: str) -> str:
-    """Return the path or URL of a storage, without a password."""
-    scheme, separator, rest = place.partition("://")
-    account, at, server = rest.rpartition("@")
-    return f"{scheme}://{account.partition(':')[0]}{at}{server}" if separator else place
 
 
 def _journal(path: Path, *, create: bool) -> BaseStorage:
@@ -119,10 +113,10 @@ def _call_when_reached(call: Callable[[], T], place: str, console: Console) -> T
                 raise
             if lost_since is None:
                 lost_since = time.monotonic()
-                console.warn(f"{shown(place)} cannot be reached ({_first(error)}); waiting")
+                console.warn(f"{shown(place)} cannot be reached ({_first(error, place)}); waiting")
             if time.monotonic() - lost_since > _LONGEST_WAIT:
                 raise BenchError(
-                    f"{shown(place)} could not be reached for an hour: {_first(error)}"
+                    f"{shown(place)} could not be reached for an hour: {_first(error, place)}"
                 ) from None
             time.sleep(_PAUSE)
         else:
@@ -165,9 +159,10 @@ def _cannot_be_reached(error: BaseException) -> bool:
     return isinstance(cause, OSError | OperationalError | InterfaceError)
 
 
-def _first(error: BaseException) -> str:
+def _first(error: BaseException, place: str) -> str:
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return (str(cause).splitlines() or [type(cause).__name__])[0][:120]
+    text = (str(cause).splitlines() or [type(cause).__name__])[0]
+    return scrubbed(text, place)[:120]
 
 
 class Journal(JournalFileBackend):

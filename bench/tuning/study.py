@@ -10,10 +10,11 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import Study
 
+from bench.addresses import shown
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.paths import studies_dir
-from bench.tuning.storage import open_storage, shown
+from bench.tuning.storage import open_storage
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

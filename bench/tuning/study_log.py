@@ -13,7 +13,7 @@ from bench.paths import studies_dir
 from bench.tracking import mlflow_store
 from bench.tracking.experiments import experiment, study_run
 from bench.tuning import plots, summary
-from bench.tuning.study import stored_identity
+from bench.tuning.study import find, stored_identity
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -70,6 +70,28 @@ def end(study: Study, home: Path) -> str | None:
     return " ".join(filter(None, (undrawn, _told(study, home, send)))) or None
 
 
+def send_again(name: str, home: Path) -> str | None:
+    """Send settings and outcome of a study of which MLflow has lost all but the trials.
+
+    Args:
+        name: Name of the study.
+        home: Folder of all runs, with the study's journal; a study in a database is left alone,
+            until its search is resumed.
+
+    Returns:
+        An error message, or None.
+    """
+    if not (studies_dir(home) / f"{name}.log").is_file():
+        return None
+    try:
+        found, _ = find(None, name, home)
+    except BenchError as error:
+        return str(error)
+    if _DATA not in found.user_attrs:
+        return None
+    return begin(found, found.user_attrs[_DATA], home) or end(found, home)
+
+
 def _plots(study: Study, folder: Path) -> tuple[list[Path], str | None]:
     """Write the plots; return their files, and an error message or None."""
     try:
@@ -84,5 +106,5 @@ def _told(study: Study, home: Path, send: Callable[[MlflowClient, str], None]) -
             filed = experiment(client, uri, home, study.user_attrs[_DATA])
             send(client, study_run(client, filed, study.study_name))
     except BenchError as error:
-        return f"{error}. The search continues without MLflow."
+        return f"{str(error).rstrip('.')}. The search continues without MLflow."
     return None

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bench.results.manifest import CostRecord, Manifest
-from bench.results.run_folder import METRICS, RunFolder
+from bench.results.run_folder import METRICS
 from bench.tracking.uploader import sync
+from tests.tracking.helpers import running
 
 Point = tuple[str, float, int]
 
@@ -33,25 +34,6 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 
     monkeypatch.setattr(mlflow.MlflowClient, "log_batch", listen)
     return points
-
-
-def running(home: Path) -> RunFolder:
-    """A run whose manifest has no more than what tracking reads."""
-    run = RunFolder.create(home, "toy")
-    data = {"name": "dream", "fingerprint": "f00d", "options": {}, "rows": {}, "notes": {}}
-    described = {
-        "model": {"name": "toy", "config": {"width": 8}, "parameters": 72},
-        "task": {"name": "dream", "version": 1},
-        "data": data,
-        "recipe": {"name": "standard", "lr": 0.1},
-        "plan": None,
-        "preset": "full",
-        "seed": 0,
-        "device": {"kind": "cpu"},
-        "environment": {},
-    }
-    run.save(Manifest.from_json(described))
-    return run
 
 
 def stored(home: Path) -> tuple[Any, Any]:

@@ -19,7 +19,16 @@ def test_a_study_is_a_parent_with_plots_and_its_trials_are_children(
     hill = ("search", "--plugin", str(HILL), "--model", "hill", "--task", "dream", "--simulate")
     fixed = ("--set", "recipe.batch_size=512", "--set", "recipe.lr=0", "--epochs", "4")
     bench(*hill, "--rows", "2000", *fixed, "--sampler", "grid", "--space", "recipe.clip_norm=1")
-    client = mlflow.MlflowClient(f"sqlite:///{Path(store or 'runs/mlflow.db').absolute()}")
+    database = Path(store or "runs/mlflow.db").absolute()
+    _check_study(database)
+    database.unlink()
+    bench("sync")
+    _check_study(database)
+    bench("sync")
+
+
+def _check_study(database: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{database}")
     experiment = client.get_experiment_by_name("dream-simulated")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
