@@ -250,7 +250,7 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 
 def _map_array(
-    path: Path, files: Mapping[str, Any], kind: type[np.generic], shape: tuple[int, ...]
+    path: Path, files: Mapping[str, Any], kind: type[Any], shape: tuple[int, ...]
 ) -> NDArray[Any]:
     wanted = files[path.name]
     try:

@@ -51,8 +51,8 @@ def main() -> None:
         bench = [sys.executable, "-m", "bench", "data", "simulate", "dream", "--out", str(folder)]
         subprocess.run([*bench, "--rows", str(rows)], check=True, stdout=subprocess.DEVNULL)
         first = start("first start", folder)
-        for name in ("second start", "third start"):
-            assert start(name, folder)["mark"] == first["mark"]
+        for later in ("second start", "third start"):
+            assert start(later, folder)["mark"] == first["mark"]
         plain = the_plain_way(folder / "train_sequences.txt")
         ours = (first["load"] + first["fingerprint"]) / first["rows"]
         print(
@@ -68,7 +68,8 @@ def start(name: str, folder: Path) -> dict[str, float]:
     found: dict[str, float] = json.loads(done.stdout)
     print(
         f"{name}: {found['rows']:,} rows, read and encode {found['load']:.2f} s, fingerprint "
-        f"{found['fingerprint']:.2f} s, the table opened once more {found['open']:.2f} s, peak {found['peak'] / 2**30:.2f} GiB"
+        f"{found['fingerprint']:.2f} s, the table opened once more {found['open']:.2f} s, "
+        f"peak {found['peak'] / 2**30:.2f} GiB"
     )
     return found
 
