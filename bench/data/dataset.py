@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.data.sequences import LETTERS, Sequences, encode_lines
+from bench.data.tables import LARGEST
 from bench.errors import BenchError
 
 SPLITS = ("train", "validation", "test")
@@ -33,7 +34,8 @@ class Split:
 
     Attributes:
         sequences: N encoded sequences, flanks included.
-        target: Targets ``(N,)`` float64, as in the file; training rounds them to float32.
+        target: Targets ``(N,)`` float64, as in the file; training rounds them to
+            float32 after it has standardized them.
         columns: Additional columns by name, ``(N, ...)`` each: numbers that a model may take as an
             input, or fixed-width text such as the name of a cell line.
     """
@@ -75,7 +77,7 @@ class Split:
         for wrong, what in (
             (~known, f"a letter that is not one of {LETTERS}"),
             (encoded.lengths == 0, "no sequence"),
-            (~np.isfinite(numbers), "a target that is not a finite number"),
+            (~(np.abs(numbers) <= LARGEST), "a target that is not a finite number"),
         ):
             if wrong.any():
                 raise BenchError(f"row {int(np.argmax(wrong)):,} has {what}.")

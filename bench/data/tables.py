@@ -24,7 +24,7 @@ from bench.errors import BenchError, first_line
 
 _BLOCK = 1 << 22  # bytes read at once: bounds the memory
 LARGEST = float(np.finfo(np.float32).max)
-"""Largest finite float32; larger numbers count as infinite, since models predict in float32."""
+"""Largest finite float32; larger numbers count as infinite, since models compute in float32."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LETTERS = frozenset(LETTERS + LETTERS.lower())

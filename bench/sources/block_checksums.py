@@ -13,7 +13,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
-_BLOCK = 1 << 23  # bytes
+_BLOCK = 1 << 20  # bytes
 _THREADS = 4  # reading and zlib release Python's lock
 
 
