@@ -17,7 +17,7 @@ from bench.data.dataset import Dataset, Split
 from bench.errors import BenchError
 
 TINY = str(Path(__file__).parents[1] / "guides" / "tiny.py")
-SHIFTS = [0.0, 1e3, -1e5, 1e7, 1e9, -1e11, 1e12]
+SHIFTS = [0.0, 1e3, 1e7, -1e9, 1e12]
 
 
 @cache

@@ -49,7 +49,7 @@ def test_a_table_comes_back_from_disk_as_it_was(
     path: Path, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Later blocks have longer rows, so that written rows must be moved to a larger width."""
-    monkeypatch.setattr("bench.data.tables._BLOCK", block)
+    monkeypatch.setattr("bench.data.text_lines._BLOCK", block)
     table = open_table(path)
     assert spelt(table.sequences) == [letters for letters, _ in ROWS]
     assert table.numbers.tolist() == [number for _, number in ROWS]
@@ -63,7 +63,7 @@ def test_rows_move_apart_without_a_loss_beyond_one_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [("ACGTACG", float(row)) for row in range(300_000)]
-    monkeypatch.setattr("bench.data.tables._BLOCK", 1 << 18)
+    monkeypatch.setattr("bench.data.text_lines._BLOCK", 1 << 18)
     table = open_table(write(tmp_path / "long.txt", [*rows, ("A" * 30, 7.0)]))
     assert set(decode(np.unique(table.sequences.base[:-1], axis=0))) == {"ACGTACG" + "N" * 23}
     assert table.numbers[:-1].tolist() == [number for _, number in rows]
