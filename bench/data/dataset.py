@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.data.sequences import LETTERS, Sequences, encode_lines
 from bench.data.tables import LARGEST
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 
 SPLITS = ("train", "validation", "test")
 _HEADER = "dataset.json"
@@ -333,7 +332,7 @@ def _open_array(directory: Path, name: str) -> NDArray[Any]:
     path = directory / f"{name}.npy"
     try:
         loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # NumPy's parser raises many types for a damaged header
+        reason = first_line(error)
         raise BenchError(f"{path}: {reason}. Encode it again.") from None
     return loaded
