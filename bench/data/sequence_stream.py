@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from bench.atomic import whole_file
 from bench.errors import BenchError, argument
@@ -36,7 +36,7 @@ def open_sequences(name: str) -> Iterator[Iterable[bytes]]:
         yield _lines(gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file)
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
+def _lines(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
     while line := file.readline(_LONGEST + 1):
         if len(line) > _LONGEST:
             raise _too_long()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.data import text_lines
 from bench.data.sequences import decode
 from bench.data.tables import pair_blocks, read_pairs
 from bench.errors import BenchError
@@ -67,7 +68,7 @@ BOMBS = {  # a gigabyte and more in a megabyte
     "letters": gzip.compress(b"A" * (1 << 26)) * 24,
     "line ends": gzip.compress(b"\n" * (1 << 26)) * 16,
 }
-ROWS = {  # rows after the header: what they give in a user's table, and as pairs
+ROWS: dict[str, tuple[bytes, Expected]] = {  # the same for both kinds of tables
     "a NUL byte in a sequence": (b"AC\0GT\t1\n", ", row {}: letter '\\x00' is not one of ACGTN"),
     "NUL bytes alone": (b"\0" * 100 + b"\n", ", row {}"),
     "a lone quote": (b'"ACGT\t1\n', ", row {}: letter '\"' is not one of ACGTN"),
@@ -218,10 +219,9 @@ def test_a_table_that_changes_while_it_is_read_is_refused(
 ) -> None:
     path = tmp_path / "rows.tsv"
     path.write_bytes(HEAD + GOOD)
-    blocks = user_table_file.blocks
 
     def changing(place: Path):  # type: ignore[no-untyped-def]
-        yield from blocks(place)
+        yield from text_lines.blocks(place)
         with place.open("ab") as file:
             file.write(b"AC\t3\n")
 
