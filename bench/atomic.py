@@ -47,30 +47,27 @@ def whole_file(
 
 
 @contextmanager
-def whole_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
+def whole_folder(folder: Path, *, replace: bool = False, durable: bool = False) -> Iterator[Path]:
     """Yield an empty folder, which becomes ``folder`` if the block succeeds.
 
     Args:
         folder: Path of the folder; its parents are created.
         replace: True to replace an existing folder; otherwise an existing folder that is not empty
             is an error.
+        durable: True to wait until all files are on the disk before the folder is renamed, and
+            until its name is.
 
     Raises:
         OSError: The folder cannot be written; ``folder`` is unchanged.
     """
     with scratch_folder(folder.parent) as fresh, _named_in_errors(folder):
         yield fresh
-        if not (replace and folder.exists()):
-            fresh.rename(folder)
-            return
-        old = _name_beside(folder)
-        folder.rename(old)
-        try:
-            fresh.rename(folder)
-        except OSError:
-            old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        if durable:
+            for path in [*fresh.rglob("*"), fresh]:
+                _sync(path)
+        _rename(fresh, folder, replace=replace)
+        if durable:
+            _sync(folder.parent)
 
 
 @contextmanager
@@ -121,6 +118,29 @@ def _named_in_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+def _rename(fresh: Path, folder: Path, *, replace: bool) -> None:
+    if not (replace and folder.exists()):
+        fresh.rename(folder)
+        return
+    old = _name_beside(folder)
+    folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    place = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
 
 
 def _name_beside(path: Path) -> Path:

@@ -10,8 +10,9 @@
       + InfeasibleError      the trial breaks a limit              (bench.tuning.trial)
       + LostError            the trial has another worker now      (bench.tuning.trial)
 
-An exception that never leaves its file:
+Exceptions that never leave their file:
 
+    * _DamagedError          a file of an encoding has changed     (bench.sources.encoding_cache)
     * _PassingError          a download may work at the next try   (bench.sources.download.transfer)
 
 Messages name arguments with :func:`argument`. The same message then reads "data /x: no such

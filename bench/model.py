@@ -42,7 +42,11 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TargetScale:
-    """Mean and std of the training targets, used to standardize targets."""
+    """Mean and std of the training targets, used to standardize targets.
+
+    Tensors keep their data type. Float32 has too few digits for values in the task's unit whose
+    mean is large and whose std is small; ``tensor.double()`` has enough.
+    """
 
     mean: float = 0.0
     std: float = 1.0

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bench.errors import BenchError
+
 
 def as_path(given: str | Path | None) -> Path | None:
     """Return a path that may be given as text, or not at all."""
@@ -23,10 +25,19 @@ def runs_dir(given: Path | None = None) -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the cache folder: BENCH_CACHE, else the folder of the XDG rules."""
+    """Return the cache folder: BENCH_CACHE, else the folder of the XDG rules.
+
+    Raises:
+        BenchError: No variable names the folder, and this user has no home folder.
+    """
     if given := os.environ.get("BENCH_CACHE"):
         return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dream-bench"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dream-bench"
+    except RuntimeError:  # HOME is not set, and the user is not in the list of users
+        raise BenchError(
+            "no folder for cached data: this user has no home folder. Set BENCH_CACHE (or HOME)."
+        ) from None
 
 
 def data_dirs(task_name: str) -> list[Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench import paths
+from bench.errors import BenchError
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +52,17 @@ def test_a_study_lies_in_the_folder_of_all_runs() -> None:
     studies = paths.studies_dir(Path("/runs"))
     assert studies == Path("/runs/studies")
     assert paths.runs_dir_of_study(studies / "name") == Path("/runs")
+
+
+def test_a_user_without_a_home_folder_is_told_what_to_set(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(BenchError, match=r"no home folder\. Set BENCH_CACHE \(or HOME\)\.$"):
+        paths.cache_dir()
+    monkeypatch.setenv("BENCH_CACHE", "/cache")
+    assert paths.cache_dir() == Path("/cache")

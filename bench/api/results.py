@@ -90,7 +90,7 @@ class Run:
             schema=None if lines else {"step": polars.Int64},
         )
 
-    def predict(self, sequences: Iterable[str], *, device: str = "auto") -> NDArray[np.float32]:
+    def predict(self, sequences: Iterable[str], *, device: str = "auto") -> NDArray[np.float64]:
         """Return the predictions of sequences ``(N,)``, in the target's unit.
 
         Args:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def predict(
     run: Run | str | Path, sequences: Iterable[str], *, device: str = "auto"
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """Return the predictions of a run's model for sequences ``(N,)``, in the target's unit.
 
     Args:

@@ -16,7 +16,6 @@ from bench.cli.common import Commands, as_mistake, with_options
 from bench.cli.environment import check_surroundings, set_environment
 from bench.cli.signals import end_with_input
 from bench.cli.streams import ReaderGoneError, prepare_streams
-from bench.errors import BenchError
 
 _BUG = (
     "bench: an error that bench does not expect: a bug in bench, in a plugin or in a library. "

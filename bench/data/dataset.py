@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.data.sequences import LETTERS, Sequences, encode_lines
-from bench.errors import BenchError
+from bench.data.tables import LARGEST
+from bench.errors import BenchError, first_line
 
 SPLITS = ("train", "validation", "test")
 _HEADER = "dataset.json"
@@ -33,7 +33,8 @@ class Split:
 
     Attributes:
         sequences: N encoded sequences, flanks included.
-        target: Targets ``(N,)`` float64, as in the file; training rounds them to float32.
+        target: Targets ``(N,)`` float64, as in the file; training rounds them to
+            float32 after it has standardized them.
         columns: Additional columns by name, ``(N, ...)`` each: numbers that a model may take as an
             input, or fixed-width text such as the name of a cell line.
     """
@@ -75,7 +76,7 @@ class Split:
         for wrong, what in (
             (~known, f"a letter that is not one of {LETTERS}"),
             (encoded.lengths == 0, "no sequence"),
-            (~np.isfinite(numbers), "a target that is not a finite number"),
+            (~(np.abs(numbers) <= LARGEST), "a target that is not a finite number"),
         ):
             if wrong.any():
                 raise BenchError(f"row {int(np.argmax(wrong)):,} has {what}.")
@@ -331,7 +332,7 @@ def _open_array(directory: Path, name: str) -> NDArray[Any]:
     path = directory / f"{name}.npy"
     try:
         loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # NumPy's parser raises many types for a damaged header
+        reason = first_line(error)
         raise BenchError(f"{path}: {reason}. Encode it again.") from None
     return loaded

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from bench.atomic import whole_file
 from bench.errors import BenchError, argument
@@ -19,6 +19,7 @@ Record = tuple[bytes, bytes]
 
 _END = b">"  # closes the last FASTA record
 _LETTERS = 1 << 26  # letters in memory at once
+_LONGEST = 1 << 30  # letters of a sequence; a gzip file of a few megabytes may hold more
 
 
 @contextmanager
@@ -32,7 +33,18 @@ def open_sequences(name: str) -> Iterator[Iterable[bytes]]:
         raise BenchError(f"{argument('sequences')} {name}: no such file.")
     with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as raw:
         file: Any = raw  # both are buffered readers, which can peek
-        yield gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
+        yield _lines(gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file)
+
+
+def _lines(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    while line := file.readline(_LONGEST + 1):
+        if len(line) > _LONGEST:
+            raise _too_long()
+        yield line
+
+
+def _too_long() -> BenchError:
+    return BenchError(f"{argument('sequences')}: a sequence has more than {_LONGEST:,} letters.")
 
 
 def records(source: Iterable[bytes]) -> Iterator[Record]:
@@ -52,13 +64,16 @@ def records(source: Iterable[bytes]) -> Iterator[Record]:
 
 
 def _fasta(first: bytes, lines: Iterator[bytes]) -> Iterator[Record]:
-    name, parts = first[1:], list[bytes]()
+    name, parts, letters = first[1:], list[bytes](), 0
     for line in itertools.chain(lines, [_END]):
         if line.startswith(b">"):
             yield (name.split() or [b""])[0], b"".join(parts)
-            name, parts = line[1:], []
+            name, parts, letters = line[1:], [], 0
         else:
             parts.append(line.strip())
+            letters += len(parts[-1])
+            if letters > _LONGEST:
+                raise _too_long()
 
 
 def chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:

@@ -7,24 +7,24 @@ fault, so that the message can name its row.
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bench.data.sequences import LETTERS, TRANSLATION, N, Sequences
+from bench.data.text_lines import blocks, lines, open_bytes, shorten
 from bench.errors import BenchError, first_line
 
-_BLOCK = 1 << 22  # bytes read at once: bounds the memory
+_CELLS = 1 << 27  # tokens of a block, which is cut where rows of very unequal length make more
+_LONGEST_LIST = 1 << 28  # bytes of a list of row numbers
 LARGEST = float(np.finfo(np.float32).max)
-"""Largest finite float32; larger numbers count as infinite, since models predict in float32."""
+"""Largest finite float32; larger numbers count as infinite, since models compute in float32."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _LETTERS = frozenset(LETTERS + LETTERS.lower())
@@ -32,15 +32,25 @@ _LETTERS = frozenset(LETTERS + LETTERS.lower())
 
 def read_pairs(path: Path) -> tuple[Sequences, NDArray[np.float64]]:
     """Read ``sequence<TAB>number`` lines into memory; see :func:`pair_blocks`."""
-    blocks = list(pair_blocks(path))
-    width = max(block.base.shape[1] for block, _ in blocks)
-    tokens = np.full((sum(len(block) for block, _ in blocks), width), N, dtype=np.uint8)
+    found = list(pair_blocks(path))
+    lengths = np.concatenate([block.lengths for block, _ in found])
+    try:
+        tokens = np.full((len(lengths), int(lengths.max())), N, dtype=np.uint8)
+    except MemoryError:
+        raise too_wide(path, lengths) from None
     row = 0
-    for block, _ in blocks:
+    for block, _ in found:
         tokens[row : row + len(block), : block.base.shape[1]] = block.base
         row += len(block)
-    lengths = np.concatenate([block.lengths for block, _ in blocks])
-    return Sequences(tokens, lengths), np.concatenate([numbers for _, numbers in blocks])
+    return Sequences(tokens, lengths), np.concatenate([numbers for _, numbers in found])
+
+
+def too_wide(path: Path, lengths: NDArray[np.int32]) -> BenchError:
+    """Return the error of sequences that do not fit into memory, one byte a token."""
+    return BenchError(
+        f"{path}: {len(lengths):,} rows as long as the longest one, {lengths.max():,} nt, do not "
+        "fit into memory. Leave out the longest rows."
+    )
 
 
 def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
@@ -59,9 +69,8 @@ def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
         raise BenchError(f"{path}: no such file.")
     empty = True
     try:
-        with _open(path) as file:
-            for text in _blocks(file):
-                block = _encode_block(text)
+        for text in blocks(path):
+            for block in _encode_block(text):
                 if block is None:
                     raise BenchError(_first_fault(path, 2) or f"{path}: cannot be read.")
                 empty = False
@@ -72,53 +81,48 @@ def pair_blocks(path: Path) -> Iterator[tuple[Sequences, NDArray[np.float64]]]:
         raise BenchError(_first_fault(path, 2) or f"{path} is empty.")
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield blocks of whole lines of a file; blank lines at its end are skipped."""
-    rest = file.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
-    while chunk := file.read(_BLOCK):
-        text = rest + chunk
-        cut = text.rfind(b"\n") + 1
-        while cut and text[cut - 1] in b"\r\n":
-            cut -= 1
-        if cut:
-            cut = text.index(b"\n", cut) + 1
-            yield text[:cut]
-        rest = text[cut:]
-    if rest.strip(b"\r\n"):
-        yield rest.rstrip(b"\r\n") + b"\n"
-
-
-def _encode_block(text: bytes) -> tuple[Sequences, NDArray[np.float64]] | None:
-    """Return the encoded rows of whole lines; None if a line is wrong."""
+def _encode_block(text: bytes) -> Iterator[tuple[Sequences, NDArray[np.float64]] | None]:
+    """Yield the encoded rows of whole lines; None if a line is wrong."""
     buffer = np.frombuffer(text, dtype=np.uint8)
     ends, tabs = np.flatnonzero(buffer == ord("\n")), np.flatnonzero(buffer == ord("\t"))
     starts = np.concatenate([[0], ends[:-1] + 1])
     if len(tabs) != len(ends) or (tabs <= starts).any() or (tabs >= ends).any():
-        return None
+        yield None
+        return
     lengths = (tabs - starts).astype(np.int32)
     width = int(lengths.max())
+    if len(ends) > 1 and len(ends) * width > _CELLS:
+        middle = int(starts[len(starts) // 2])
+        yield from _encode_block(text[:middle])
+        yield from _encode_block(text[middle:])
+        return
     # A window of the text from the start of each line is a row of the matrix; its end is set to N.
     encoded = np.frombuffer(text.translate(TRANSLATION) + bytes(width), dtype=np.uint8)
     tokens = sliding_window_view(encoded, width)[starts]
     tokens[np.arange(width, dtype=np.int32) >= lengths[:, None]] = N
-    numbers = _numbers(text)
-    if tokens.max() > N or numbers is None or len(numbers) != len(lengths):
-        return None
-    return Sequences(tokens, lengths), numbers
+    numbers = _numbers(text, ("sequence", "number"))
+    yield None if tokens.max() > N or numbers is None else (Sequences(tokens, lengths), numbers)
 
 
-def _numbers(text: bytes) -> NDArray[np.float64] | None:
-    """Return the numbers of the second column; None if one is not a finite number."""
+def _numbers(text: bytes, columns: tuple[str, ...]) -> NDArray[np.float64] | None:
+    """Return the numbers of the last column; None if one is not a finite number."""
     import polars
 
-    schema = {"sequence": polars.String, "number": polars.Float64}
+    schema = dict.fromkeys(columns, polars.String) | {"number": polars.Float64}
     try:
         column = polars.read_csv(
-            text, separator="\t", has_header=False, schema=schema, columns=[1], quote_char=None
+            text,
+            separator="\t",
+            has_header=False,
+            schema=schema,
+            columns=[len(columns) - 1],
+            quote_char=None,
         )["number"]
     except polars.exceptions.PolarsError:
         return None
-    if column.null_count() or not (column.abs() <= LARGEST).all():
+    if len(column) != text.count(b"\n") or column.null_count():
+        return None
+    if not (column.abs() <= LARGEST).all():
         return None
     numbers: NDArray[np.float64] = column.to_numpy()
     return numbers
@@ -126,26 +130,20 @@ def _numbers(text: bytes) -> NDArray[np.float64] | None:
 
 def read_numbers(path: Path) -> NDArray[np.float64]:
     """Read one number per line, ``(N,)``; the errors are those of :func:`pair_blocks`."""
-    import polars
-
     if not path.is_file():
         raise BenchError(f"{path}: no such file.")
+    parts = []
     try:
-        column = polars.read_csv(
-            path, separator="\t", has_header=False, schema={"number": polars.Float64}, glob=False
-        )["number"]
-    except (polars.exceptions.PolarsError, OSError) as error:
+        for text in blocks(path):
+            numbers = _numbers(text, ("number",))
+            if numbers is None:
+                raise BenchError(_first_fault(path, 1) or f"{path}: a row has no number.")
+            parts.append(numbers)
+    except (OSError, EOFError, zlib.error) as error:
         raise BenchError(_first_fault(path, 1) or f"{path}: {first_line(error)}") from None
-    height = len(column)
-    while len(column) and column[-1] is None:  # blank lines at the end
-        column = column.head(-1)
-    wrong = column.null_count() or not (column.abs() <= LARGEST).all()
-    if wrong or not len(column) or len(column) < height:
-        fault = _first_fault(path, 1)
-        if fault or wrong:
-            raise BenchError(fault or f"{path}: a row has no number.")
-    numbers: NDArray[np.float64] = column.to_numpy()
-    return numbers
+    if not parts:
+        raise BenchError(_first_fault(path, 1) or f"{path} is empty.")
+    return np.concatenate(parts)
 
 
 def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArray[np.int64]:
@@ -165,8 +163,12 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
     import polars
 
     try:
-        frame = polars.read_csv(path, columns=list(columns), infer_schema=False, glob=False)
-    except (polars.exceptions.PolarsError, OSError) as error:
+        with open_bytes(path) as file:
+            text = file.read(_LONGEST_LIST + 1)
+        if len(text) > _LONGEST_LIST:
+            raise BenchError(f"{path}: a list of row numbers has at most 256 MiB.")
+        frame = polars.read_csv(text, columns=list(columns), infer_schema=False)
+    except (polars.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         raise BenchError(
             f"{path}: needs the columns {', '.join(columns)}: {first_line(error)}"
         ) from None
@@ -236,25 +238,3 @@ def columns_of(path: Path) -> int:
     except (OSError, EOFError, zlib.error):
         return 0
     return len(first.split(b"\t")) if first else 0
-
-
-def _open(path: Path) -> BinaryIO:
-    """Open a file to read bytes; gzip is recognized by the first two bytes, as polars does."""
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb")
-
-
-def lines(path: Path) -> Iterator[bytes]:
-    """Yield a file's lines without their line ends; gzip is decompressed."""
-    with _open(path) as file:
-        for number, line in enumerate(file):
-            if number == 0:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            yield line.removesuffix(b"\n").removesuffix(b"\r")
-
-
-def shorten(text: str, letters: int = 40) -> str:
-    """Return the start of a text for a one-line message, with control characters escaped."""
-    text = text.encode("unicode_escape").decode()
-    return text if len(text) <= letters else f"{text[: letters - 3]}..."

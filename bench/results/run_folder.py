@@ -3,7 +3,7 @@
 manifest.json      settings, data and results of the run
 metrics.jsonl      one line a validation, in the order of the steps
 losses.npy         float32 training loss of every step
-predictions.npy    one value a test row, in the target's unit; float32 where a run made them
+predictions.npy    one value a test row, in the target's unit; float64, in older runs float32
 model.safetensors  weights of the best validation
 checkpoints/       states to resume from; removed when the run is finished
 """

@@ -93,7 +93,7 @@ class Predictor:
             ) from None
         return cls(model.to(device), transform, device)
 
-    def __call__(self, texts: list[bytes]) -> tuple[NDArray[np.float32], dict[int, str]]:
+    def __call__(self, texts: list[bytes]) -> tuple[NDArray[np.float64], dict[int, str]]:
         """Return the predictions of a chunk of sequences.
 
         Returns:
@@ -106,7 +106,7 @@ class Predictor:
         faults: dict[int, str] = {}
         for row in np.setdiff1d(np.arange(len(texts)), rows).tolist():
             faults[row] = _fault(texts[row], longest)
-        predictions = np.full(len(texts), np.nan, dtype=np.float32)
+        predictions = np.full(len(texts), np.nan)
         if len(rows):
             taken = Split(sequences.take(rows), np.full(len(rows), np.nan))
             batches = self.transform.batches(taken, self.transform.columns(taken), self.device)
@@ -170,7 +170,7 @@ def write_predictions(
 ) -> Iterator[tuple[int, str]]:
     """Write one prediction for every sequence of ``source``, in their order.
 
-    Values have all digits of their float32, so that their scores are the same as the run's.
+    Values have all their digits, so that their scores are the same as the run's.
 
     Args:
         predictor: Predictor of a run.
@@ -187,7 +187,7 @@ def write_predictions(
         out.write(b"{")
     for chunk in chunks(records(source), _CHUNK):
         values, faults = predictor([sequence for _, sequence in chunk])
-        numbers = [b"" if v != v else repr(v).encode() for v in values.astype(float).tolist()]
+        numbers = [b"" if v != v else repr(v).encode() for v in values.tolist()]
         if as_json:
             out.writelines(
                 b'%s\n"%d": %s' % (b"," if index else b"", index, number or b"null")

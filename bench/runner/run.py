@@ -166,7 +166,7 @@ def _record(
         raise
 
 
-def _score(job: Job, predictions: NDArray[np.float32], run: run_folder.RunFolder) -> Manifest:
+def _score(job: Job, predictions: NDArray[np.float64], run: run_folder.RunFolder) -> Manifest:
     """Write the predictions of the test rows and the weights; return the scores."""
     if not np.isfinite(predictions).all():
         raise DivergedError("predictions of the test rows are not all finite.")

@@ -171,7 +171,7 @@ class Job:
         columns = self.loader.sample_columns()
         return training_flops(type(model), model.config, model.positions, columns)
 
-    def predict_test(self) -> NDArray[np.float32] | None:
+    def predict_test(self) -> NDArray[np.float64] | None:
         """Return predictions of the test rows in the task's unit; None if they are not tested.
 
         All ranks have to call this method.

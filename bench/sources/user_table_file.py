@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from bench.data.dataset import SPLITS
 from bench.data.sequences import LETTERS, Sequences, encode_lines
-from bench.data.tables import LARGEST, lines, shorten
+from bench.data.tables import LARGEST, too_wide
+from bench.data.text_lines import blocks, lines, shorten
 from bench.errors import BenchError, first_line
 
 if TYPE_CHECKING:
     import polars
 
+_MOST_COLUMNS = 100_000
 _VALIDATION = {"val": "validation", "valid": "validation", "dev": "validation"}
 
 
@@ -102,11 +104,19 @@ def read_table(file: TableFile) -> Rows:
     Raises:
         BenchError: The table cannot be read, or a row is wrong; the message names the row.
     """
+    before = _state(file.table)
     frame = _checked(file, _columns(file))
+    if _state(file.table) != before:
+        raise BenchError(f"{file.table} has changed while it was read. Try again.")
     known = frame.filter(frame["target"].is_not_null())
     if not known.height:
         raise BenchError(f"{file.table}: no row has a target.")
-    sequences, good = encode_lines(known["sequence"].cast(_binary()).to_list())
+    texts = known["sequence"].cast(_binary()).to_list()
+    try:
+        sequences, good = encode_lines(texts)
+    except MemoryError:
+        lengths = np.fromiter(map(len, texts), dtype=np.int32)
+        raise too_wide(file.table, lengths) from None
     bad = ~good | (sequences.lengths <= sum(file.flanks))
     if bad.any():
         row = int(np.argmax(bad))
@@ -128,34 +138,61 @@ def _numbers_or_text(cells: polars.Series) -> NDArray[Any]:
     return text.to_numpy().astype(str) if numbers.has_nulls() else numbers.to_numpy()
 
 
+def _state(path: Path) -> tuple[int, ...]:
+    """Return the size, times and inode of a file; another state means another content."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}.") from None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
 def _columns(file: TableFile) -> polars.DataFrame:
-    """Read the columns as text, and the row number (1 is the header)."""
+    """Read the columns as text, block by block, and the row number (1 is the header)."""
     import polars
 
     places, width = _places(file)
+    schema = {str(place): polars.String for place in range(width)}
+    columns = [polars.col(str(place)).alias(kind) for kind, place in places.items()]
+    parts, filled = [polars.DataFrame(schema=schema).select(columns)], [np.zeros(0, dtype=bool)]
+    try:
+        for number, text in enumerate(blocks(file.table)):
+            table = text if number else text[text.index(b"\n") + 1 :]
+            frame = _frame(table, schema)
+            if frame is None:
+                raise BenchError(_first_fault(file.table) or f"{file.table}: cannot be read.")
+            some = frame.select(polars.any_horizontal(polars.all().is_not_null()))
+            filled.append(some.to_series().to_numpy())
+            parts.append(frame.select(columns))
+    except (OSError, EOFError, zlib.error) as error:
+        raise BenchError(_first_fault(file.table) or f"{file.table}: {first_line(error)}") from None
+    full = np.concatenate(filled)
+    rows = int(np.flatnonzero(full)[-1]) + 1 if full.any() else 0  # blank lines at the end
+    if not full[:rows].all():
+        raise BenchError(
+            f"{file.table}, row {int(np.argmin(full)) + 2} is empty. Correct or remove the line."
+        )
+    return polars.concat(parts).head(rows).with_row_index("row", offset=2)
+
+
+def _frame(text: bytes, schema: dict[str, Any]) -> polars.DataFrame | None:
+    """Return whole lines as columns of text; None if a line has other columns or is not text."""
+    import polars
+
     try:
         frame = polars.read_csv(
-            file.table,
+            text,
             separator="\t",
             has_header=False,
-            skip_lines=1,
-            schema={str(place): polars.String for place in range(width)},
+            schema=schema,
             quote_char=None,
-            glob=False,  # a name may have a * or a bracket
             raise_if_empty=False,
         )
-    except (polars.exceptions.PolarsError, OSError) as error:
-        raise BenchError(_first_fault(file.table) or f"{file.table}: {first_line(error)}") from None
-    filled = frame.select(polars.any_horizontal(polars.all().is_not_null())).to_series().to_numpy()
-    rows = (
-        int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
-    )  # blank lines at the end do not count
-    if not filled[:rows].all():
-        raise BenchError(
-            f"{file.table}, row {int(np.argmin(filled)) + 2} is empty. Correct or remove the line."
-        )
-    columns = [polars.col(str(place)).alias(kind) for kind, place in places.items()]
-    return frame.head(rows).select(columns).with_row_index("row", offset=2)
+    except polars.exceptions.PolarsError:
+        return None
+    # polars fills short lines up with nulls, which would be missing targets.
+    tabs = frame.height * (len(schema) - 1)
+    return frame if (text.count(b"\n"), text.count(b"\t")) == (frame.height, tabs) else None
 
 
 def _places(file: TableFile) -> tuple[dict[str, int], int]:
@@ -167,6 +204,9 @@ def _places(file: TableFile) -> tuple[dict[str, int], int]:
     if not text or "\0" in text or "\r" in text:
         what = "is empty" if not text else "is not UTF-8 text with a line feed after every row"
         raise BenchError(f"{file.table}, row 1 {what}. Columns are named there.")
+    if text.count("\t") >= _MOST_COLUMNS:
+        what = f"has {text.count(chr(9)) + 1:,} columns"
+        raise BenchError(f"{file.table}, row 1 {what}. Keep at most {_MOST_COLUMNS:,}.")
     header, places = text.split("\t"), {}
     have = shorten(", ".join(header), 200) + ("" if "\t" in text else " (tabs separate columns)")
     wanted = [("sequence", file.sequence), ("target", file.target), ("split", file.split)]
@@ -196,6 +236,8 @@ def _first_fault(path: Path) -> str | None:
         return f"{path}, row {number}: not UTF-8 text. Save the table as UTF-8."
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return f"{path} is cut short or damaged after row {number:,}. Copy or fetch it again."
+    except OSError as error:
+        return f"{path}: {error.strerror}."
     return None
 
 

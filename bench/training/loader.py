@@ -15,10 +15,12 @@ from torch import Tensor
 from bench.data.dataset import Dataset, Split
 from bench.data.layout import Layout, lay_out
 from bench.data.sequences import Sequences
+from bench.data.tables import LARGEST
 from bench.errors import BenchError, argument
 from bench.model import UNSCALED, TargetScale
 from bench.training.batches import Batches
 from bench.training.device import room_for_rows
+from bench.training.target_scale import target_scale
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -86,9 +88,14 @@ class InputTransform:
             columns=columns,
         )
 
-    def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return standardized predictions converted to the task's unit."""
-        return predictions * np.float32(self.scale.std) + np.float32(self.scale.mean)
+    def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return standardized predictions converted to the task's unit, infinite beyond float32.
+
+        Float32 has too few digits for targets whose mean is large and whose std is small.
+        """
+        units = predictions.astype(np.float64) * self.scale.std + self.scale.mean
+        units[np.abs(units) > LARGEST] = np.inf
+        return units
 
 
 def without_targets(rows: Split) -> Split:
@@ -129,12 +136,7 @@ class Loader:
         )
         self._train, self.counts = _fitting(dataset, transform)
         target = self._train.target
-        if not len(target) or np.ptp(target) == 0:
-            raise BenchError(
-                f"{len(target)} training rows with one target value: there is nothing to learn."
-            )
-        moments = (float(target.mean()), float(target.std())) if standardize else (0.0, 1.0)
-        self.transform = replace(transform, scale=TargetScale(*moments))
+        self.transform = replace(transform, scale=target_scale(target, standardize=standardize))
         # Only training rows show a model their targets: a model whose inputs depend on the target
         # would otherwise get good validation scores.
         self._train_columns, self._validation_columns, self._test_columns = (

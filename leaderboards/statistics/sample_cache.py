@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -103,22 +104,31 @@ def _name(key: str, predictions: NDArray[np.floating[Any]]) -> str:
 def _read(path: Path, resamples: int) -> RunSamples | None:
     """Return the content of a file; None for a missing or damaged one.
 
-    A file is a line of JSON and the raw numbers: read in a tenth of the time of a .npz file.
+    A file is a line of JSON with a checksum, and the raw numbers: read in a tenth of the time of a
+    .npz file.
     """
     try:
         head, _, body = path.read_bytes().partition(b"\n")
-        point, problem = json.loads(head)
+        point, problem, checksum = json.loads(head)
         samples = np.frombuffer(body, dtype=np.float32)
+        if checksum != _checksum(point, problem, body):
+            return None
     except (OSError, ValueError, TypeError):
         return None
     return (float(point), str(problem), samples) if len(samples) == resamples else None
+
+
+def _checksum(point: float, problem: str, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(json.dumps([point, problem]).encode()))
 
 
 def _write(path: Path, point: float, problem: str, samples: NDArray[np.floating[Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as file:
-            file.write(json.dumps([point, problem]).encode() + b"\n" + samples.tobytes())
+            body = samples.tobytes()
+            head = json.dumps([point, problem, _checksum(point, problem, body)])
+            file.write(head.encode() + b"\n" + body)
     except OSError as error:
         raise BenchError(
             f"cannot write resamples to {path.parent}: {error.strerror}. "

@@ -94,7 +94,7 @@ class Dream(Task):
             raise BenchError(
                 f"{directory}: no {TEST}. {_HELP} {argument('test_data')} names another folder."
             )
-        table = open_table(file)
+        table = open_table(file, self.console)
         subsets, missing = scoring.read_subsets(directory, len(table.numbers))
         return TestSet(table.sequences, table.numbers, _name(directory), subsets, missing)
 
@@ -130,7 +130,7 @@ class Dream(Task):
         random = np.random.default_rng(self.options.split_seed)
         own = [_either(directory, name) for name in (OWN_TRAIN, OWN_VALIDATION)]
         if own[0] is not None and own[1] is not None:
-            table, other = open_table(own[0]), open_table(own[1])
+            table, other = open_table(own[0], self.console), open_table(own[1], self.console)
             validation = Split(other.sequences, other.numbers)
             rows = random.permutation(len(table.numbers))
             split = f"the organisers' {OWN_TRAIN} and {OWN_VALIDATION}"
@@ -140,7 +140,7 @@ class Dream(Task):
                 raise BenchError(
                     f"{directory}: no {TRAIN}. {_HELP} {argument('data')} names another folder."
                 )
-            table = open_table(file)
+            table = open_table(file, self.console)
             rows = random.permutation(len(table.numbers))
             held_out = max(1, round(len(rows) * self.options.validation))
             validation = Split(table.sequences, table.numbers).take(np.sort(rows[:held_out]))

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from bench.cli import cli
-from bench.data.sequence_stream import chunks
+from bench.data.sequence_stream import chunks, open_sequences, records
 from bench.data.sequences import decode, encode
+from bench.errors import BenchError
 from bench.registry import TASKS
 from bench.sources.locate import write_simulation
 from tests.runner.test_run import bench, elsewhere, fails, only_run
@@ -428,15 +429,28 @@ def test_a_prediction_that_is_no_number_is_told_and_left_out(
     manifest["target"]["deviation"] = 1e39  # beyond float32: predictions overflow
     (run / "manifest.json").write_text(json.dumps(manifest))
     Path("s").write_text("ACGT\n")
-    with pytest.warns(RuntimeWarning, match="overflow"):
-        rows = predicted(capsys, "--run", str(run), "--sequences", "s")
-    assert rows == [["ACGT", ""]]
+    assert predicted(capsys, "--run", str(run), "--sequences", "s") == [["ACGT", ""]]
     assert "row 1: the model's prediction is not a finite number" in capsys.readouterr().err
 
 
 def test_a_few_very_long_sequences_are_a_chunk_of_their_own() -> None:
     records = ((b"name", b"A" * 40_000_000) for _ in range(5))
     assert [len(chunk) for chunk in chunks(records, 16_384)] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("content", [b"A" * 101, b">a\n" + b"ACGTACGT\n" * 13, b">" + b"a" * 150])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_sequence_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, zipped: bool
+) -> None:
+    monkeypatch.setattr("bench.data.sequence_stream._LONGEST", 100)
+    file = tmp_path / "s"
+    file.write_bytes(gzip.compress(content) if zipped else content)
+    with open_sequences(str(file)) as source, pytest.raises(BenchError, match="more than 100 lett"):
+        list(records(source))
+    file.write_bytes(content[: len(content) // 2] + b"\n")
+    with open_sequences(str(file)) as source:
+        assert len(list(records(source))) == 1
 
 
 def test_blank_lines_before_fasta_are_no_records(

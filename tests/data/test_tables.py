@@ -113,7 +113,7 @@ def test_what_is_written_is_read(
 def test_files_of_several_chunks_are_read_whole(
     path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr("bench.data.tables._BLOCK", chunk)
+    monkeypatch.setattr("bench.data.text_lines._BLOCK", chunk)
     path.write_bytes(GOOD)
     assert decode(read_pairs(path)[0].tokens) == ["ACGT", "GANN", "CCCN"]
     assert fault(path, GOOD + b"A-\t1\n").startswith(", row 4: letter '-'")
@@ -125,7 +125,7 @@ def test_blocks_are_cut_between_lines_wherever_a_read_ends(
     path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: bytes
 ) -> None:
     """Byte order marks, two-byte line ends and blank lines at the end may be in any block."""
-    monkeypatch.setattr("bench.data.tables._BLOCK", block)
+    monkeypatch.setattr("bench.data.text_lines._BLOCK", block)
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace(b"\n", end) + end * 5)
     blocks = list(pair_blocks(path))
     assert min(len(numbers) for _, numbers in blocks) > 0
@@ -138,7 +138,7 @@ def test_blocks_are_cut_between_lines_wherever_a_read_ends(
 def test_a_blank_line_between_rows_is_found_wherever_a_read_ends(
     path: Path, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr("bench.data.tables._BLOCK", block)
+    monkeypatch.setattr("bench.data.text_lines._BLOCK", block)
     assert fault(path, b"AC\t1\n\n\nAC\t2\n") == ", row 2 is empty. Remove the line."
 
 

@@ -69,3 +69,15 @@ def test_a_damaged_file_is_written_anew(damage: bytes, tmp_path: Path) -> None:
     file.write_bytes(damage)
     same(kept(tmp_path, "run 1"))
     assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize("place", [2, -1, -200])
+def test_one_changed_bit_is_damage(place: int, tmp_path: Path) -> None:
+    kept(tmp_path, "run 1")
+    (file,) = (tmp_path / "draws").iterdir()
+    whole = file.read_bytes()
+    changed = bytearray(whole)
+    changed[place] ^= 1
+    file.write_bytes(changed)
+    same(kept(tmp_path, "run 1"))
+    assert file.read_bytes() == whole

@@ -1,5 +1,6 @@
 """The cache of statistics: a file is read as it was written, and only for the same content."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,23 @@ def test_a_damaged_file_is_written_anew(
     (path,) = tmp_path.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[:-200] if damage is None else damage)
+    same(cached_statistics(tmp_path, plan, GUESS), made)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["0.npy", "points.npy"])
+def test_an_array_with_a_damaged_header_is_written_anew(
+    tmp_path: Path, plan: ResamplingPlan, name: str
+) -> None:
+    """The checksums of the archive are right, so NumPy's parser is what finds the damage."""
+    made = cached_statistics(tmp_path, plan, GUESS)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content.replace(b"}", b"(") if member == name else content)
     same(cached_statistics(tmp_path, plan, GUESS), made)
     assert path.read_bytes() == whole
 
