@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.common import as_json, home_option, plugins, print_json
+from bench.console import Console
 from bench.errors import BenchError
 from bench.paths import runs_dir, studies_dir
 
@@ -20,8 +21,10 @@ def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
     from bench.cli import tables
     from bench.results import run_folder
 
-    manifests = run_folder.read_runs(runs_dir(home)).values()
-    shown = [m for m in manifests if task is None or m.data.name == task]
+    found, damaged = run_folder.read_runs(runs_dir(home))
+    for line in damaged.values():
+        Console().warn(line)
+    shown = [m for m in found.values() if task is None or m.data.name == task]
     if as_json:
         print_json([manifest.to_json() for manifest in shown])
     elif shown:
@@ -71,7 +74,10 @@ def sync(*, home: Path | None) -> None:
 
     directory = runs_dir(home)
     folders = [directory, *sorted(studies_dir(directory).glob("*"))]  # the runs of studies, too
-    runs = [path for folder in folders for path in run_folder.read_runs(folder)]
+    found = [run_folder.read_runs(folder) for folder in folders]
+    for line in (line for _, damaged in found for line in damaged.values()):
+        Console().warn(line)
+    runs = [path for readable, _ in found for path in readable]
     sent = [path for path in runs if uploader.sync(path, directory)]
     click.echo(f"{len(sent)} runs sent to {mlflow_store.tracking_uri(directory)}")
 
@@ -87,7 +93,6 @@ def sync(*, home: Path | None) -> None:
 @home_option
 def ui(*, port: int, home: Path | None) -> None:
     """Run MLflow's web server on the store of the runs; Ctrl-C stops it."""
-    from bench.console import Console
     from bench.tracking import mlflow_store
 
     mlflow_store.serve(runs_dir(home), port=port, console=Console())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.atomic import write_json
 from bench.errors import BenchError
+from bench.results.metrics_file import read_metrics
 from bench.results.run_folder import METRICS, PREDICTIONS, WEIGHTS, read_manifest
 from bench.scoring.comparability import Comparability
 from bench.tracking import logged
@@ -188,15 +189,11 @@ class _Sender:
     def _log_curves(self, run_id: str) -> None:
         from mlflow.entities import Metric
 
-        path = self._run / METRICS
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-        lines = [line for line in lines if line.endswith("\n")]  # the last line may be half written
+        lines, _ = read_metrics(self._run / METRICS)
         points: list[Metric] = []
         for line in lines[self._state["lines"] :]:
-            entry = json.loads(line)
             points += [
-                Metric(name, value, entry["time"], entry["step"])
-                for name, value in entry["metrics"].items()
+                Metric(name, value, line.time, line.step) for name, value in line.metrics.items()
             ]
         for start in range(0, len(points), _BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + _BATCH])

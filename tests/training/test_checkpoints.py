@@ -39,10 +39,10 @@ def saved(folder: Path, *steps: int) -> Checkpoints:
 
 def test_the_last_two_are_kept_and_the_newest_comes_back(tmp_path: Path) -> None:
     folder = tmp_path / "states"
-    assert Checkpoints(folder, minutes=10).load() == (None, [])
+    assert Checkpoints(folder, minutes=10).load(lambda state: None) == (None, [])
     saved(folder, 5, 40, 1000)
     assert files(folder) == ["000000040.json", "000000040.pt", "000001000.json", "000001000.pt"]
-    found, damaged = Checkpoints(folder, minutes=10).load()
+    found, damaged = Checkpoints(folder, minutes=10).load(lambda state: None)
     assert found is not None
     assert (found["step"], damaged) == (1000, [])
     assert torch.equal(found["weights"]["a"], torch.full((3,), 1000.0))
@@ -61,7 +61,7 @@ def test_the_one_before_a_damaged_one_is_taken(tmp_path: Path, harm: str) -> Non
         path.unlink()
     else:
         note.write_text({"note": '{"step": 2, "sha', "list": "[]", "nameless": "{}"}[harm])
-    found, damaged = Checkpoints(tmp_path, minutes=10).load()
+    found, damaged = Checkpoints(tmp_path, minutes=10).load(lambda state: None)
     assert found is not None
     assert found["step"] == 1
     (line,) = damaged
@@ -88,7 +88,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, how: Any) -> None:
     how({"step": 2, "trap": trap} if how is torch.save else pickle.dumps(trap, 2), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_suffix(".json").write_text(json.dumps({"step": 2, "sha256": digest}))
-    found, damaged = Checkpoints(folder, minutes=10).load()
+    found, damaged = Checkpoints(folder, minutes=10).load(lambda state: None)
     assert not (tmp_path / "sprung").exists()
     assert found is not None
     assert found["step"] == 1
@@ -100,7 +100,7 @@ def test_what_was_left_unfinished_is_never_read_and_goes_with_the_next(tmp_path:
     saved(tmp_path, 3)
     for name in ("000000009.new", "000000009.pt", "000000009.json.new"):
         (tmp_path / name).write_bytes(b"half")
-    found, damaged = Checkpoints(tmp_path, minutes=10).load()
+    found, damaged = Checkpoints(tmp_path, minutes=10).load(lambda state: None)
     assert found is not None
     assert (found["step"], damaged) == (3, [])
     saved(tmp_path, 4)
@@ -130,7 +130,7 @@ def test_one_that_fails_leaves_those_before_it(
     with pytest.raises(BenchError, match=r"000000003.pt cannot be written: .*No space left"):
         checkpoints.save(3, state(3))
     monkeypatch.undo()
-    found, damaged = Checkpoints(tmp_path, minutes=10).load()
+    found, damaged = Checkpoints(tmp_path, minutes=10).load(lambda state: None)
     assert found is not None
     assert (found["step"], damaged) == (2, [])
 
