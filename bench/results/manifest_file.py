@@ -15,6 +15,7 @@ from bench.results.manifest import Manifest
 LARGEST = 1 << 24
 """Largest size of a manifest's file, in bytes."""
 STATUSES = ("running", "interrupted", "finished", "failed", "pruned")
+_LATEST = 253_402_300_800  # the year 10,000, in seconds since 1970
 _DEEPEST = 50  # nested lists and objects; those of a manifest nest about five
 
 
@@ -64,7 +65,7 @@ def _check_values(manifest: Manifest) -> None:
         text = getattr(manifest, name)
         try:
             time = datetime.fromisoformat(text) if text else None
-            known = time is None or (time.tzinfo is not None and time.timestamp() > 0)
+            known = time is None or (time.tzinfo is not None and 0 < time.timestamp() < _LATEST)
         except (ValueError, OverflowError):
             known = False
         if not known:

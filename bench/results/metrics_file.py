@@ -52,7 +52,7 @@ def read_metrics(path: Path) -> tuple[list[MetricsLine], list[str]]:
     for number, text in enumerate(content, start=1):
         try:
             lines.append(_line(json.loads(text)))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             damaged.append(f"{path}, line {number}, is not a line of metrics and is left out.")
     return lines, damaged
 
