@@ -13,6 +13,7 @@ import pickle
 import shutil
 import struct
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -147,7 +148,9 @@ def _load(path: Path, note: Path) -> object:
         if hashlib.file_digest(file, "sha256").hexdigest() != digest:
             raise ValueError("its hash differs from the recorded one")
         file.seek(0)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch on foreign content, which is an error here
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _unlink(path: Path) -> None:

@@ -147,7 +147,10 @@ def test_every_command_leaves_all_damaged_runs_out_and_names_each(
     told("import", "theirs.zip", "--task", "table.tsv")
     assert "3 runs sent" in told("sync")[0]
     board, _ = told("leaderboard", "--task", "table.tsv", "--format", "json")
-    assert {row["model"] for row in json.loads(board)["rows"]} == {"kmer-ridge"}
+    assert {row["model"] for row in json.loads(board)["rows"]} == {
+        "kmer-ridge k=2",
+        "kmer-ridge k=5",
+    }
     told("compare", first, second)
     quiet = Console.mute()
     assert len(library.list_runs(runs_dir=runs, console=quiet)) == 4

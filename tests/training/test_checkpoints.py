@@ -166,3 +166,41 @@ def test_the_next_is_due_after_so_many_minutes_and_cheap_after_fifty_times_its_c
     assert (checkpoints.due, checkpoints.cheap) == (True, False)
     clock.now += 2
     assert checkpoints.cheap
+
+
+@pytest.mark.parametrize("harm", ["pipe", "folder", "note pipe", "note folder"])
+def test_what_is_no_file_is_passed_over(tmp_path: Path, harm: str) -> None:
+    saved(tmp_path, 1, 2)
+    path = tmp_path / ("000000002.json" if "note" in harm else "000000002.pt")
+    path.unlink()
+    os.mkfifo(path) if "pipe" in harm else path.mkdir()
+    checkpoints = Checkpoints(tmp_path, minutes=10)
+    found, damaged = checkpoints.load(lambda state: None)
+    assert found is not None
+    assert (found["step"], len(damaged)) == (1, 1)
+    checkpoints.save(3, state(3))
+    checkpoints.clear()
+    assert not tmp_path.exists()
+
+
+def test_what_cannot_be_read_now_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file server that is away for a moment, and too little memory, cost no checkpoint."""
+    saved(tmp_path, 1, 2)
+    before = files(tmp_path)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hashlib.file_digest", fail)
+        assert Checkpoints(tmp_path, minutes=10).load(lambda state: None)[0] is None
+    assert files(tmp_path) == before
+
+    def short(*_: Any, **__: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.load", short)
+        with pytest.raises(RuntimeError, match="allocate memory"):
+            Checkpoints(tmp_path, minutes=10).load(lambda state: None)
+    assert files(tmp_path) == before
