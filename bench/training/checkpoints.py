@@ -75,7 +75,8 @@ class Checkpoints:
             write_text(path.with_suffix(".json"), json.dumps(note))
             self._remove(self._notes()[:-_KEPT])
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            reason = getattr(error, "strerror", None) or first_line(error)
+            cause = error if isinstance(error, OSError) else error.__context__
+            reason = getattr(cause, "strerror", None) or first_line(error)
             raise BenchError(f"{path} cannot be written: {reason}.") from None
         self._saved = time.monotonic()
         self._cost = self._saved - started

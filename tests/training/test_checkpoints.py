@@ -204,3 +204,19 @@ def test_what_cannot_be_read_now_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(RuntimeError, match="allocate memory"):
             Checkpoints(tmp_path, minutes=10).load(lambda state: None)
     assert files(tmp_path) == before
+
+
+def test_a_disk_that_is_full_for_torch_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch replaces the system's error by one on positions in its archive."""
+    opened = Path.open
+
+    def full(self: Path, mode: str = "r", **options: Any) -> Any:
+        device = Path("/dev/full") if mode == "xb" else self
+        return opened(device, mode.replace("x", "w"), **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    large = {"weights": torch.zeros(1 << 16)}
+    with pytest.raises(BenchError, match=r"000000003.pt cannot be written: No space left on dev"):
+        Checkpoints(tmp_path, minutes=10).save(3, large)

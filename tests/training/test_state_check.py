@@ -57,6 +57,10 @@ def test_a_state_before_the_first_validation_passes(saved: Any) -> None:
 Forgery = Callable[[dict[str, Any]], Any]
 
 
+def instead(value: Any) -> Forgery:
+    return lambda state: value
+
+
 def put(**fields: Any) -> Forgery:
     return lambda state: {**state, **fields}
 
@@ -83,7 +87,7 @@ def group(**fields: Any) -> Forgery:
 
 W = {"weights": torch.zeros(6)}
 FORGERIES: dict[str, Forgery] = {
-    **{f"{value!r}"[:20]: lambda _, value=value: value for value in ([], 3, "x", None, {}, W)},
+    **{f"{value!r}"[:20]: instead(value) for value in ([], 3, "x", None, {}, W)},
     **{f"no {name}": drop(name) for name in (
         "step", "model", "optimizer", "losses", "best", "best_step", "best_weights", "seconds",
         "validation_seconds",
