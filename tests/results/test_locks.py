@@ -1,5 +1,6 @@
 """Locks between processes: one holder at a time, freed by its end, and no files left."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -65,13 +66,31 @@ def test_the_holder_is_waited_for_as_long_as_wanted(tmp_path: Path) -> None:
 
 
 def test_processes_that_remove_the_file_still_exclude_each_other(tmp_path: Path) -> None:
-    """Without the look at the path, a waiting process locks a file that is removed already."""
     (tmp_path / "count").write_text("0")
     command = [sys.executable, "-c", COUNT]
     processes = [subprocess.Popen(command, cwd=tmp_path) for _ in range(3)]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert (tmp_path / "count").read_text() == "600"
     assert [path.name for path in tmp_path.iterdir()] == ["count"]
+
+
+def test_a_file_that_its_holder_removed_meanwhile_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is removed between the moments when this process opens it and locks it."""
+    path, lock, calls = tmp_path / "lock", fcntl.flock, list[int]()
+
+    def late(number: int, how: int) -> None:
+        calls.append(number)
+        if len(calls) == 1:
+            path.unlink()
+        lock(number, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(path):
+        assert path.exists()
+        with pytest.raises(HeldError), locked(path):
+            pass
 
 
 def test_an_error_of_the_training_is_not_one_of_the_lock(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,6 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+import bench as library
+from bench.errors import BenchError
+from bench.results import run_folder
+from bench.runner import resume
 from tests.forked import bench, start
 from tests.killing import left_behind
 from tests.runner.test_resume import begun, checkpoints, folder, only_run, ours, refused
@@ -98,6 +103,23 @@ def test_a_forged_checkpoint_is_told_and_the_one_before_it_taken(
     assert left_behind(folder, home) == whole
 
 
+def test_the_scores_of_a_best_step_whose_line_is_lost_are_computed_again(folder: Path) -> None:
+    """A forged checkpoint calls an early validation the best of all."""
+    run = begun(folder, "best")
+    newer = checkpoints(run)[1]
+    forge(newer, lambda state: state.update(best=0.999))
+    best = torch.load(newer, weights_only=True)["best_step"]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    (line,) = [line for line in lines if line["step"] == best]
+    expected = {name: v for name, v in line["metrics"].items() if name.startswith("validation/")}
+    (run / "metrics.jsonl").write_bytes(bytes(500) + b"\n")
+    assert bench(folder, ours("best")).status == 0
+    _, manifest = only_run(folder, "best")
+    assert manifest["best_step"] == best
+    scores = manifest["metrics"]
+    assert {name: scores[name] for name in scores if name in expected} == expected
+
+
 def test_without_a_good_checkpoint_the_run_starts_from_the_beginning(
     folder: Path, whole: dict[str, Any]
 ) -> None:
@@ -133,6 +155,31 @@ def test_of_two_equal_commands_at_once_one_trains_and_the_other_names_it(
     assert bench(folder, ours("twins")).status == 0
     assert left_behind(folder, "twins") == whole
     assert [path.name for path in (folder / "twins").iterdir()] == [run.name]
+
+
+def test_a_command_waits_while_another_one_creates_the_folder_of_the_same_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second command begins when the first has found no earlier run and has no folder yet."""
+    create, home, told = run_folder.RunFolder.create, folder / "slow", list[str]()
+
+    def train(seed: int = 0) -> None:
+        library.run("kmer-ridge", str(folder / "table.tsv"), seed=seed, runs_dir=home, device="cpu")
+
+    def slowly(directory: Path, title: str) -> run_folder.RunFolder:
+        monkeypatch.setattr(run_folder.RunFolder, "create", create)
+        with pytest.raises(BenchError) as refused:
+            train()
+        told.append(str(refused.value))
+        train(seed=1)
+        return create(directory, title)
+
+    monkeypatch.setattr(run_folder.RunFolder, "create", slowly)
+    monkeypatch.setattr(resume, "_PATIENCE", 0.2)
+    train()
+    assert len(told) == 1
+    assert told[0].startswith(f"another process starts the same run. It is process {os.getpid()} ")
+    assert len(list(home.iterdir())) == 2
 
 
 def test_a_run_that_was_killed_while_it_wrote_its_results_writes_them_again(

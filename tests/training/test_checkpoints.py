@@ -1,6 +1,7 @@
 """Damaged checkpoints are not loaded, and no checkpoint runs code."""
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -206,6 +207,15 @@ def test_what_cannot_be_read_now_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert files(tmp_path) == before
 
 
+class Full(io.BytesIO):
+    """A file on a disk with room for 40,000 bytes."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > 40_000:
+            raise OSError(28, "No space left on device")
+        return super().write(data)
+
+
 def test_a_disk_that_is_full_for_torch_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,10 +223,9 @@ def test_a_disk_that_is_full_for_torch_is_named(
     opened = Path.open
 
     def full(self: Path, mode: str = "r", **options: Any) -> Any:
-        device = Path("/dev/full") if mode == "xb" else self
-        return opened(device, mode.replace("x", "w"), **options)
+        return Full() if mode == "xb" else opened(self, mode, **options)
 
     monkeypatch.setattr(Path, "open", full)
-    large = {"weights": torch.zeros(1 << 16)}
+    large = {str(number): torch.zeros(1 << 12) for number in range(9)}
     with pytest.raises(BenchError, match=r"000000003.pt cannot be written: No space left on dev"):
         Checkpoints(tmp_path, minutes=10).save(3, large)

@@ -87,7 +87,7 @@ def group(**fields: Any) -> Forgery:
 
 W = {"weights": torch.zeros(6)}
 FORGERIES: dict[str, Forgery] = {
-    **{f"{value!r}"[:20]: instead(value) for value in ([], 3, "x", None, {}, W)},
+    **{f"{value!r}"[:20]: instead(value) for value in ([1], 3, "x", None, {"a": 1}, W)},
     **{f"no {name}": drop(name) for name in (
         "step", "model", "optimizer", "losses", "best", "best_step", "best_weights", "seconds",
         "validation_seconds",
