@@ -1,18 +1,22 @@
-"""Files and folders that appear complete or not at all.
+"""Files and folders that appear complete or not at all, and files that are safe to open.
 
 The content is written under a temporary name in the same folder and renamed at the end. A reader
-sees the old content or the new content, never a part of it. File modes follow the umask.
+sees the old content or the new content, never a part of it. File modes follow the umask. An error
+names the file that could not be written: that of a full disk has no name of its own.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,19 +35,31 @@ def whole_file(
     Raises:
         OSError: The file cannot be written; ``path`` is unchanged.
     """
+    with whole_path(path) as fresh:
+        with fresh.open("xb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if keep_mode and path.exists():
+            shutil.copymode(path, fresh)
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path for a new file, which replaces ``path`` if the block succeeds.
+
+    Raises:
+        OSError: The file cannot be written; ``path`` is unchanged.
+    """
     fresh = _name_beside(path)
     try:
-        with _named_in_errors(path):
-            with fresh.open("xb") as file:
-                yield file
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            if keep_mode and path.exists():
-                shutil.copymode(path, fresh)
+        with _named_in_errors(path, fresh):
+            yield fresh
             fresh.replace(path)
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):  # renamed, or in a folder that is gone
+            fresh.unlink()
 
 
 @contextmanager
@@ -60,14 +76,14 @@ def whole_folder(folder: Path, *, replace: bool = False, durable: bool = False) 
     Raises:
         OSError: The folder cannot be written; ``folder`` is unchanged.
     """
-    with scratch_folder(folder.parent) as fresh, _named_in_errors(folder):
+    with scratch_folder(folder.parent) as fresh, _named_in_errors(folder, fresh):
         yield fresh
         if durable:
             for path in [*fresh.rglob("*"), fresh]:
-                _sync(path)
+                sync(path)
         _rename(fresh, folder, replace=replace)
         if durable:
-            _sync(folder.parent)
+            sync(folder.parent)
 
 
 @contextmanager
@@ -86,15 +102,44 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file of UTF-8 text."""
-    with whole_file(path) as file:
+def sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if not (path.is_dir() and error.errno == errno.EINVAL):  # file servers without this call
+            raise
+    finally:
+        os.close(number)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading bytes; a named pipe is refused, where ``open`` would wait.
+
+    Raises:
+        OSError: The path does not exist, cannot be read, or is no regular file.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return open(number, "rb")
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a file of UTF-8 text; see :func:`whole_file`."""
+    with whole_file(path, durable=durable) as file:
         file.write(text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file; NaN becomes null."""
-    write_text(path, json.dumps(finite(value), indent=1) + "\n")
+def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+    """Write a JSON file; NaN becomes null; see :func:`whole_file`."""
+    write_text(path, json.dumps(finite(value), indent=1) + "\n", durable=durable)
 
 
 def finite(value: Any) -> Any:
@@ -111,12 +156,13 @@ def finite(value: Any) -> Any:
 
 
 @contextmanager
-def _named_in_errors(path: Path) -> Iterator[None]:
-    """Put a path into errors that name none, such as those of a full disk."""
+def _named_in_errors(path: Path, fresh: Path) -> Iterator[None]:
+    """Put a path into errors that name none, as of a full disk, or that name its temporary path."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno is not None and error.filename in (None, str(fresh)):
+            error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -132,15 +178,6 @@ def _rename(fresh: Path, folder: Path, *, replace: bool) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    place = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(place)
-    finally:
-        os.close(place)
 
 
 def _name_beside(path: Path) -> Path:

@@ -120,7 +120,7 @@ def make_leaderboard(
     """
     task_class = get_task(task_name)
     name = task_class.filed_as(task_name) + ("-simulated" if simulated else "")
-    entries = read_entries(home, name)
+    entries = read_entries(home, name, console)
     if data is None and simulated:
         data = _simulated_folder(task_name, entries)
     opened = open_test(task_name, options=options, data=data, console=console)

@@ -181,7 +181,7 @@ def compare_runs(
     Raises:
         BenchError: A run cannot be found or compared; the field that differs is named.
     """
-    a, b = find_entries((first, second), home)
+    a, b = find_entries((first, second), home, console)
     check_comparable(a, b)
     opened = _open(a, task_name or a.tags["task"], data, console)
     task, test = opened.task, opened.test

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.atomic import scratch_folder
+from bench.console import SILENT, Console
 from bench.errors import BenchError, first_line
 from bench.paths import cache_dir
 from bench.results.manifest import Manifest
@@ -86,44 +87,49 @@ class Entry:
         return self.figures.get("cost/device_hours", math.nan) * 3600
 
 
-def read_entries(home: Path, experiment: str) -> list[Entry]:
+def read_entries(home: Path, experiment: str, console: Console = SILENT) -> list[Entry]:
     """List the runs on one data set, newest first, without studies and deleted ones.
 
     Args:
         home: Folder of all runs, where the default store lies.
         experiment: Name that results are filed under, such as "dream".
+        console: Console for warnings of damaged run folders.
 
     Raises:
         BenchError: The store cannot be read, or there is no run on this data set.
     """
-    found = _all_entries(home, experiment)
+    found = _all_entries(home, experiment, console)
     if found or experiment in _experiments(home):
         return found
-    known = sorted({entry.tags["data"] for entry in _all_entries(home, None)})
+    known = sorted({entry.tags["data"] for entry in _all_entries(home, None, SILENT)})
     there = f"there are: {', '.join(known)}" if known else "there are none at all"
     raise BenchError(f"no results on '{experiment}' in {home}; {there}.")
 
 
-def find_entries(references: tuple[str, ...], home: Path) -> list[Entry]:
+def find_entries(references: tuple[str, ...], home: Path, console: Console = SILENT) -> list[Entry]:
     """Find runs, finished or not.
 
     Args:
         references: Names of runs: MLflow's number of a run, our name or its beginning, what
             MLflow's pages call it, or its folder.
         home: Folder of all runs, where the default store lies.
+        console: Console for warnings of damaged run folders.
 
     Raises:
         BenchError: No run, or several, are called so; or the store cannot be read.
     """
-    entries = _all_entries(home, None)
+    entries = _all_entries(home, None, console)
     return [_find(reference, entries, home) for reference in references]
 
 
-def _all_entries(home: Path, experiment: str | None) -> list[Entry]:
+def _all_entries(home: Path, experiment: str | None, console: Console) -> list[Entry]:
     """List the runs of folders and of MLflow on one data set, or on all, newest first."""
+    readable, damaged = read_runs(home)
+    for line in damaged.values():
+        console.warn(line)
     here = {
         entry.id: entry
-        for entry in (_entry_of_folder(path, found) for path, found in read_runs(home).items())
+        for entry in (_entry_of_folder(path, found) for path, found in readable.items())
         if experiment in (None, entry.tags["data"])
     }
     if not here or has_store(home):
@@ -192,7 +198,7 @@ def artifact(entry: Entry, name: str) -> Path:
 def _find(reference: str, entries: list[Entry], home: Path) -> Entry:
     wanted = reference
     for folder in (Path(reference), home / reference):
-        if reference and (folder / MANIFEST).is_file():
+        if reference and (folder / MANIFEST).exists():
             wanted = read_manifest(folder).id
             break
     found = [entry for entry in entries if wanted in (entry.run, entry.id)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +11,11 @@ import numpy as np
 
 from bench import paths
 from bench.api.html import as_html
+from bench.console import SILENT, Console
 from bench.errors import BenchError
 from bench.results import run_folder
 from bench.results.manifest import Manifest
+from bench.results.metrics_file import read_metrics
 
 if TYPE_CHECKING:
     import polars
@@ -79,14 +80,12 @@ class Run:
 
     @property
     def history(self) -> polars.DataFrame:
-        """Table with a row for each validation: the column ``step``, then metrics."""
+        """Table with a row for each validation that is readable: ``step``, then metrics."""
         import polars
 
-        path = self.path / run_folder.METRICS
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+        lines, _ = read_metrics(self.path / run_folder.METRICS)
         return polars.from_dicts(
-            [{"step": line["step"], **line["metrics"]} for line in lines],
+            [{"step": line.step, **line.metrics} for line in lines],
             schema=None if lines else {"step": polars.Int64},
         )
 
@@ -205,6 +204,7 @@ def list_runs(
     task: str | None = None,
     model: str | None = None,
     runs_dir: str | Path | None = None,
+    console: Console = SILENT,
 ) -> polars.DataFrame:
     """Return a table with a row for each run in a folder, oldest first; metrics are columns.
 
@@ -212,12 +212,15 @@ def list_runs(
         task: Name that results are filed under, such as "dream" or "dream-simulated".
         model: Name of a model.
         runs_dir: Folder of all runs; ``$BENCH_HOME``, else ./runs, if None.
+        console: Console for warnings of damaged runs, which are left out.
     """
     import polars
 
-    folder = paths.runs_dir(paths.as_path(runs_dir))
     rows = []
-    for path, manifest in run_folder.read_runs(folder).items():
+    readable, damaged = run_folder.read_runs(paths.runs_dir(paths.as_path(runs_dir)))
+    for line in damaged.values():
+        console.warn(line)
+    for path, manifest in readable.items():
         found = Run(path, manifest)
         row = _row(found)
         if task in (None, row["task"]) and model in (None, row["model"]):

@@ -172,11 +172,13 @@ def export(*, runs: tuple[str, ...], out: Path, home: Path | None) -> None:
 @plugins
 def import_(*, file: Path, task_name: str | None, data: Path | None, home: Path | None) -> None:
     """Import runs of other people: their predictions are scored again on this machine."""
+    from bench.console import Console
     from bench.sharing.archive import import_runs
     from bench.tracking import uploader
 
     directory = runs_dir(home)
-    for run in import_runs(file, directory, task_name=task_name, data=data):
+    found = import_runs(file, directory, task_name=task_name, data=data, console=Console())
+    for run in found:
         message = f"{run.path}: {run.rows:,} predictions scored again; imported, unverified"
         try:
             uploader.sync(run.path, directory)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bench.cli.common import as_json, home_option, plugins, print_json
+from bench.console import Console
 from bench.errors import BenchError
 from bench.paths import runs_dir
 
@@ -20,8 +21,10 @@ def runs(*, task: str | None, home: Path | None, as_json: bool) -> None:
     from bench.cli import tables
     from bench.results import run_folder
 
-    manifests = run_folder.read_runs(runs_dir(home)).values()
-    shown = [m for m in manifests if task is None or m.data.name == task]
+    found, damaged = run_folder.read_runs(runs_dir(home))
+    for line in damaged.values():
+        Console().warn(line)
+    shown = [m for m in found.values() if task is None or m.data.name == task]
     if as_json:
         print_json([manifest.to_json() for manifest in shown])
     elif shown:
@@ -66,7 +69,6 @@ def tasks(*, name: str | None, as_json: bool) -> None:
 @home_option
 def sync(*, home: Path | None) -> None:
     """Send to MLflow all that it lacks of the run folders; mend its store if it is broken."""
-    from bench.console import Console
     from bench.tracking.sync_all import sync_all
 
     directory, console = runs_dir(home), Console()
@@ -96,7 +98,6 @@ def sync(*, home: Path | None) -> None:
 @home_option
 def ui(*, port: int, home: Path | None) -> None:
     """Run MLflow's web server on the store of the runs; Ctrl-C stops it."""
-    from bench.console import Console
     from bench.tracking import mlflow_store
 
     mlflow_store.serve(runs_dir(home), port=port, console=Console())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from bench.cards import TaskCard
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
@@ -50,7 +48,7 @@ def record_external(
     if not name.isprintable() or not name.strip() or len(name) > _LONGEST:
         raise BenchError(f"{argument('name')} takes 1 to {_LONGEST} printable characters.")
     run = run_folder.RunFolder.create(runs_dir(home), f"{name}-{test.name}-external")
-    np.save(run.path / run_folder.PREDICTIONS, predictions)
+    run.write_array(run_folder.PREDICTIONS, predictions)
     described = Manifest(
         verified=False,
         model=ModelRecord(name=name, origin="external", config={}, parameters=None),

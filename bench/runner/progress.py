@@ -80,7 +80,7 @@ class ProgressReporter:
     ) -> None:
         self._run, self._console, self._plan, self._uploader = run, console, plan, uploader
         self._watch = watch
-        self._history: dict[int, dict[str, float]] = {}
+        self._history: dict[int, Mapping[str, float]] = {}
         self._started = self._spoken = time.perf_counter()
         self._bar: Progress | None = None
 
@@ -107,7 +107,7 @@ class ProgressReporter:
         if self._bar is not None:
             self._bar.stop()
 
-    def recall(self, history: Mapping[int, dict[str, float]]) -> None:
+    def recall(self, history: Mapping[int, Mapping[str, float]]) -> None:
         """Take over the metrics that an earlier process reported of the same run."""
         self._history.update(history)
         if self._watch is not None:
@@ -142,8 +142,12 @@ class ProgressReporter:
             self._watch(step, metrics)
 
     def at(self, step: int) -> dict[str, float]:
-        """Return the validation metrics of the epoch that ended at a step."""
-        return {k: v for k, v in self._history[step].items() if k.startswith("validation/")}
+        """Return the validation metrics of the epoch that ended at a step; none if they are lost.
+
+        A damaged line of metrics.jsonl loses them for a run that continues.
+        """
+        found = self._history.get(step, {})
+        return {name: value for name, value in found.items() if name.startswith("validation/")}
 
 
 def _clock(seconds: float) -> str:

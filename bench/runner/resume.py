@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import paths
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.registry import MODELS, TASKS
 from bench.results import run_folder
 from bench.results.command import local_words, resume_words
+from bench.results.locks import HeldError, locked
 from bench.results.options import Request
 
 
@@ -28,13 +34,42 @@ class Earlier:
     finished: bool
 
 
-def earlier_run(request: Request, identity: dict[str, str], home: Path) -> Earlier | None:
+_PATIENCE = 60.0  # seconds to wait for a process that looks for the same run
+
+
+@contextmanager
+def only_starter(identity: dict[str, str], home: Path) -> Iterator[None]:
+    """Let no other process look for a run of the same identity, or create it, during the block.
+
+    Two equal commands that start together then train once: the second finds the folder of the
+    first. The block is short, and the lock's file is removed at its end.
+
+    Raises:
+        BenchError: Another process has been in this block for a minute.
+    """
+    text = json.dumps(identity, sort_keys=True).encode()
+    file = home / f".{hashlib.blake2b(text, digest_size=8).hexdigest()}.lock"
+    with ExitStack() as stack:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(file, patience=_PATIENCE, remove=True))
+        except HeldError as error:
+            raise BenchError(f"another process starts the same run. It is {error}.") from None
+        except OSError:
+            pass  # a finished run can be read here; to create a folder will fail, and say why
+        yield
+
+
+def earlier_run(
+    request: Request, identity: dict[str, str], home: Path, console: Console = SILENT
+) -> Earlier | None:
     """Return the earlier run of the same identity, to resume it or to use its result.
 
     Args:
         request: Request of the run.
         identity: Identity of the run, see :func:`bench.runner.identity.identity`.
         home: Folder of all runs.
+        console: Console for warnings of damaged run folders.
 
     Returns:
         The run that the request names, else a finished run, else the latest unfinished run; None
@@ -45,7 +80,7 @@ def earlier_run(request: Request, identity: dict[str, str], home: Path) -> Earli
     """
     if request.resume is not None:
         return _same_run(request.resume, identity)
-    return None if request.force else _find(identity, home)
+    return None if request.force else _find(request, identity, home, console)
 
 
 def resumed_request(reference: str, home: Path, **here: Any) -> Request:
@@ -90,15 +125,21 @@ def resume_line(request: Request, path: Path, *, tracked: bool) -> str:
     return shlex.join(["bench", *words, *([] if tracked else ["--no-tracking"])])
 
 
-def _find(identity: dict[str, str], home: Path) -> Earlier | None:
+def _find(
+    request: Request, identity: dict[str, str], home: Path, console: Console
+) -> Earlier | None:
     """Return a finished run of an identity, else the latest unfinished run, else None."""
-    unfinished = None
-    for path, manifest in run_folder.read_runs(home).items() if home.is_dir() else ():
+    runs, damaged = run_folder.read_runs(home)
+    for path, line in damaged.items():
+        same = path.name.startswith(f"{request.model}-")
+        console.warn(f"{line} It may be an earlier run of this command." if same else line)
+    earlier = None
+    for path, manifest in runs.items():
         if manifest.identity == identity:
-            if manifest.status == "finished":
-                return Earlier(path, finished=True)
-            unfinished = Earlier(path, finished=False)
-    return unfinished
+            earlier = Earlier(path, finished=manifest.status == "finished")
+            if earlier.finished:
+                break
+    return earlier
 
 
 def _same_run(path: Path, identity: dict[str, str]) -> Earlier:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import save_model
 
 from bench.console import SILENT, Console
-from bench.errors import DivergedError, PrunedError, StoppedError
+from bench.errors import BenchError, DivergedError, PrunedError, StoppedError, first_line
 from bench.paths import runs_dir, runs_dir_of_study
 from bench.results import run_folder
 from bench.results.manifest import Manifest
@@ -18,7 +20,7 @@ from bench.results.options import Request
 from bench.runner.identity import identity
 from bench.runner.progress import ProgressReporter, Watch, announce
 from bench.runner.request import resolve
-from bench.runner.resume import earlier_run, resume_line
+from bench.runner.resume import earlier_run, only_starter, resume_line
 from bench.runner.setup import Job
 from bench.scoring.scorer import score
 from bench.tracking.mlflow_store import check_address
@@ -81,32 +83,26 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
         job.prepared.model_class,
         test.fingerprint + test.subsets_fingerprint,
     )
-    earlier = earlier_run(job.request, wanted, home)
-    if earlier is not None and earlier.finished:
-        job.ranks.broadcast((False, None))
-        manifest = run_folder.read_manifest(earlier.path)
-        console.say(
-            f"the run finished before, on {manifest.finished}: {earlier.path} "
-            "(force trains it again)"
-        )
-        if tracked:
-            console.warn(send_rest(earlier.path, _store(job.request)))
-        return manifest
-    if earlier is None:
-        title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
-        run = run_folder.RunFolder.create(home, title)
-    else:
-        run = run_folder.RunFolder.reopen(earlier.path)
-    with run.held():
+    with ExitStack() as held:
+        run, resumed = _claim(job, wanted, home, held, console)
+        if run.manifest.status == "finished":
+            job.ranks.broadcast((False, None))
+            console.say(
+                f"the run finished before, on {run.manifest.finished}: {run.path} "
+                "(force trains it again)"
+            )
+            if tracked:
+                console.warn(send_rest(run.path, _store(job.request)))
+            return run.manifest
         asked = {**job.request.as_json(), "task": described.task.name}
         checkpoints = Checkpoints(run.path / run_folder.CHECKPOINTS, job.request.checkpoint_minutes)
-        state, damaged = checkpoints.load()
-        history = run.rewind(state["step"] if state else 0)
+        state, damaged = checkpoints.load(job.check_state)
+        history, lost = run.rewind(state["step"] if state else 0)
         run.restart(described.changed(identity=wanted, request=asked))
         announce(console, run.path, run.manifest)
-        for line in damaged:
+        for line in (*damaged, *lost):
             console.warn(line)
-        if earlier is not None:
+        if resumed:
             console.say(
                 f"  resumed: the run continues after step {state['step'] if state else 0:,}"
             )
@@ -123,6 +119,34 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
             if uploader is not None:
                 console.warn(uploader.close())
     return run.manifest
+
+
+def _claim(
+    job: Job, wanted: dict[str, str], home: Path, held: ExitStack, console: Console
+) -> tuple[run_folder.RunFolder, bool]:
+    """Return the folder of the run, and whether an earlier process made it.
+
+    Args:
+        job: Run that is ready to start.
+        wanted: Identity of the run.
+        home: Folder of all runs.
+        held: Stack that gets the lock of the folder; no lock for a finished run.
+        console: Console for warnings of damaged run folders.
+
+    Raises:
+        BenchError: Another process trains the run, or the folder cannot be written.
+    """
+    with only_starter(wanted, home):
+        earlier = earlier_run(job.request, wanted, home, console)
+        if earlier is None:
+            title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
+            run = run_folder.RunFolder.create(home, title)
+            held.enter_context(run_folder.held(run.path))
+            return run, False
+        if not earlier.finished:
+            held.enter_context(run_folder.held(earlier.path))
+        # Read only now: the process that held the lock may have finished the run.
+        return run_folder.RunFolder.reopen(earlier.path), True
 
 
 def _store(request: Request) -> Path:
@@ -144,36 +168,42 @@ def _record(
         outcome = Manifest(
             best_step=trained.best_step,
             cost=job.cost(trained),
-            metrics=report.at(trained.best_step),
+            metrics=report.at(trained.best_step) or job.validate(),
         )
         if trained.losses is not None:
-            np.save(run.path / run_folder.LOSSES, trained.losses)
+            run.write_array(run_folder.LOSSES, trained.losses)
         if (predictions := job.predict_test()) is not None:
             scored = _score(job, predictions, run)
             metrics = {**outcome.metrics, **scored.metrics}
             outcome = outcome.merged(scored).changed(metrics=metrics)
         run.finish("finished", outcome)
-        checkpoints.clear()
     except (StoppedError, KeyboardInterrupt):
-        run.save(Manifest(status="interrupted"))
+        with suppress(BenchError):  # where nothing can be written, the first error tells more
+            run.save(Manifest(status="interrupted"))
         raise
     except BaseException as error:
         status = "pruned" if isinstance(error, PrunedError) else "failed"
-        run.finish(status, Manifest(error=str(error) or type(error).__name__))
+        with suppress(BenchError):
+            run.finish(status, Manifest(error=str(error) or type(error).__name__))
         if isinstance(error, DivergedError):
             raise error.wrapped(after=f" Recorded as failed in {run.path}.") from None
         error.add_note(f"The run is recorded as {status} in {run.path}.")
         raise
+    checkpoints.clear()
 
 
 def _score(job: Job, predictions: NDArray[np.float64], run: run_folder.RunFolder) -> Manifest:
     """Write the predictions of the test rows and the weights; return the scores."""
     if not np.isfinite(predictions).all():
         raise DivergedError("predictions of the test rows are not all finite.")
-    np.save(run.path / run_folder.PREDICTIONS, predictions)
-    save_model(job.model, str(run.path / run_folder.WEIGHTS))
-    # safetensors makes a file that only its owner can read.
-    shutil.copymode(run.path / run_folder.PREDICTIONS, run.path / run_folder.WEIGHTS)
+    run.write_array(run_folder.PREDICTIONS, predictions)
+    with run.new_file(run_folder.WEIGHTS) as path:
+        try:
+            save_model(job.model, str(path))
+        except SafetensorError as error:  # a full disk
+            raise OSError(first_line(error)) from None
+        # safetensors makes a file that only its owner can read.
+        shutil.copymode(run.path / run_folder.PREDICTIONS, path)
     return score(job.prepared.task, job.dataset.test, predictions).outcome(job.dataset.test)
 
 

@@ -46,6 +46,7 @@ from bench.training.monitor import Controls
 from bench.training.predict import predict
 from bench.training.schedule import Plan
 from bench.training.signals import NEVER, Stop
+from bench.training.state_check import check_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,16 @@ class Job:
             sequences_per_second=len(training) / (fitted - started),
             losses=None,
         )
+
+    def check_state(self, state: object) -> None:
+        """Raise a ValueError if the content of a checkpoint is not a state of this training."""
+        if self.plan is None:
+            raise ValueError("a model that is fitted at once has no checkpoints")
+        check_state(state, self.model, self.prepared.recipe, self.plan)
+
+    def validate(self) -> dict[str, float]:
+        """Return the metrics of the model on the validation rows, computed by this rank alone."""
+        return validate(self.model, self.loader.validation())
 
     def cost(self, trained: Trained) -> CostRecord:
         """Return the cost of a training over all devices."""

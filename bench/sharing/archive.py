@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.atomic import finite, scratch_folder, whole_file, write_json
+from bench.console import SILENT, Console
 from bench.errors import BenchError, argument, first_line
 from bench.results import run_folder
 from bench.results.manifest import Manifest
@@ -109,7 +110,12 @@ class Imported:
 
 
 def import_runs(
-    path: Path, home: Path, *, task_name: str | None = None, data: Path | None = None
+    path: Path,
+    home: Path,
+    *,
+    task_name: str | None = None,
+    data: Path | None = None,
+    console: Console = SILENT,
 ) -> list[Imported]:
     """Import all runs of a file that :func:`export_runs` wrote, or none of them.
 
@@ -118,6 +124,7 @@ def import_runs(
         home: Folder of all runs.
         task_name: Path of the task's table on this machine; needed for results on a table.
         data: Folder of the test rows; that of ``bench run`` if None.
+        console: Console for warnings of damaged run folders.
 
     Raises:
         BenchError: The file was not written by an export, a run exists already, or its
@@ -134,7 +141,7 @@ def import_runs(
                     _unpack(file, files, fresh / name, task_name, data)
                     for name, files in members.items()
                 ]
-                _refuse_duplicates(path, found, home)
+                _refuse_duplicates(path, found, home, console)
                 _move([run.path for run in found], home)
         except OSError as error:
             raise BenchError(f"cannot write runs to {home}: {error.strerror}.") from None
@@ -210,9 +217,11 @@ def _unpack(
     return Imported(folder, claimed.rows)
 
 
-def _refuse_duplicates(path: Path, found: list[Imported], home: Path) -> None:
+def _refuse_duplicates(path: Path, found: list[Imported], home: Path, console: Console) -> None:
     """Raise an error if a run exists already, or twice in the file, under another name."""
-    here = run_folder.read_runs(home)
+    here, damaged = run_folder.read_runs(home)
+    for line in damaged.values():
+        console.warn(line)
     known = {_content(folder, manifest): folder.name for folder, manifest in here.items()}
     for run in found:
         content = _content(run.path, run_folder.read_manifest(run.path))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.addresses import shown
-from bench.errors import BenchError, first_line
+from bench.results.metrics_file import read_metrics
 from bench.results.run_folder import MANIFEST, METRICS, PREDICTIONS, WEIGHTS, read_manifest
 from bench.tracking import logged, places
 from bench.tracking.experiments import experiment, study_run
@@ -217,19 +217,14 @@ class Sender:
         return {**logged.tags(manifest), **({_ERROR: error[:5000]} if error else {})}
 
     def _lines(self) -> list[list[Metric]]:
-        """Return the points of every line of metrics.jsonl; the last line may be half written."""
+        """Return the points of every readable line of metrics.jsonl."""
         from mlflow.entities import Metric
 
-        path = self._run / METRICS
-        try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            entries = [json.loads(x) for x in text.splitlines(keepends=True) if x.endswith("\n")]
-            return [
-                [Metric(name, value, e["time"], e["step"]) for name, value in e["metrics"].items()]
-                for e in entries
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BenchError(f"{path} is damaged: {first_line(error)}") from None
+        lines, _ = read_metrics(self._run / METRICS)
+        return [
+            [Metric(name, value, line.time, line.step) for name, value in line.metrics.items()]
+            for line in lines
+        ]
 
     def _missing_points(self, stored: Run) -> list[Metric]:
         lines, there = self._lines(), stored.data.metrics

@@ -12,7 +12,7 @@ from bench.console import SILENT, Console
 from bench.errors import BenchError, first_line
 from bench.paths import studies_dir
 from bench.results.manifest import Manifest
-from bench.results.run_folder import MANIFEST, read_manifest
+from bench.results.run_folder import read_runs
 from bench.tracking.experiments import bare_studies, chosen, stored_runs
 from bench.tracking.mlflow_store import (
     check_address,
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _IN_A_ROW = 3  # failures, after which the store counts as lost
-_NONSENSE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
-"""Errors of a manifest with values that no run has."""
 
 
 @dataclass(slots=True)
@@ -83,7 +81,7 @@ def sync_all(home: Path, console: Console = SILENT) -> Synced:
             console.warn(warning)
             done.sent += [path] if missing else []
             in_a_row = 0
-        except (BenchError, *_NONSENSE) as error:
+        except BenchError as error:
             console.warn(f"{path} is not sent: {first_line(error)}")
             done.failed.append(path)
             in_a_row += 1
@@ -97,13 +95,12 @@ def sync_all(home: Path, console: Console = SILENT) -> Synced:
 
 def _readable(home: Path, console: Console) -> dict[Path, Manifest]:
     """Return the manifests of runs and trials; a folder that cannot be read is named."""
-    found = {}
+    found: dict[Path, Manifest] = {}
     for folder in (home, *sorted(studies_dir(home).glob("*"))):
-        for path in sorted(folder.glob(f"*/{MANIFEST}")):
-            try:
-                found[path.parent] = read_manifest(path.parent)
-            except BenchError as error:
-                console.warn(f"skipped: {error}")
+        readable, damaged = read_runs(folder)
+        for line in damaged.values():
+            console.warn(line)
+        found |= readable
     return dict(sorted(found.items(), key=lambda run: (run[1].created, run[0])))
 
 
@@ -140,5 +137,5 @@ def _lacking(
 def _has_rest(client: MlflowClient, uri: str, run: Path, home: Path, there: Run) -> bool:
     try:
         return Sender(client, uri, run, home).has_rest(there)
-    except (BenchError, *_NONSENSE):
+    except BenchError:
         return True  # the attempt to send it tells the reason

@@ -10,20 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import shutil
+import struct
 import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
 
-from bench.atomic import whole_file, write_text
+from bench.atomic import open_regular, whole_file, write_text
 from bench.errors import BenchError, first_line
 
 State = dict[str, Any]
 """Tensors, numbers and texts by name, also in nested dictionaries and lists."""
 
 _KEPT = 2
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError)
+_DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, EOFError),
+    *(ArithmeticError, RuntimeError, struct.error, pickle.UnpicklingError),
+)
+"""Errors of torch and of its restricted unpickler for files of any content."""
+_LONGEST_NOTE = 1 << 16  # bytes
 _SHARE = 50  # after an epoch, save only if training took 50 times as long as the last save
 
 
@@ -65,47 +75,54 @@ class Checkpoints:
             write_text(path.with_suffix(".json"), json.dumps(note))
             self._remove(self._notes()[:-_KEPT])
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-            raise BenchError(f"{path} cannot be written: {first_line(error)}.") from None
+            cause = error if isinstance(error, OSError) else error.__context__
+            reason = getattr(cause, "strerror", None) or first_line(error)
+            raise BenchError(f"{path} cannot be written: {reason}.") from None
         self._saved = time.monotonic()
         self._cost = self._saved - started
 
-    def load(self) -> tuple[State | None, list[str]]:
+    def load(self, check: Callable[[object], None]) -> tuple[State | None, list[str]]:
         """Return the newest intact state, and one message for each damaged checkpoint.
 
-        The state is None if no checkpoint is intact. Damaged and unfinished files are removed.
+        The state is None if no checkpoint is intact. Damaged and unfinished files are removed;
+        those that the system cannot read now are left.
+
+        Args:
+            check: Function that raises a ValueError for a state of another training.
+
+        Raises:
+            MemoryError, RuntimeError: There is too little memory.
         """
         damaged = []
         for note in reversed(self._notes()):
             path = note.with_suffix(".pt")
             try:
-                if json.loads(note.read_text())["sha256"] != _sha256(path):
-                    raise ValueError("its hash differs from the recorded one")
-                state: State = torch.load(path, map_location="cpu", weights_only=True)
+                state = _load(path, note)
+                check(state)
             except _DAMAGE as error:
+                if "allocate memory" in str(error) or "enough memory" in str(error):
+                    raise
                 damaged.append(f"{path} is damaged: {first_line(error)}.")
-                self._remove([note])
+                if not isinstance(error, OSError) or isinstance(error, FileNotFoundError):
+                    self._remove([note])
             else:
-                return state, damaged
+                return cast(State, state), damaged
         return None, damaged
 
     def clear(self) -> None:
         """Remove all checkpoints of a finished run, whose weights are in the run folder."""
-        self._remove(self._notes())
-        if self._folder.is_dir():
-            for path in self._folder.iterdir():
-                path.unlink()
-            self._folder.rmdir()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _notes(self) -> list[Path]:
         return sorted(self._folder.glob("*.json"))
 
     def _remove(self, notes: list[Path]) -> None:
         for note in notes:
-            note.unlink()
+            _unlink(note)
         noted = {note.stem for note in self._notes()}
         for path in [*self._folder.glob("*.new"), *self._folder.glob("*.pt")]:
             if path.suffix == ".new" or path.stem not in noted:
-                path.unlink()
+                _unlink(path)
 
 
 class _Hashing:
@@ -124,6 +141,20 @@ class _Hashing:
         self._file.flush()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _load(path: Path, note: Path) -> object:
+    """Return the content of a checkpoint with the hash of its note."""
+    with open_regular(note) as opened:
+        digest = json.loads(opened.read(_LONGEST_NOTE))["sha256"]
+    with open_regular(path) as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise ValueError("its hash differs from the recorded one")
+        file.seek(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch on foreign content, which is an error here
+            return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file; leave what cannot be removed, such as a folder of this name."""
+    with suppress(OSError):
+        path.unlink()

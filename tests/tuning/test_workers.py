@@ -93,6 +93,31 @@ def test_ctrl_c_gives_the_running_trial_back(
     assert status(capsys)["states"] == {"complete": 2, "given back": 1}
 
 
+def test_a_refit_that_is_killed_is_completed_once(
+    hold: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (hold / "hold").unlink()
+    bench(*SEARCH, *FAST, "--trials", "2", "--fraction", "0.5")
+    (hold / "hold").touch()
+    again = ("search", "--resume", "--study", "s", "--refit", "1", "--no-tracking")
+    running = worker(*again)
+    until(lambda: (hold / str(running.pid)).exists())
+    running.kill()
+    running.communicate()
+    assert [run["status"] for run in refits()] == ["running"]
+    (hold / "hold").unlink()
+    for _ in range(2):  # a third time there is nothing left to do
+        bench(*again)
+        (done,) = refits()
+        assert done["status"] == "finished"
+    assert status(capsys, "--study", "s")["states"] == {"complete": 2}
+    assert len(list(Path("runs/studies").glob("*/*/manifest.json"))) == 2
+
+
+def refits() -> list[dict[str, Any]]:
+    return [read_json(path) for path in Path("runs").glob("*/manifest.json")]
+
+
 @pytest.mark.slow
 def test_processes_of_one_command_share_a_study(capsys: pytest.CaptureFixture[str]) -> None:
     running = worker(*SEARCH, *FAST, "--trials", "7", "--workers", "2")

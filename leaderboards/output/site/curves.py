@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard
 from bench.leaderboards.entries import Entry, artifact
 from bench.metrics import SELECTION
+from bench.results.metrics_file import read_metrics
 from bench.results.run_folder import METRICS
 
 MODELS = 30
@@ -30,8 +30,7 @@ def read_curves(board: Leaderboard) -> Mapping[str, Curve]:
 
 def _curve(entry: Entry) -> Curve:
     try:
-        lines = artifact(entry, METRICS).read_text(encoding="utf-8").splitlines()
-        points = [json.loads(line) for line in lines]
-        return [(p["step"], float(p["metrics"][_SCORE])) for p in points if _SCORE in p["metrics"]]
-    except (BenchError, OSError, ValueError, KeyError, TypeError):
+        lines, _ = read_metrics(artifact(entry, METRICS))
+    except (BenchError, OSError):
         return ()  # the page tells the number of runs without a curve
+    return [(line.step, line.metrics[_SCORE]) for line in lines if _SCORE in line.metrics]

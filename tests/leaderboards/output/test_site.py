@@ -65,7 +65,7 @@ class Parsed(HTMLParser):
 @pytest.fixture
 def three(tmp_path: Path) -> Leaderboard:
     curve = "".join(
-        json.dumps({"step": step, "metrics": {"validation/pearson": step / 1000}}) + "\n"
+        json.dumps({"step": step, "time": 1, "metrics": {"validation/pearson": step / 1000}}) + "\n"
         for step in (100, 200, 300)
     )
     left = files(tmp_path / "left", {}, curve)
