@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
 
 from bench.addresses import scrubbed, shown
 from bench.console import SILENT, Console
-from bench.errors import BenchError, argument
+from bench.errors import BenchError, argument, first_line
 from bench.extras import needed
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def damaged_line(path: Path, number: int, error: Exception) -> BenchError:
     """Return the error of a journal with a damaged line, by its number from 1."""
     return BenchError(
         f"{argument('storage')} {path}: line {number} is damaged ({type(error).__name__}: "
-        f"{_first(error)}). Take a copy of the file from before, or begin a new study."
+        f"{first_line(error)}). Take a copy of the file from before, or begin a new study."
     )
 
 

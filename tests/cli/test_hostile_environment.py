@@ -80,7 +80,8 @@ def shell(command: str, home: Path, **variables: str) -> subprocess.CompletedPro
 
 
 def test_a_run_whose_streams_are_closed_is_recorded_whole(home: Path) -> None:
-    (manifest,) = read_runs(home / "runs").values()
+    readable, _ = read_runs(home / "runs")
+    (manifest,) = readable.values()
     assert manifest.status == "finished"
     assert manifest.metrics["test/all/pearson"] is not None
     (run,) = (home / "runs").glob("kmer-ridge*")
