@@ -43,8 +43,11 @@ LAYERS = (
     ("recipe",),
     ("data",),
     ("search_space",),
-    ("config", "metrics", "atomic", "paths", "console", "extras", "children"),
-    ("cards", "errors", "version", "addresses"),
+    (
+        *("config", "metrics", "atomic", "paths", "console", "extras", "children"),
+        "plain_files",
+    ),
+    ("cards", "errors", "inert", "version", "addresses"),
 )
 BESIDE = {
     ("scoring", "sources"): "scoring/open_test reads a task's test rows where sources/locate finds",

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from bench.errors import BenchError
 from bench.leaderboards.board import Leaderboard
-from bench.leaderboards.entries import Entry, artifact
+from bench.leaderboards.entries import Entry, read_artifact
 from bench.metrics import SELECTION
-from bench.results.metrics_file import read_metrics
+from bench.results.metrics_file import parse_metrics
 from bench.results.run_folder import METRICS
 
 MODELS = 30
@@ -30,7 +30,7 @@ def read_curves(board: Leaderboard) -> Mapping[str, Curve]:
 
 def _curve(entry: Entry) -> Curve:
     try:
-        lines, _ = read_metrics(artifact(entry, METRICS))
-    except (BenchError, OSError):
+        lines, _ = parse_metrics(read_artifact(entry, METRICS), METRICS)
+    except BenchError:
         return ()  # the page tells the number of runs without a curve
     return [(line.step, line.metrics[_SCORE]) for line in lines if _SCORE in line.metrics]
