@@ -53,7 +53,7 @@ def zipped(
         lengths = (len(one.name), len(one.extra), len(one.comment), 0, 0)
         directory += struct.pack("<5H2L", *lengths, one.attributes, offset)
         directory += one.name + one.extra + one.comment
-    known = {
+    known: dict[str, Any] = {
         "disk": 0, "first": 0, "here": len(members), "count": len(members),
         "length": len(directory), "start": len(body), "comment": b"",
     }  # fmt: skip
@@ -176,15 +176,8 @@ def _ends(good: Sequence[Member]) -> Iterator[tuple[str, bytes]]:
     yield "directory of 4 GB", zipped(good, length=0xFFFFFFFF)
     yield "directory beyond", zipped(good, start=0x7FFFFFFF)
     yield "zip64 counts", zipped(good, here=0xFFFF, count=0xFFFF, length=0xFFFFFFFF)
-    yield (
-        "bytes between members",
-        zipped(
-            [
-                replace(good[0], extra=b"", data=good[0].data + b"x" * 9, packed=len(good[0].data)),
-                *good[1:],
-            ]
-        ),
-    )
+    wide = replace(good[0], data=good[0].data + b"x" * 9, packed=len(good[0].data))
+    yield "bytes between members", zipped([wide, *good[1:]])
     yield "no members", zipped([])
     yield "empty", b""
     yield "only the letters PK", b"PK"
@@ -210,11 +203,14 @@ def _places(good: Sequence[Member]) -> Iterator[tuple[str, bytes]]:
 def _bombs(run: str, good: Sequence[Member]) -> Iterator[tuple[str, bytes]]:
     manifest, *rest = good
     two = zeros(2048)
-    lying = [
-        replace(one, name=one.name.replace(b"-", f"{number}-".encode(), 1), **told)
+    copies = [
+        replace(one, name=one.name.replace(b"-", f"{number}-".encode(), 1))
         for number in range(3)
         for one in good
-        for told in [{"data": two, "size": 100} if one is manifest else {}]
+    ]
+    lying = [
+        replace(one, data=two, size=100) if one.name.endswith(b"manifest.json") else one
+        for one in copies
     ]
     yield "bomb: 6 GB that say 300 bytes", zipped(lying)
     yield "bomb: 2 GB that say so", zipped([replace(manifest, data=two, size=1 << 31), *rest])
