@@ -27,7 +27,7 @@ from bench.data.sequence_stream import chunks, open_sequences, open_whole, recor
 from bench.data.sequences import LETTERS, encode_lines
 from bench.errors import BenchError, argument
 from bench.model import Model, TargetScale
-from bench.registry import MODELS
+from bench.registry import MODELS, check_named
 from bench.results import run_folder
 from bench.training.device import choose_device
 from bench.training.loader import InputTransform
@@ -67,6 +67,8 @@ class Predictor:
             raise BenchError(
                 f"{run}: no {run_folder.WEIGHTS}, so there is nothing to predict with."
             )
+        origin = manifest.model.origin
+        check_named(f"run {run.name}", manifest.model.name, None, [origin] * origin.endswith(".py"))
         model_class = MODELS.get(manifest.model.name)
         config = override(model_class.Config(), manifest.model.config, section="model")
         positions, length = manifest.model.positions, manifest.data.usual_length
