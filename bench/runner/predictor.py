@@ -25,7 +25,7 @@ from bench.console import SILENT, Console
 from bench.data.dataset import Split
 from bench.data.sequence_stream import chunks, open_sequences, open_whole, records
 from bench.data.sequences import LETTERS, encode_lines
-from bench.errors import BenchError, argument
+from bench.errors import BenchError, argument, first_line
 from bench.model import Model, TargetScale
 from bench.registry import MODELS, check_named
 from bench.results import run_folder
@@ -84,7 +84,12 @@ class Predictor:
             TargetScale(mean, std),
             partial(model_class.input_columns, config),
         )
-        model = model_class(config, positions)
+        try:
+            model = model_class(config, positions)
+        except (RuntimeError, MemoryError) as error:  # the sizes are those of the manifest
+            raise BenchError(
+                f"{run}: its model cannot be made: {first_line(error)[:200]}"
+            ) from None
         model.scale = transform.scale
         try:
             model.load_state_dict(load_file(weights))
