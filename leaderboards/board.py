@@ -10,7 +10,8 @@ from pathlib import Path
 from bench.console import SILENT, Console
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
-from bench.leaderboards.entries import Entry, read_entries, stored_predictions
+from bench.leaderboards.artifacts import stored_predictions
+from bench.leaderboards.entries import Entry, read_entries
 from bench.leaderboards.ranking import Board, RankedModel, rank
 from bench.leaderboards.selection import Filters, Group, Selection, select
 from bench.leaderboards.statistics.bootstrap import RESAMPLES

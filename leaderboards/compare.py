@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
+from bench.leaderboards.artifacts import stored_predictions
 from bench.leaderboards.disagreement import Disagreement, disagreements
-from bench.leaderboards.entries import Entry, find_entries, stored_predictions
+from bench.leaderboards.entries import Entry, find_entries
 from bench.leaderboards.statistics.bootstrap import RESAMPLES, BootstrapSamples, resample
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.comparisons import rounding_error

@@ -1,8 +1,8 @@
 """Reads the runs that a leaderboard ranks: what they are, and what they scored.
 
 Run folders come first: they are what happened. MLflow, a file beside the runs or a server, adds the
-runs that have no folder here, such as those of colleagues. Predictions are files, read one by one
-and only for runs that rank; those of a server are kept in the cache.
+runs that have no folder here, such as those of colleagues. A run whose values make no sense is left
+out with a warning. The files of runs are read by :mod:`bench.leaderboards.artifacts`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.atomic import scratch_folder
 from bench.console import SILENT, Console
-from bench.data.vectors import stored_vector
 from bench.errors import BenchError, first_line
 from bench.inert import for_terminal
-from bench.paths import cache_dir
-from bench.plain_files import read_plain
 from bench.results.manifest import Manifest, as_time, in_range
-from bench.results.run_folder import MANIFEST, PREDICTIONS, read_manifest, read_runs
+from bench.results.run_folder import MANIFEST, read_manifest, read_runs
 from bench.scoring.comparability import Comparability
 from bench.tracking import logged
 from bench.tracking.mlflow_store import connected, has_store
@@ -40,10 +33,17 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _LONGEST = 200  # characters of a name or a value that are shown
-_HEADER = 1 << 16  # bytes before the values of an .npy file; NumPy writes 128
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LOCAL = ("", "file")
-_REMOTE = ("mlflow-artifacts", "s3", "gs", "wasbs", "abfss", "hdfs")  # not http: any server is one
+_PLACES = (
+    "",
+    "file",
+    "mlflow-artifacts",
+    "s3",
+    "gs",
+    "wasbs",
+    "abfss",
+    "hdfs",
+)  # not http: any server is one
 _PATHS = ("task", "test_folder")
 
 
@@ -195,43 +195,6 @@ def _logged_entries(home: Path, experiment: str | None, console: Console) -> Ite
                         yield entry
 
 
-def stored_predictions(entry: Entry, rows: int) -> NDArray[np.floating[Any]]:
-    """Read a run's predictions of the test rows, ``(N,)``; they need not be finite.
-
-    Args:
-        entry: Run.
-        rows: Number of test rows, which bounds the size of the file that is read.
-
-    Raises:
-        BenchError: They are not there, or not one number for each test row.
-    """
-    try:
-        content = read_artifact(entry, PREDICTIONS, 8 * rows + _HEADER)
-        return stored_vector(content, PREDICTIONS, rows)
-    except BenchError as error:
-        raise error.wrapped(f"{entry.id} has no predictions to rank: ") from None
-
-
-def read_artifact(entry: Entry, name: str, most: int = 1 << 26) -> bytes:
-    """Return the content of a run's file, which is fetched first if it is a server's.
-
-    Args:
-        entry: Run.
-        name: Name of the file.
-        most: Largest size of the file in bytes.
-
-    Raises:
-        BenchError: The file is missing, is not a regular file, is larger, or lies elsewhere than
-            the files of the run's experiment.
-    """
-    place = urlparse(entry.artifacts)
-    if not entry.artifacts:
-        raise BenchError(f"the files of {entry.id} lie outside those of its experiment.")
-    if place.scheme in _LOCAL:
-        return read_plain(Path(unquote(place.path)) / name, most)
-    return read_plain(_fetched(entry, name, most), most)
-
-
 def _find(reference: str, entries: list[Entry], home: Path) -> Entry:
     wanted = reference
     for folder in (Path(reference), home / reference):
@@ -295,7 +258,7 @@ def _own_files(address: str, root: str, run: str) -> str:
     """
     kind = urlparse(root).scheme
     own = address == f"{root.rstrip('/')}/{run}/artifacts"
-    return address if own and kind in (*_LOCAL, *_REMOTE) else ""
+    return address if own and kind in _PLACES else ""
 
 
 def _shown(text: str) -> str:
@@ -309,25 +272,3 @@ def _texts(values: Mapping[str, str]) -> dict[str, str]:
     return {
         _shown(name): value if name in _PATHS else _shown(value) for name, value in values.items()
     }
-
-
-def _fetched(entry: Entry, name: str, most: int) -> Path:
-    """Fetch a server's file once."""
-    path = cache_dir() / "artifacts" / entry.run / name
-    if path.is_file():
-        return path
-    from mlflow import MlflowException
-    from mlflow.artifacts import download_artifacts, list_artifacts
-
-    address = f"{entry.artifacts}/{name}"
-    try:
-        sizes = {file.path: file.file_size for file in list_artifacts(entry.artifacts)}
-        size = sizes.get(name)  # None for a folder
-        if size is None or size > most:
-            what = "no such file" if size is None else f"{size:,} bytes, {most:,} are the most"
-            raise BenchError(f"{address}: {what}.")
-        with scratch_folder(path.parent) as fresh:
-            Path(download_artifacts(artifact_uri=address, dst_path=str(fresh))).replace(path)
-    except (MlflowException, OSError) as error:
-        raise BenchError(f"{address} cannot be fetched: {first_line(error)}.") from None
-    return path

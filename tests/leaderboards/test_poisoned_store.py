@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.leaderboards import entries
+from bench.leaderboards import artifacts
 from bench.plain_files import read_plain
 from tests.killing import write_table
 from tests.runner.test_run import bench, elsewhere, fails
@@ -89,6 +89,14 @@ def several(path: Path) -> None:
     path.with_suffix(".npz").rename(path)
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("hello")
+
+
 def private(path: Path) -> None:
     np.save(path, np.ones(ROWS, np.float32))
     (path.parent / "real.npy").write_bytes(path.read_bytes())
@@ -116,8 +124,8 @@ PREDICTIONS: dict[str, Callable[[Path], None]] = {
     "no dimension": array(np.float32(1)),
     "short": array(np.ones(3, np.float32)),
     "long": array(np.ones(ROWS + 1, np.float32)),
-    "empty": lambda path: path.write_bytes(b"") and None,
-    "text": lambda path: path.write_text("hello") and None,
+    "empty": empty,
+    "text": text,
     "terabyte of nothing": sparse,
     "pipe": os.mkfifo,
     "folder": Path.mkdir,
@@ -212,7 +220,7 @@ def test_files_at_an_address_elsewhere_are_not_read(
         opened.append(path)
         return read_plain(path, most)
 
-    monkeypatch.setattr(entries, "read_plain", note)
+    monkeypatch.setattr(artifacts, "read_plain", note)
     board, err = ranked(capsys)
     assert [row["seeds"] for row in board["rows"]] == [1]
     assert f"{bad.name} has no predictions to rank: " in err

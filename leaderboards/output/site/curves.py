@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.errors import BenchError
+from bench.leaderboards.artifacts import read_artifact
 from bench.leaderboards.board import Leaderboard
-from bench.leaderboards.entries import Entry, read_artifact
+from bench.leaderboards.entries import Entry
 from bench.metrics import SELECTION
 from bench.results.metrics_file import parse_metrics
 from bench.results.run_folder import METRICS

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.leaderboards.artifacts import read_artifact
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.entries import Entry, read_artifact
+from bench.leaderboards.entries import Entry
 from bench.metrics import Metric
 from bench.results.command import run_line
 from bench.results.manifest import Manifest

@@ -139,7 +139,7 @@ def test_a_description_has_no_element_or_attribute_of_a_name(tmp_path: Path) -> 
     expected = Structure(tmp_path / "plain.html")
     whole = " ".join(HOSTILE)
     for name in (whole, "javascript:alert(1)", '" onload=alert(2) x="', "data:text/html,<b>"):
-        texts = dict.fromkeys(
+        texts: dict[str, Any] = dict.fromkeys(
             ("name", "summary", "row", "target", "citation", "url", "license", "fingerprint"), name
         )
         hostile = dataclasses.replace(usual, **texts, options={name: name}, notes={name: name})
@@ -151,7 +151,7 @@ def test_a_description_has_no_element_or_attribute_of_a_name(tmp_path: Path) -> 
 
 @pytest.mark.filterwarnings("ignore")
 def test_plots_of_a_study_have_no_element_of_a_name(tmp_path: Path) -> None:
-    counts = []
+    counts: list[list[Any]] = []
     for names in (["plain"] * len(HOSTILE), HOSTILE):
         study = optuna.create_study(study_name=names[1], direction="maximize")
         for value in (0.1, 0.2, 0.3):
