@@ -6,7 +6,7 @@ place of a file, so the header is checked before values are read.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -71,7 +71,8 @@ def _fetched(entry: Entry, name: str, most: int) -> Path:
 
     address = f"{entry.artifacts}/{name}"
     try:
-        sizes = {file.path: file.file_size for file in list_artifacts(entry.artifacts)}
+        listed = list_artifacts(entry.artifacts)
+        sizes = {PurePosixPath(file.path).name: file.file_size for file in listed}
         size = sizes.get(name)  # None for a folder
         if size is None or size > most:
             what = "no such file" if size is None else f"{size:,} bytes, {most:,} are the most"
