@@ -13,12 +13,11 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.atomic import scratch_folder
+from bench.atomic import read_plain, scratch_folder
 from bench.data.vectors import stored_vector
 from bench.errors import BenchError, first_line
 from bench.leaderboards.entries import Entry
 from bench.paths import cache_dir
-from bench.plain_files import read_plain
 from bench.results.run_folder import PREDICTIONS
 
 _HEADER = 1 << 16  # bytes before the values of an .npy file; NumPy writes 128

@@ -43,10 +43,7 @@ LAYERS = (
     ("recipe",),
     ("data",),
     ("search_space",),
-    (
-        *("config", "metrics", "atomic", "paths", "console", "extras", "children"),
-        "plain_files",
-    ),
+    ("config", "metrics", "atomic", "paths", "console", "extras", "children"),
     ("cards", "errors", "inert", "version", "addresses"),
 )
 BESIDE = {

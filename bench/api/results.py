@@ -11,10 +11,10 @@ import numpy as np
 
 from bench import paths
 from bench.api.html import as_html
+from bench.atomic import read_plain
 from bench.console import SILENT, Console
 from bench.data.vectors import stored_vector
 from bench.errors import BenchError
-from bench.plain_files import read_plain
 from bench.results import run_folder
 from bench.results.manifest import Manifest
 from bench.results.metrics_file import read_metrics

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.atomic import read_plain
 from bench.errors import BenchError
 from bench.leaderboards import artifacts
-from bench.plain_files import read_plain
 from tests.killing import write_table
 from tests.runner.test_run import bench, elsewhere, fails
 
