@@ -175,7 +175,8 @@ def test_a_manifest_that_makes_no_sense_leaves_its_run_out(
     file.write_text(json.dumps({**json.loads(file.read_text()), **MANIFESTS[case]}))
     board, err = ranked(capsys)
     assert [row["seeds"] for row in board["rows"]] == [1]
-    assert f"bench: run {bad.name} is left out: " in err
+    assert " is left out: " in err
+    assert bad.name in err
 
 
 MLFLOW = {
