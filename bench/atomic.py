@@ -20,6 +20,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
+from bench.errors import BenchError
+
 
 @contextmanager
 def whole_file(
@@ -129,6 +131,29 @@ def open_regular(path: Path) -> BufferedReader:
         os.close(number)
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return open(number, "rb")
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of other people; a link in its place is not followed.
+
+    Args:
+        path: Path of the file.
+        most: Largest size of the file in bytes.
+
+    Raises:
+        BenchError: The file cannot be opened, is not a regular file, or is larger.
+    """
+    try:
+        if path.is_symlink():
+            raise BenchError(f"{path} is a symbolic link, which is not followed.")
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = b"" if size > most else file.read(most + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+        raise BenchError(f"{path}: {getattr(error, 'strerror', None) or error}.") from None
+    if max(size, len(content)) > most:
+        raise BenchError(f"{path} has {size:,} bytes, and at most {most:,} are read.")
+    return content
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:

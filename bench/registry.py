@@ -17,7 +17,7 @@ import inspect
 import pkgutil
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bench.errors import BenchError, argument
+from bench.inert import for_terminal
 
 if TYPE_CHECKING:
     from bench.model import Model
@@ -249,6 +250,34 @@ def get_task(name: str) -> type[Task]:
         BenchError: There is no such task, or the file is wrong.
     """
     return TASKS.from_file(Path(name)) if TASKS.is_file_name(name) else TASKS.get(name)
+
+
+def check_named(what: str, model: str, task: str | None, files: Iterable[str]) -> None:
+    """Check that the model and the task that a file of results names are registered.
+
+    Whoever writes a study or a run folder chooses which code it names, so none of it is imported:
+    the user names every plugin file, on the command line or in Python.
+
+    Args:
+        what: Study or run that needs them, for the message.
+        model: Name of the model.
+        task: Name of the task; None if it is not needed.
+        files: Plugin files that it records.
+
+    Raises:
+        BenchError: A plugin is missing, and a file is recorded for it.
+    """
+    files = list(files)
+    models = model in MODELS.places()
+    tasks = task is None or TASKS.is_file_name(task) or task in TASKS.places()
+    if files and not (models and tasks):
+        missing = f"the task '{task}'" if models else f"the model '{model}'"
+        named = " and ".join(argument("plugin", for_terminal(file)) for file in files)
+        raise BenchError(
+            f"{what} needs {missing}. Its code is run only if you name the file: add {named}, if "
+            "you trust it.",
+            field="plugin",
+        )
 
 
 def load_plugin_file(path: Path) -> None:

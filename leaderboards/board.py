@@ -10,7 +10,8 @@ from pathlib import Path
 from bench.console import SILENT, Console
 from bench.data.dataset import TestSet
 from bench.errors import BenchError, argument
-from bench.leaderboards.entries import Entry, read_entries, stored_predictions
+from bench.leaderboards.artifacts import stored_predictions
+from bench.leaderboards.entries import Entry, read_entries
 from bench.leaderboards.ranking import Board, RankedModel, rank
 from bench.leaderboards.selection import Filters, Group, Selection, select
 from bench.leaderboards.statistics.bootstrap import RESAMPLES
@@ -53,8 +54,11 @@ class Row:
         tags = self.newest.tags
         if "tuned.trials" not in tags:
             return ""
-        hours = float(tags.get("tuned.device_hours", "nan"))
-        return f"{tags['tuned.trials']} trials, {hours:.3g} h"
+        try:
+            hours = f"{float(tags['tuned.device_hours']):.3g}"
+        except (KeyError, ValueError):  # another program wrote the tags
+            hours = "?"
+        return f"{tags['tuned.trials']} trials, {hours} h"
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,7 @@ def make_leaderboard(
         data = _simulated_folder(task_name, entries)
     opened = open_test(task_name, options=options, data=data, console=console)
     selection = select(entries, replace(opened.comparability(), data=None), filters)
+    selection = _with_predictions(selection, len(opened.test), console)
     primary, missing = score or task_class.card.primary, opened.test.missing
     if score is None and missing:
         raise BenchError(
@@ -136,6 +141,27 @@ def make_leaderboard(
     return Leaderboard(
         task_name, name, task_class, opened.test, rows, board, selection, primary, second
     )
+
+
+def _with_predictions(selection: Selection, rows: int, console: Console) -> Selection:
+    """Return a selection in which the runs without readable predictions are excluded.
+
+    They are read twice, now and when they are ranked, because all of them need not fit in memory.
+    """
+    excluded = list(selection.excluded)
+    groups = []
+    for group in selection.groups:
+        kept = []
+        for entry in group.entries:
+            try:
+                stored_predictions(entry, rows)
+                kept.append(entry)
+            except BenchError as error:
+                console.warn(f"run {error}")
+                excluded.append((entry, "no predictions to rank"))
+        if kept:
+            groups.append(replace(group, entries=tuple(kept)))
+    return replace(selection, groups=tuple(groups), excluded=tuple(excluded))
 
 
 def _simulated_folder(task_name: str, entries: Sequence[Entry]) -> Path:
@@ -179,7 +205,7 @@ def _ranked(
     resampled = cached_samples(
         cache_dir(),
         plan,
-        ((entry.id, stored_predictions(entry)) for entry in entries),
+        ((entry.id, stored_predictions(entry, len(test))) for entry in entries),
         score=score,
         scored=f"{type(task).__name__} {task.card.version}",
         combine=task.overall_scores,

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
+from bench.leaderboards.artifacts import stored_predictions
 from bench.leaderboards.disagreement import Disagreement, disagreements
-from bench.leaderboards.entries import Entry, find_entries, stored_predictions
+from bench.leaderboards.entries import Entry, find_entries
 from bench.leaderboards.statistics.bootstrap import RESAMPLES, BootstrapSamples, resample
 from bench.leaderboards.statistics.clusters import link_equal
 from bench.leaderboards.statistics.comparisons import rounding_error
@@ -190,7 +191,7 @@ def compare_runs(
         raise BenchError(f"{argument('subset')} {subset}: there are: {', '.join(units)}.")
     links = [link_equal(test.sequences.hashes()), task.linked_rows(test, opened.folder)]
     plan = make_resampling_plan(test.target, units, links, task.all_metrics())
-    predictions = [stored_predictions(entry).astype(np.float64) for entry in (a, b)]
+    predictions = [stored_predictions(e, len(test)).astype(np.float64) for e in (a, b)]
     resampled = _resampled(plan, task, predictions, resamples)
     differences, missing = differ(resampled, task.score_info)
     primary = task.card.primary

@@ -1,29 +1,27 @@
 """Reads the runs that a leaderboard ranks: what they are, and what they scored.
 
 Run folders come first: they are what happened. MLflow, a file beside the runs or a server, adds the
-runs that have no folder here, such as those of colleagues. Predictions are files, read one by one
-and only for runs that rank; those of a server are kept in the cache.
+runs that have no folder here, such as those of colleagues. A run whose values make no sense is left
+out with a warning. The files of runs are read by :mod:`bench.leaderboards.artifacts`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
+from typing import TYPE_CHECKING
+from urllib.parse import urlparse
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bench.atomic import scratch_folder
 from bench.console import SILENT, Console
 from bench.errors import BenchError, first_line
-from bench.paths import cache_dir
-from bench.results.manifest import Manifest
-from bench.results.run_folder import MANIFEST, PREDICTIONS, read_manifest, read_runs
+from bench.inert import for_terminal
+from bench.results.manifest import Manifest, as_time, in_range
+from bench.results.run_folder import MANIFEST, read_manifest, read_runs
 from bench.scoring.comparability import Comparability
 from bench.tracking import logged
 from bench.tracking.mlflow_store import connected, has_store
@@ -34,6 +32,19 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _PAGE = 1000
+_LONGEST = 200  # characters of a name or a value that are shown
+_RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_PLACES = (
+    "",
+    "file",
+    "mlflow-artifacts",
+    "s3",
+    "gs",
+    "wasbs",
+    "abfss",
+    "hdfs",
+)  # not http: any server is one
+_PATHS = ("task", "test_folder")
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ def read_entries(home: Path, experiment: str, console: Console = SILENT) -> list
     Args:
         home: Folder of all runs, where the default store lies.
         experiment: Name that results are filed under, such as "dream".
-        console: Console for warnings of damaged run folders.
+        console: Console for warnings that name the runs that cannot be read.
 
     Raises:
         BenchError: The store cannot be read, or there is no run on this data set.
@@ -113,7 +124,7 @@ def find_entries(references: tuple[str, ...], home: Path, console: Console = SIL
         references: Names of runs: MLflow's number of a run, our name or its beginning, what
             MLflow's pages call it, or its folder.
         home: Folder of all runs, where the default store lies.
-        console: Console for warnings of damaged run folders.
+        console: Console for warnings that name the runs that cannot be read.
 
     Raises:
         BenchError: No run, or several, are called so; or the store cannot be read.
@@ -129,23 +140,35 @@ def _all_entries(home: Path, experiment: str | None, console: Console) -> list[E
         console.warn(line)
     here = {
         entry.id: entry
-        for entry in (_entry_of_folder(path, found) for path, found in readable.items())
-        if experiment in (None, entry.tags["data"])
+        for path, manifest in readable.items()
+        if (entry := _readable(path.name, console, partial(_entry_of_folder, path, manifest)))
+        and experiment in (None, entry.tags["data"])
     }
     if not here or has_store(home):
-        here |= {e.id: e for e in _logged_entries(home, experiment) if e.id not in here}
+        logged_runs = _logged_entries(home, experiment, console)
+        here |= {e.id: e for e in logged_runs if e.id not in here}
     return sorted(here.values(), key=lambda entry: (entry.created, entry.id), reverse=True)
+
+
+def _readable(run: str, console: Console, read: Callable[[], Entry | None]) -> Entry | None:
+    """Return a run; None, with a warning that names it, for one whose values make no sense."""
+    try:
+        return read()
+    except (BenchError, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
+        reason = first_line(error).rstrip(".")[:_LONGEST]
+        console.warn(for_terminal(f"run {run} is left out: {reason}."))
+        return None
 
 
 def _entry_of_folder(path: Path, manifest: Manifest) -> Entry:
     return Entry(
         run=logged_number(path),
-        id=manifest.id,
-        name=logged.title(manifest),
-        status=manifest.status,
-        created=datetime.fromisoformat(manifest.created),
-        tags=logged.tags(manifest),
-        settings=logged.setting_values(manifest),
+        id=_shown(manifest.id),
+        name=_shown(logged.title(manifest)),
+        status=_shown(manifest.status),
+        created=as_time(manifest.created, "created"),
+        tags=_texts(logged.tags(manifest)),
+        settings=_texts(logged.setting_values(manifest)),
         figures=logged.outcome(manifest) if manifest.status == "finished" else {},
         artifacts=path.absolute().as_uri(),
     )
@@ -159,40 +182,17 @@ def _experiments(home: Path) -> list[str]:
         return [found.name for found in client.search_experiments() if found.name != "Default"]
 
 
-def _logged_entries(home: Path, experiment: str | None) -> Iterator[Entry]:
+def _logged_entries(home: Path, experiment: str | None, console: Console) -> Iterator[Entry]:
     """Yield the runs that MLflow has, on one data set or on all."""
     with connected(home, reading=True) as (client, _):
         for found in client.search_experiments():
             if found.name != "Default" and experiment in (None, found.name):
+                root = str(found.artifact_location or "")
                 for run in _pages(client, found.experiment_id):
-                    if (entry := _entry(run)) is not None:
+                    name = str(run.data.tags.get("bench.id", run.info.run_id))
+                    entry = _readable(name, console, partial(_entry, run, root))
+                    if entry is not None:
                         yield entry
-
-
-def stored_predictions(entry: Entry) -> NDArray[np.floating[Any]]:
-    """Read a run's predictions of the test rows, ``(N,)``.
-
-    Raises:
-        BenchError: They are not there, or no numbers.
-    """
-    path = artifact(entry, PREDICTIONS)
-    try:
-        values: NDArray[np.floating[Any]] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BenchError(f"{path}: no predictions: {first_line(error)}.") from None
-    return values
-
-
-def artifact(entry: Entry, name: str) -> Path:
-    """Return where a run's file is, fetched if it is a server's; a local one may be missing.
-
-    Raises:
-        BenchError: The server does not give it.
-    """
-    place = urlparse(entry.artifacts)
-    if place.scheme in ("", "file"):
-        return Path(unquote(place.path)) / name
-    return _fetched(entry, name)
 
 
 def _find(reference: str, entries: list[Entry], home: Path) -> Entry:
@@ -224,37 +224,51 @@ def _pages(client: MlflowClient, experiment: str) -> Iterator[Run]:
             return
 
 
-def _entry(run: Run) -> Entry | None:
-    """Return what is ours; None for a study, or a run of another program."""
+def _entry(run: Run, root: str) -> Entry | None:
+    """Return what is ours; None for a study, or a run of another program.
+
+    Args:
+        run: MLflow's run.
+        root: Address of the files of its experiment.
+    """
     info, data = run.info, run.data
     if "bench.id" not in data.tags or "model" not in data.tags:
         return None
+    if not _RUN.fullmatch(info.run_id):  # it becomes a part of a path
+        raise BenchError(f"its number in MLflow is {info.run_id[:80]!r}")
     status = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
     return Entry(
         run=info.run_id,
-        id=data.tags["bench.id"],
-        name=info.run_name or info.run_id,
+        id=_shown(data.tags["bench.id"]),
+        name=_shown(info.run_name or info.run_id),
         status=status.get(info.status, "running"),
-        created=datetime.fromtimestamp(info.start_time / 1000, UTC),
-        tags=data.tags,
-        settings=data.params,
-        figures=data.metrics,
-        artifacts=info.artifact_uri or "",
+        created=in_range(datetime.fromtimestamp(info.start_time / 1000, UTC), "start time"),
+        tags=_texts(data.tags),
+        settings=_texts(data.params),
+        figures={_shown(name): float(value) for name, value in data.metrics.items()},
+        artifacts=_own_files(info.artifact_uri or "", root, info.run_id),
     )
 
 
-def _fetched(entry: Entry, name: str) -> Path:
-    """Fetch a server's file once."""
-    path = cache_dir() / "artifacts" / entry.run / name
-    if path.is_file():
-        return path
-    from mlflow import MlflowException
-    from mlflow.artifacts import download_artifacts
+def _own_files(address: str, root: str, run: str) -> str:
+    """Return the address of a run's files; empty if they are not among its experiment's files.
 
-    address = f"{entry.artifacts}/{name}"
-    try:
-        with scratch_folder(path.parent) as fresh:
-            Path(download_artifacts(artifact_uri=address, dst_path=str(fresh))).replace(path)
-    except (MlflowException, OSError) as error:
-        raise BenchError(f"{address} cannot be fetched: {first_line(error)}.") from None
-    return path
+    Whoever writes to a shared store chooses this address. MLflow would open any: a file of this
+    machine, or a page of another server.
+    """
+    kind = urlparse(root).scheme
+    own = address == f"{root.rstrip('/')}/{run}/artifacts"
+    return address if own and kind in _PLACES else ""
+
+
+def _shown(text: str) -> str:
+    """Return a name of the length and the letters that a table can show."""
+    text = for_terminal(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _texts(values: Mapping[str, str]) -> dict[str, str]:
+    """Return tags or settings as a table can show them; paths stay as they are."""
+    return {
+        _shown(name): value if name in _PATHS else _shown(value) for name, value in values.items()
+    }

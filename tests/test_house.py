@@ -44,7 +44,7 @@ LAYERS = (
     ("data",),
     ("search_space",),
     ("config", "metrics", "atomic", "paths", "console", "extras", "children"),
-    ("cards", "errors", "version", "addresses"),
+    ("cards", "errors", "inert", "version", "addresses"),
 )
 BESIDE = {
     ("scoring", "sources"): "scoring/open_test reads a task's test rows where sources/locate finds",

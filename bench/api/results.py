@@ -11,7 +11,9 @@ import numpy as np
 
 from bench import paths
 from bench.api.html import as_html
+from bench.atomic import read_plain
 from bench.console import SILENT, Console
+from bench.data.vectors import stored_vector
 from bench.errors import BenchError
 from bench.results import run_folder
 from bench.results.manifest import Manifest
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from bench.results.manifest import Manifest
     from bench.scoring.scorer import Scores
 
+_LARGEST = 1 << 32  # bytes of an array
 _SHOWN = ("validation/pearson", "validation/spearman", "test/all/pearson", "test/all/spearman")
 
 
@@ -169,10 +172,9 @@ class Run:
 
     def _array(self, name: str) -> NDArray[np.floating[Any]] | None:
         path = self.path / name
-        if not path.is_file():
+        if not path.exists():
             return None
-        values: NDArray[np.floating[Any]] = np.load(path, allow_pickle=False)
-        return values
+        return stored_vector(read_plain(path, _LARGEST), name, None)
 
 
 def load_run(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from bench.errors import BenchError, first_line, lacks_memory
+from bench.inert import for_terminal
 from bench.results.options import run_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,7 +101,7 @@ def with_options(error: BenchError) -> str:
     ``batch_per_device=8`` is ``--batch-per-device 8`` here, and ``model.dim=64`` is
     ``--set model.dim=64``.
     """
-    return " ".join(error.render(_option).split())
+    return for_terminal(" ".join(error.render(_option).split()))
 
 
 def _option(name: str, value: str | None) -> str:

@@ -13,6 +13,7 @@ from bench import paths
 from bench.cli.common import Folder, as_json, launched, plugins, print_json, renames
 from bench.cli.run_options import make_request, takes
 from bench.errors import BenchError
+from bench.inert import for_terminal
 
 if TYPE_CHECKING:
     from bench.tuning.open_study import SearchSpec
@@ -158,7 +159,7 @@ def search(
     if table is not None:
         click.echo(overview.export(storage, name, home, table, console), err=True)
     if shown == "best":
-        click.echo(overview.best(storage, name, home, console))
+        click.echo(for_terminal(overview.best(storage, name, home, console)))
     if shown == "status":
         found = overview.status(storage, name, home, console)
         _report(found, as_json=as_json)

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.table import Table
 
+from bench.inert import for_terminal
 from bench.metrics import STANDARD
 from bench.registry import get_task
 
@@ -32,12 +33,17 @@ def print_table(
     for column in columns:
         number = column in right
         justify: Literal["right", "left"] = "right" if number else "left"
-        table.add_column(column, justify=justify, no_wrap=number, overflow="fold")
+        table.add_column(for_terminal(column), justify=justify, no_wrap=number, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(for_terminal, row))
     # Without a terminal a wide table is not cut: a file or a pager has no width.
     width = None if sys.stdout.isatty() else 160
     RichConsole(width=width, highlight=False, markup=False).print(table)
+
+
+def print_line(text: str) -> None:
+    """Print a line to standard output; names of other people cannot act on the terminal."""
+    print(for_terminal(text))
 
 
 def run_scores_table(manifest: Manifest) -> None:
@@ -85,9 +91,9 @@ def _print_scores(
     columns = [title, "n", *(metric.label for metric in metrics)]
     print_table(columns, rows, numbers=columns[1:])
     for name, value in overall.items():
-        print(f"{name.replace('_', ' ').title()}: {_cell(value)}")
+        print_line(f"{name.replace('_', ' ').title()}: {_cell(value)}")
     for problem in problems:
-        print(f"  {problem}")
+        print_line(f"  {problem}")
 
 
 def runs_table(manifests: Iterable[Manifest]) -> None:
@@ -225,23 +231,23 @@ def leaderboard_table(board: Leaderboard) -> None:
     shown = formats.columns(board)
     words = ("model", "recipe", "tuned", "date", "run")
     rows = [[cell(row) for cell in shown.values()] for row in board.rows]
-    print(f"{board.data}, version {board.task_class.card.version}")
+    print_line(f"{board.data}, version {board.task_class.card.version}")
     print_table(list(shown), rows, numbers=[name for name in shown if name not in words])
     for entry, reason in board.selection.excluded:
-        print(f"  excluded: {entry.id}: {reason}")
+        print_line(f"  excluded: {entry.id}: {reason}")
     for note in formats.board_notes(board):
-        print(f"  {note}")
+        print_line(f"  {note}")
     if published := published_comparisons(board):
         headings, lines, below = formats.published_table(published)
         print_table(headings, lines, numbers=["measured", "published", "difference"])
         for note in below:
-            print(f"  {note}")
+            print_line(f"  {note}")
 
 
 def comparison_table(comparison: RunComparison) -> None:
     """Print a run comparison: metrics, the verdict, and the rows of largest disagreement."""
     for name, entry in (("A", comparison.a), ("B", comparison.b)):
-        print(f"{name}: {entry.name}, {entry.id}")
+        print_line(f"{name}: {entry.name}, {entry.id}")
     columns = [comparison.data, "A", "B", "A - B", "simultaneous 95%", "simultaneous p", "better"]
     rows = [
         [
@@ -253,9 +259,9 @@ def comparison_table(comparison: RunComparison) -> None:
         for d in comparison.differences
     ]
     print_table(columns, rows, numbers=columns[1:6])
-    print(comparison.verdict)
+    print_line(comparison.verdict)
     for note in comparison.notes:
-        print(f"  {note}")
+        print_line(f"  {note}")
     columns = [f"largest disagreements, {comparison.subset}", "truth", "A", "B", "distance"]
     rows = [
         [
@@ -267,7 +273,7 @@ def comparison_table(comparison: RunComparison) -> None:
     print_table(columns, rows, numbers=columns[1:])
     for d in comparison.disagreements:
         for row, sequence in zip(d.rows, d.sequences, strict=True):
-            print(f"  row {row + 1}: {sequence}")
+            print_line(f"  row {row + 1}: {sequence}")
 
 
 def description_tables(description: Description) -> None:
@@ -288,15 +294,15 @@ def study_table(summary: Summary) -> None:
     from bench.config import spell
 
     goal = "" if summary.wanted is None else f" of {summary.wanted:,}"
-    print(f"{summary.name}: {summary.finished:,}{goal} trials finished")
+    print_line(f"{summary.name}: {summary.finished:,}{goal} trials finished")
     rows = [[state, f"{count:,}"] for state, count in summary.counts.items()]
     print_table(["trials", "count"], rows, numbers=["count"])
     for limit, count in summary.reasons.items():
-        print(f"  infeasible by {limit}: {count:,}")
+        print_line(f"  infeasible by {limit}: {count:,}")
     best = summary.best
     if best is not None:
         values = "  ".join(f"{n}={spell(v)}" for n, v in sorted(best.params.items()))
-        print(f"best validation Pearson: {_cell(best.value)}, trial {best.number}: {values}")
-    print(f"device-hours: {summary.device_hours:.2f}")
+        print_line(f"best validation Pearson: {_cell(best.value)}, trial {best.number}: {values}")
+    print_line(f"device-hours: {summary.device_hours:.2f}")
     if summary.stopped:
-        print(f"stopped: {summary.stopped}")
+        print_line(f"stopped: {summary.stopped}")

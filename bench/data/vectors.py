@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,8 +18,6 @@ _KINDS = ("<f4", "<f8")
 def read_vector(content: bytes, name: str, rows: int | None) -> NDArray[np.float64]:
     """Return the values ``(N,)`` of an .npy file, without unpickling.
 
-    The header is checked against the file's size before memory is allocated.
-
     Args:
         content: Bytes of the file.
         name: Name of the file in messages.
@@ -26,6 +25,18 @@ def read_vector(content: bytes, name: str, rows: int | None) -> NDArray[np.float
 
     Raises:
         BenchError: The file is not a vector of floating-point numbers, or has another length.
+    """
+    values = stored_vector(content, name, rows).astype(np.float64)
+    if rows is not None and not (np.abs(values) <= LARGEST).all():
+        raise BenchError(f"its {name} holds values that are not finite numbers.")
+    return values
+
+
+def stored_vector(content: bytes, name: str, rows: int | None) -> NDArray[np.floating[Any]]:
+    """Return the values ``(N,)`` of an .npy file in its own type, finite or not.
+
+    The header is checked against the file's size before memory is allocated. The arguments and the
+    error are those of :func:`read_vector`.
     """
     file = io.BytesIO(content)
     try:
@@ -37,11 +48,9 @@ def read_vector(content: bytes, name: str, rows: int | None) -> NDArray[np.float
     rest = content[file.tell() :]
     if kind.str not in _KINDS or len(shape) != 1 or shape[0] * kind.itemsize != len(rest):
         raise BenchError(
-            f"its {name} holds {kind.str[:20]} of shape {shape}, not a vector of floats."
+            f"its {name} holds {kind.str[:20]} of shape {str(shape)[:60]}, not a vector of floats."
         )
-    values = np.frombuffer(rest, dtype=kind).astype(np.float64)
+    values: NDArray[np.floating[Any]] = np.frombuffer(rest, dtype=kind)
     if rows is not None and len(values) != rows:
         raise BenchError(f"its {name} has {len(values):,} values for {rows:,} test rows.")
-    if rows is not None and not (np.abs(values) <= LARGEST).all():
-        raise BenchError(f"its {name} holds values that are not finite numbers.")
     return values

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 from bench.errors import BenchError
 from bench.results.record import NUMBER, SETTING, SIMPLE, TEXT, Kinds, Record, entry, names
 
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
 SCHEMA = 1
 """Raised when a field changes its meaning; new fields do not need it."""
+PROTOCOLS = ("standard", "paper", "open")
+"""Values of a run's ``track``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,3 +252,33 @@ class Manifest(Record):
             name: value.deciding() if isinstance(value, Record) else value
             for name, value in found.items()
         }
+
+
+def as_time(text: str, name: str) -> datetime:
+    """Return a time of a manifest in UTC.
+
+    Args:
+        text: Time in ISO format with its zone.
+        name: Name of the field in messages.
+
+    Raises:
+        BenchError: The text is not a time with a zone, or a year is out of range.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is None:
+            raise BenchError(f"its manifest's {name} is a time without a zone.")
+        return in_range(found.astimezone(UTC), f"manifest's {name}")
+    except (ValueError, OverflowError):  # the year is below 1 or above 9999 in UTC
+        raise BenchError(f"its manifest's {name} is not a time.") from None
+
+
+def in_range(time: datetime, name: str) -> datetime:
+    """Return a time between 1970 and 2200, which every format and every store can hold.
+
+    Raises:
+        BenchError: The time is another one.
+    """
+    if not _EARLIEST <= time < _LATEST:
+        raise BenchError(f"its {name} is in the year {time.year}.")
+    return time

@@ -45,15 +45,19 @@ def read_metrics(path: Path) -> tuple[list[MetricsLine], list[str]]:
     """
     try:
         with open_regular(path) as file:
-            content = file.read().split(b"\n")[:-1]
+            return parse_metrics(file.read(), str(path))
     except FileNotFoundError:
         return [], []
+
+
+def parse_metrics(content: bytes, name: str) -> tuple[list[MetricsLine], list[str]]:
+    """Return what :func:`read_metrics` returns, of the content of a file of that name."""
     lines, damaged = [], []
-    for number, text in enumerate(content, start=1):
+    for number, text in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             lines.append(_line(json.loads(text)))
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            damaged.append(f"{path}, line {number}, is not a line of metrics and is left out.")
+            damaged.append(f"{name}, line {number}, is not a line of metrics and is left out.")
     return lines, damaged
 
 

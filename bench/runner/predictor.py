@@ -25,9 +25,9 @@ from bench.console import SILENT, Console
 from bench.data.dataset import Split
 from bench.data.sequence_stream import chunks, open_sequences, open_whole, records
 from bench.data.sequences import LETTERS, encode_lines
-from bench.errors import BenchError, argument
+from bench.errors import BenchError, argument, first_line
 from bench.model import Model, TargetScale
-from bench.registry import MODELS
+from bench.registry import MODELS, check_named
 from bench.results import run_folder
 from bench.training.device import choose_device
 from bench.training.loader import InputTransform
@@ -67,6 +67,8 @@ class Predictor:
             raise BenchError(
                 f"{run}: no {run_folder.WEIGHTS}, so there is nothing to predict with."
             )
+        origin = manifest.model.origin
+        check_named(f"run {run.name}", manifest.model.name, None, [origin] * origin.endswith(".py"))
         model_class = MODELS.get(manifest.model.name)
         config = override(model_class.Config(), manifest.model.config, section="model")
         positions, length = manifest.model.positions, manifest.data.usual_length
@@ -82,7 +84,12 @@ class Predictor:
             TargetScale(mean, std),
             partial(model_class.input_columns, config),
         )
-        model = model_class(config, positions)
+        try:
+            model = model_class(config, positions)
+        except (RuntimeError, MemoryError) as error:  # the sizes are those of the manifest
+            raise BenchError(
+                f"{run}: its model cannot be made: {first_line(error)[:200]}"
+            ) from None
         model.scale = transform.scale
         try:
             model.load_state_dict(load_file(weights))

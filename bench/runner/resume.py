@@ -14,7 +14,7 @@ from typing import Any
 from bench import paths
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
-from bench.registry import MODELS, TASKS
+from bench.registry import MODELS, TASKS, check_named
 from bench.results import run_folder
 from bench.results.command import local_words, resume_words
 from bench.results.locks import HeldError, locked
@@ -95,11 +95,14 @@ def resumed_request(reference: str, home: Path, **here: Any) -> Request:
         BenchError: There is no such run, or its manifest has no request.
     """
     path = run_folder.find_run(reference, home, option="resume")
-    recorded = run_folder.read_manifest(path).request
+    manifest = run_folder.read_manifest(path)
+    recorded = manifest.request
     if recorded is None:
         raise BenchError(
             f"{argument('resume')} {reference}: its manifest has no request, so it cannot resume."
         )
+    origin = manifest.model.origin
+    check_named(f"run {path.name}", manifest.model.name, None, [origin] * origin.endswith(".py"))
     here |= {"resume": path, "runs_dir": path.parent}
     return Request.from_json(recorded, **here)
 

@@ -4,7 +4,8 @@
 predictions.npy and, where the run has them, metrics.jsonl and losses.npy. It holds no code and no
 weights, and the manifest has neither paths of this machine nor commands.
 
-The import trusts no part of the file. Names and sizes are checked before anything is unpacked, a
+The import trusts no part of the file. Names and sizes are checked before anything is unpacked
+(:mod:`bench.sharing.untrusted_zip`), a
 manifest is read field by field (:mod:`bench.sharing.manifest_check`), and the predictions are
 scored again on the test rows of this machine: the rows must be the same, and the scores must be
 those that the file claims. The training itself cannot be checked in this way, so an imported run
@@ -17,19 +18,17 @@ import hashlib
 import json
 import re
 import shutil
-import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.atomic import finite, scratch_folder, whole_file, write_json
 from bench.console import SILENT, Console
-from bench.errors import BenchError, argument, first_line
+from bench.errors import BenchError, argument
 from bench.results import run_folder
 from bench.results.manifest import Manifest
+from bench.sharing.untrusted_zip import Archive, open_archive, shown_name
 from bench.sharing.verify import read_claimed
 
 _LARGEST = {
@@ -40,7 +39,6 @@ _LARGEST = {
 }
 """Largest unpacked size of each file, in bytes; a run has no other files."""
 _NEEDED = {run_folder.MANIFEST, run_folder.PREDICTIONS}
-_LARGEST_TOTAL = 1 << 31  # bytes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,199}-\d{6}-\d{6}-[0-9a-f]{4}")
 """Names that :meth:`bench.results.run_folder.RunFolder.create` gives to runs."""
 
@@ -130,15 +128,15 @@ def import_runs(
         BenchError: The file was not written by an export, a run exists already, or its
             predictions do not give the scores that it claims.
     """
-    with _opened(path) as file:
-        members = _members(path, file)
+    with open_archive(path) as archive:
+        members = _members(path, archive)
         for name in members:
             if (home / name).exists():
                 raise BenchError(f"{path}: {name} exists already in {home}.")
         try:
             with scratch_folder(home) as fresh:
                 found = [
-                    _unpack(file, files, fresh / name, task_name, data)
+                    _unpack(archive, files, fresh / name, task_name, data)
                     for name, files in members.items()
                 ]
                 _refuse_duplicates(path, found, home, console)
@@ -148,27 +146,10 @@ def import_runs(
     return [Imported(home / run.path.name, run.rows) for run in found]
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    if not path.is_file():
-        raise BenchError(f"{path}: no such file.")
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        raise BenchError(f"{path}: not a zip file: {first_line(error)}.") from None
-
-
-def _read(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Return the content of one member; its size and its checksum are checked."""
-    try:
-        return file.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, struct.error) as error:
-        raise BenchError(f"{member.filename} is damaged: {first_line(error)}.") from None
-
-
-def _members(path: Path, file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.ZipInfo]]:
-    """Return the directory's entries by run and file name, checked; nothing is unpacked."""
+def _members(path: Path, archive: Archive) -> dict[str, dict[str, zipfile.ZipInfo]]:
+    """Return the archive's members by run and file name, checked; nothing is unpacked."""
     runs: dict[str, dict[str, zipfile.ZipInfo]] = {}
-    for member in file.infolist():
+    for member in archive.members:
         run, name = _place(path, member)
         if runs.setdefault(run, {}).setdefault(name, member) is not member:
             raise BenchError(f"{path}: {member.filename} is in the file twice.")
@@ -176,10 +157,6 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.Z
             raise BenchError(f"{path}: {member.filename} unpacks to {member.file_size:,} bytes.")
     if not runs:
         raise BenchError(f"{path}: the file holds no runs.")
-    if sum(member.file_size for member in file.infolist()) > _LARGEST_TOTAL:
-        raise BenchError(
-            f"{path}: unpacks to more than {_LARGEST_TOTAL:,} bytes. Share fewer runs."
-        )
     for run, files in runs.items():
         for name in sorted(_NEEDED - files.keys()):
             raise BenchError(f"{path}: {run} has no {name}.")
@@ -188,27 +165,22 @@ def _members(path: Path, file: zipfile.ZipFile) -> dict[str, dict[str, zipfile.Z
 
 def _place(path: Path, member: zipfile.ZipInfo) -> tuple[str, str]:
     """Return the run and the file that the name of a member stands for."""
-    shown = ascii(member.filename)[1:-1][:80]
     parts = PurePosixPath(member.orig_filename).parts
-    kind = stat.S_IFMT(member.external_attr >> 16)
     plain = len(parts) == 2 and parts[1] in _LARGEST and _NAME.fullmatch(parts[0])
     if not plain or member.orig_filename != "/".join(parts) or member.filename.endswith("/"):
-        raise BenchError(f"{path}: {shown} does not belong in a file of results.")
-    packed = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    if kind not in (0, stat.S_IFREG) or member.flag_bits & 1 or not packed:
-        raise BenchError(f"{path}: {shown} is not a regular file.")
+        raise BenchError(f"{path}: {shown_name(member)} does not belong in a file of results.")
     return parts[0], parts[1]
 
 
 def _unpack(
-    file: zipfile.ZipFile,
+    archive: Archive,
     files: dict[str, zipfile.ZipInfo],
     folder: Path,
     task_name: str | None,
     data: Path | None,
 ) -> Imported:
     """Check one run and write it to a new folder."""
-    given = {name: _read(file, member) for name, member in files.items()}
+    given = {name: archive.read(member) for name, member in files.items()}
     claimed = read_claimed(folder.name, given, task_name, data)
     folder.mkdir()
     for name, content in claimed.files.items():

@@ -10,16 +10,20 @@ import dataclasses
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.errors import BenchError
-from bench.results.manifest import Manifest
+from bench.results.manifest import PROTOCOLS, Manifest, as_time
 from bench.results.record import Kinds, Record, names
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ ./-]{0,99}")
 _DEEPEST, _LONGEST, _MOST = 5, 1000, 1000
+_NAME_LENGTH = 100
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that look like spaces
+_CLOCKS = timedelta(days=1)  # two machines may differ by a wrong zone
 
 
 def claimed_manifest(run: str, content: bytes) -> Manifest:
@@ -45,12 +49,40 @@ def claimed_manifest(run: str, content: bytes) -> Manifest:
     _whole(manifest, "")
     if (manifest.id, manifest.status) != (run, "finished"):
         raise BenchError("its manifest belongs to another run, or to one that is not finished.")
-    for name in ("created", "finished"):
-        try:
-            datetime.fromisoformat(getattr(manifest, name)).timestamp()
-        except (ValueError, OverflowError):
-            raise BenchError(f"its manifest's {name} is not a time.") from None
+    _check_times(manifest)
+    _check_names(manifest)
     return manifest
+
+
+def _check_times(manifest: Manifest) -> None:
+    """Raise an error for times that no run has: not in order, or later than this machine's."""
+    created, finished = (as_time(getattr(manifest, name), name) for name in ("created", "finished"))
+    if finished < created:
+        raise BenchError(f"its manifest's finished is before created, {manifest.created}.")
+    if finished > datetime.now(UTC) + _CLOCKS:
+        raise BenchError(f"its manifest's finished is in the future, {manifest.finished}.")
+
+
+def _check_names(manifest: Manifest) -> None:
+    """Raise an error for names that a table cannot show, and for an unknown protocol."""
+    named = {
+        "model.name": manifest.model.name,
+        "data.name": manifest.data.name,
+        "recipe.name": manifest.recipe.name,
+        "preset": manifest.preset,
+    }
+    for name, text in named.items():
+        visible = any(unicodedata.category(c)[0] in "LNPS" and c not in _BLANK for c in text)
+        if not visible or text != text.strip() or len(text) > _NAME_LENGTH:
+            raise BenchError(
+                f"its manifest's {name} is {ascii(text)[:40]}; 1 to {_NAME_LENGTH} visible "
+                "characters are needed, without spaces around them."
+            )
+    if manifest.track not in PROTOCOLS:
+        raise BenchError(
+            f"its manifest's track is {ascii(manifest.track)[:40]}; "
+            f"there are {', '.join(PROTOCOLS)}."
+        )
 
 
 def _whole(record: Record, where: str) -> None:

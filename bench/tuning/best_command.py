@@ -6,20 +6,23 @@ from optuna.study import Study
 
 from bench.errors import BenchError
 from bench.results.command import run_line
-from bench.tuning.definition import Search
+from bench.tuning import definition, study
 from bench.tuning.summary import ranked
 
 
-def best_line(study: Study, search: Search) -> str:
+def best_line(found: Study) -> str:
     """Return the command that runs the best trial again, test rows included.
+
+    The plugins of the study are named in the command; none is loaded.
 
     Raises:
         BenchError: No trial has a score.
     """
-    best = ranked(study)
+    best = ranked(found)
     if not best:
         raise BenchError(
-            f"no trial of {study.study_name} has a score yet. Try `bench search --status`."
+            f"no trial of {found.study_name} has a score yet. Try `bench search --status`."
         )
+    search = definition.without_space(study.stored_search(found))
     request = search.trial(best[0].params, seed=search.seeds[0])
     return run_line(request.as_json(), search.plugins)

@@ -217,9 +217,13 @@ def from_json(values: Mapping[str, Any], **here: Any) -> Search:
         values: Values that :func:`to_json` returned.
         here: Options of this machine; see :meth:`bench.results.options.Request.from_json`.
     """
-    request = Request.from_json(values["request"], **here)
-    types = {"model": MODELS.get(request.model).Config, "recipe": Recipe}
+    search = without_space(values, **here)
+    types = {"model": MODELS.get(search.request.model).Config, "recipe": Recipe}
     assignments = [f"{name}={text}" for name, text in values["space"].items()]
+    return dataclasses.replace(search, space=parsed(assignments, types))
+
+
+def without_space(values: Mapping[str, Any], **here: Any) -> Search:
+    """Return the search of :func:`from_json` without its space, whose types only plugins know."""
     rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    rest |= {"request": request, "space": parsed(assignments, types)}
-    return Search(**rest)
+    return Search(**{**rest, "request": Request.from_json(values["request"], **here), "space": {}})

@@ -12,7 +12,7 @@ from optuna.study import Study
 from bench.console import Console
 from bench.errors import BenchError, argument
 from bench.paths import studies_dir
-from bench.registry import MODELS, TASKS, get_task, load_plugin_file
+from bench.registry import MODELS, check_named, get_task
 from bench.results.options import Request
 from bench.runner.request import resolve
 from bench.tuning import definition, study
@@ -146,20 +146,19 @@ def resume(
 
 
 def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None = None) -> Search:
-    """Return the search that a study stores, for runs on this machine; its plugins are loaded.
+    """Return the search that a study stores, for runs on this machine.
 
     Raises:
-        BenchError: A plugin file is missing.
+        BenchError: The user has not named a plugin file that the study needs.
     """
-    known = {place.origin for place in [*MODELS.places().values(), *TASKS.places().values()]}
     kept = study.stored_search(found)
-    for file in kept["plugins"]:
-        if file not in {str(Path(origin).absolute()) for origin in known}:
-            load_plugin_file(Path(file))
+    asked = kept["request"]
+    check_named(f"study {found.study_name}", asked["model"], asked["task"], kept["plugins"])
     here: dict[str, Any] = {"runs_dir": studies_dir(home) / found.study_name, "device": device}
     if data is not None:
         here["data"] = data
-    return definition.from_json(kept, **here)
+    search = definition.from_json(kept, **here)
+    return dataclasses.replace(search, plugins=definition.plugin_files(search.request))
 
 
 def _search(typed: SearchSpec) -> Search:

@@ -33,11 +33,9 @@ def status(
 
 def best(storage: str | None, name: str | None, home: Path, console: Console = SILENT) -> str:
     """Return the command that runs the best trial again; the arguments are those of ``status``."""
-    from bench.tuning.best_command import best_line
-    from bench.tuning.open_study import stored  # imports torch, which --status does not need
+    from bench.tuning.best_command import best_line  # imports torch, which --status does not need
 
-    study, _ = find(storage, name, home, console=console)
-    return best_line(study, stored(study, home))
+    return best_line(find(storage, name, home, console=console)[0])
 
 
 def export(

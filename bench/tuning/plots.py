@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 
 from bench.extras import needed
+from bench.inert import for_terminal
 from bench.tuning.summary import ranked
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ def write(study: Study, folder: Path) -> list[Path]:
         warnings.simplefilter("ignore", ExperimentalWarning)
         for name, plot in plots.items():
             figure = plot()
-            figure.update_layout(title=f"{study.study_name}: {name}")
+            # plotly.js takes a title for HTML of a few tags, links among them.
+            figure.update_layout(title=f"{escape(for_terminal(study.study_name))}: {name}")
             pages.append(folder / f"{name}.html")
             figure.write_html(pages[-1], include_plotlyjs=True)
     return pages

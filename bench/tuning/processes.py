@@ -44,6 +44,8 @@ def _command(options: SearchOptions, opened: OpenStudy, budget: Budget, number: 
     command = ["search", "--resume", "--child"]
     command += ["--study", opened.study.study_name, "--storage", opened.place]
     command += ["--home", str(options.home), "--device", _device(options.device, number)]
+    for file in opened.search.plugins:
+        command += ["--plugin", file]
     if budget.trials is not None:
         command += ["--trials", str(budget.trials)]
     if budget.deadline is not None:

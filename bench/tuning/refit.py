@@ -51,7 +51,7 @@ def refit(
             request = dataclasses.replace(request, runs_dir=home, force=not _was_begun(queue, rank))
             console.say(f"refit {rank + 1} of {len(best)}: trial {trial.number} at full budget")
             with beat.of(trial_id):
-                share(TrialJob((request,), search.plugins))
+                share(TrialJob((request,)))
                 _run(queue, trial_id, partial(go, request), console)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import TrialError
-from bench.registry import MODELS, TASKS, load_plugin_file
 from bench.results.options import Request
 from bench.training.distributed import from_environment
 from bench.training.signals import Stop
@@ -23,10 +22,6 @@ def share(job: TrialJob | None) -> None:
 def follow(stop: Stop) -> None:
     """Train the trials that rank 0 sends, until it sends None; no storage is opened."""
     while (job := unpacked(from_environment().broadcast("null"))) is not None:
-        known = {place.origin for place in [*MODELS.places().values(), *TASKS.places().values()]}
-        for file in job.plugins:
-            if file not in {str(Path(origin).absolute()) for origin in known}:
-                load_plugin_file(Path(file))
         try:
             run(job, None, tracked=False, stop=stop)
         except TrialError:  # rank 0 records it
@@ -44,7 +39,7 @@ def unpacked(text: str) -> TrialJob | None:
     if values is None:
         return None
     requests = tuple(_request(request) for request in values["requests"])
-    return TrialJob(**{**values, "requests": requests, "plugins": tuple(values["plugins"])})
+    return TrialJob(**{**values, "requests": requests})
 
 
 def _request(values: dict[str, Any]) -> Request:

@@ -12,6 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.errors import BenchError, argument
+from bench.inert import for_csv
 from bench.tuning.slots import END, is_infeasible, slot_of
 from bench.tuning.study import STOPPED, WANTED
 
@@ -116,7 +117,7 @@ def export(study: Study, path: Path) -> int:
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerows([head, *rows])
+            writer.writerows([for_csv(cell) for cell in row] for row in [head, *rows])
     except OSError as error:
         raise BenchError(f"{argument('export')} {path}: {error.strerror}.") from None
     return len(rows)

@@ -60,13 +60,11 @@ class TrialJob:
 
     Attributes:
         requests: Requests of the runs, one for each seed.
-        plugins: Python files that define the model or the task.
         validations: Number of validations of a run; 0 for a trial that is not pruned.
         memory: Largest memory, in gigabytes; None for no limit.
     """
 
     requests: tuple[Request, ...]
-    plugins: tuple[str, ...]
     validations: int = 0
     memory: float | None = None
 
@@ -93,7 +91,7 @@ def job(search: Search, probe: Probe, params: Params, study: Mapping[str, object
         reason = f"{facts.parameters:,} parameters, above {most:,}"
         raise InfeasibleError("parameters", facts.parameters / most - 1, reason)
     validations = facts.validations if search.pruned else 0
-    return TrialJob(requests, search.plugins, validations, search.max_memory)
+    return TrialJob(requests, validations, search.max_memory)
 
 
 def run(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bench.inert import for_csv, for_markdown
 from bench.leaderboards.board import Leaderboard, Row
 from bench.leaderboards.published.published import (
     PublishedComparison,
@@ -105,8 +106,9 @@ def board_markdown(board: Leaderboard) -> str:
     shown = columns(board)
     lines = [_line(shown), _line(["---"] * len(shown))]
     lines += [_line([cell(row) for cell in shown.values()]) for row in board.rows]
-    lines += ["", *(f"- {note}" for note in board_notes(board))]
-    lines += [f"- excluded: {entry.id}: {reason}" for entry, reason in board.selection.excluded]
+    lines += ["", *(f"- {for_markdown(note)}" for note in board_notes(board))]
+    excluded = [f"excluded: {entry.id}: {reason}" for entry, reason in board.selection.excluded]
+    lines += [f"- {for_markdown(text)}" for text in excluded]
     if published := published_comparisons(board):
         headings, cells, below = published_table(published)
         lines += ["", _line(headings), _line(["---"] * len(headings)), *map(_line, cells)]
@@ -115,16 +117,19 @@ def board_markdown(board: Leaderboard) -> str:
 
 
 def _line(cells: Any) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(for_markdown(str(cell)) for cell in cells) + " |"
 
 
 def board_csv(board: Leaderboard) -> str:
-    """Return the table as CSV, with all digits of the numbers."""
+    """Return the table as CSV, with all digits of the numbers.
+
+    Text that a spreadsheet would take for a formula starts with an apostrophe.
+    """
     out = io.StringIO()
     rows = [flat(row, board) for row in board.rows]
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: for_csv(cell) for name, cell in row.items()} for row in rows)
     return out.getvalue()
 
 

@@ -11,43 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cli import cli
-from bench.registry import TASKS
 from bench.sharing import archive
-from bench.sources.locate import write_simulation
 from tests.runner.test_run import bench, elsewhere, fails, only_run
+from tests.sharing.conftest import Files
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder
-
-Files = dict[str, bytes]
-
-
-@pytest.fixture(scope="module")
-def assay(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "assay"
-    write_simulation(TASKS.get("dream"), folder, rows=1500, seed=1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def home(assay: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two finished runs, one of them a network's."""
-    home = tmp_path_factory.mktemp("theirs")
-    run = ["run", "--task", "dream", "--data", str(assay), "--no-tracking", "--home", str(home)]
-    cli.main([*run, "--model", "kmer-ridge"], standalone_mode=False)
-    small = ["--set", "model.hidden=12", "--set", "model.blocks=0", "--max-steps", "3"]
-    small += ["--set", "recipe.batch_size=64"]
-    cli.main([*run, "--model", "madlab", *small], standalone_mode=False)
-    return home
-
-
-@pytest.fixture(scope="module")
-def shared(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """What an export of the network's run holds."""
-    out = tmp_path_factory.mktemp("out") / "results.zip"
-    archive.export_runs(["madlab"], out, home)
-    with zipfile.ZipFile(out) as file:
-        return {name: file.read(name) for name in file.namelist()}
 
 
 def pack(files: Files) -> None:
@@ -203,6 +171,30 @@ HOSTILE = {
     "unfinished": (manifest(status="running"), "not finished"),
     "another's": (manifest(id="x-261121-100946-4a21"), "belongs to another run"),
     "time": (manifest(created="yesterday"), "created is not a time"),
+    "time before year 1": (manifest(created="0001-01-01T00:00:00+14:00"), "created is not a time"),
+    "time after year 9999": (
+        manifest(finished="9999-12-31T23:59:59-14:00"),
+        "finished is not a time",
+    ),
+    "time of the Romans": (manifest(created="0476-09-04T00:00:00+00:00"), "in the year 476"),
+    "time of nobody": (manifest(created="9999-01-01T00:00:00+00:00"), "in the year 9999"),
+    "time without a zone": (manifest(created="2026-01-01T00:00:00"), "is a time without a zone"),
+    "a date": (manifest(created="2026-01-01"), "created is a time without a zone"),
+    "time to come": (manifest(finished="2199-01-01T00:00:00+00:00"), "is in the future"),
+    "end before start": (
+        manifest(finished="2020-01-01T00:00:00+00:00"),
+        "finished is before created",
+    ),
+    "no name": (manifest(model__name=""), "model.name is ''"),
+    "blank name": (manifest(model__name="   "), "model.name is ' '"),
+    "name that looks blank": (manifest(model__name="\u3164\u2800"), "visible characters"),
+    "name in spaces": (manifest(model__name=" x"), "without spaces around"),
+    "long name": (manifest(model__name="x" * 101), "1 to 100 visible characters"),
+    "name backwards": (manifest(model__name="a\u202eb"), "control characters"),
+    "name of no width": (manifest(model__name="a\u200bb"), "control characters"),
+    "name in two lines": (manifest(model__name="a\nb"), "control characters"),
+    "blank preset": (manifest(preset=" "), "preset is ' '"),
+    "protocol": (manifest(track="best of all"), "track is 'best of all'; there are standard"),
     "no seed": (manifest(seed=None), "manifest's seed is missing"),
     "types": (manifest(metrics__loss=[1]), "metrics.loss is list"),
     "text": (manifest(environment__x=1), "environment.x is int"),

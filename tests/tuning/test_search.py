@@ -57,7 +57,7 @@ def test_a_study_goes_on_where_it_stopped_and_knows_its_settings(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bench(*SEARCH, "--trials", "2", "--study", "mine")
-    bench("search", "--resume", "--trials", "3", "--no-tracking")
+    bench("search", "--plugin", str(PEAK), "--resume", "--trials", "3", "--no-tracking")
     bench(*SEARCH, "--trials", "4", "--study", "mine")
     assert status(capsys, "--study", "mine")["states"] == {"complete": 4}
     assert len({row["model.x"] for row in rows(capsys)}) == 4
@@ -162,7 +162,7 @@ def test_the_best_are_run_in_full_and_tell_what_the_search_cost(
         )
         assert manifest["metrics"]["test/all/pearson"] is not None
     assert found["finished"] == 4
-    bench("search", "--resume", "--refit", "2", "--no-tracking")
+    bench("search", "--plugin", str(PEAK), "--resume", "--refit", "2", "--no-tracking")
     assert len([m for m in manifests() if "tuned" in m]) == 2
 
 
@@ -223,7 +223,8 @@ def test_a_study_of_an_earlier_version_is_read_but_not_gone_on_with_on_other_row
     assert status(capsys)["finished"] == 1
     assert len(rows(capsys)) == 1
     bench("search", "--best")
-    line = fails(capsys, "search", "--resume", "--trials", "2", "--no-tracking")
+    resume = ("search", "--plugin", str(PEAK), "--resume", "--trials", "2", "--no-tracking")
+    line = fails(capsys, *resume)
     assert line == (
         "study old was begun by an earlier version, whose --fraction chose other rows. "
         "Begin a new study."

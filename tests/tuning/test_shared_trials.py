@@ -36,8 +36,8 @@ REQUEST = Request(
 
 
 def test_a_trial_arrives_as_it_was_sent() -> None:
-    jobs = [TrialJob((REQUEST, Request(model="m", task="t")), ("a.py", "b.py"), 4, 1.5)]
-    jobs.append(TrialJob((), ()))
+    jobs = [TrialJob((REQUEST, Request(model="m", task="t")), 4, 1.5)]
+    jobs.append(TrialJob(()))
     for job in jobs:
         assert unpacked(packed(job)) == job
     assert json.loads(packed(jobs[0]))["requests"][0]["data"] == "a folder"

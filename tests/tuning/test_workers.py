@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.tuning.helpers import DATA, HILL, SEARCH, bench, status
+from tests.tuning.helpers import DATA, HILL, PEAK, SEARCH, bench, status
 from tests.tuning.postgres import Server, server
 
 FAST = ("--beat", "0.3", "--study", "s")
@@ -89,7 +89,7 @@ def test_ctrl_c_gives_the_running_trial_back(
     assert "Traceback" not in said
     assert status(capsys)["states"] == {"given back": 1}
     (hold / "hold").unlink()
-    bench("search", "--resume", "--no-tracking")
+    bench("search", "--plugin", str(PEAK), "--resume", "--no-tracking")
     assert status(capsys)["states"] == {"complete": 2, "given back": 1}
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.errors import BenchError
+from bench.leaderboards.artifacts import read_artifact
 from bench.leaderboards.board import Leaderboard
-from bench.leaderboards.entries import Entry, artifact
+from bench.leaderboards.entries import Entry
 from bench.metrics import SELECTION
-from bench.results.metrics_file import read_metrics
+from bench.results.metrics_file import parse_metrics
 from bench.results.run_folder import METRICS
 
 MODELS = 30
@@ -30,7 +31,7 @@ def read_curves(board: Leaderboard) -> Mapping[str, Curve]:
 
 def _curve(entry: Entry) -> Curve:
     try:
-        lines, _ = read_metrics(artifact(entry, METRICS))
-    except (BenchError, OSError):
+        lines, _ = parse_metrics(read_artifact(entry, METRICS), METRICS)
+    except BenchError:
         return ()  # the page tells the number of runs without a curve
     return [(line.step, line.metrics[_SCORE]) for line in lines if _SCORE in line.metrics]

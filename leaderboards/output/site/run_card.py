@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.leaderboards.artifacts import read_artifact
 from bench.leaderboards.board import Leaderboard, Row
-from bench.leaderboards.entries import Entry, artifact
+from bench.leaderboards.entries import Entry
 from bench.metrics import Metric
 from bench.results.command import run_line
 from bench.results.manifest import Manifest
@@ -121,7 +122,7 @@ def repeating(manifest: Manifest) -> str:
 def _manifest(entry: Entry) -> Manifest:
     """Return the manifest of a run; an empty one if it is missing: MLflow has most of it."""
     try:
-        found = json.loads(artifact(entry, MANIFEST).read_text(encoding="utf-8"))
+        found = json.loads(read_artifact(entry, MANIFEST))
         return Manifest.from_json(found if isinstance(found, dict) else {})
     except (BenchError, OSError, ValueError, RecursionError):
         return Manifest()
