@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
+
+from typing_extensions import Buffer
 
 from bench.errors import BenchError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 _CLOSED_PIPE = 141  # exit status of a program that SIGPIPE ends: 128 + 13
 
@@ -74,7 +73,7 @@ class _Output(io.FileIO):
 
     _failed = False
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Write bytes; after an error they are thrown away: the interpreter tries again at its end.
 
         Raises:
@@ -93,7 +92,7 @@ class _Output(io.FileIO):
 class _Progress(io.FileIO):
     """Standard error, whose errors are ignored."""
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Buffer, /) -> int:
         """Write bytes; those that cannot be written are lost."""
         try:
             return super().write(data)
