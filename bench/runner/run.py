@@ -185,9 +185,9 @@ def _record(
         status = "pruned" if isinstance(error, PrunedError) else "failed"
         with suppress(BenchError):
             run.finish(status, Manifest(error=str(error) or type(error).__name__))
+            error.add_note(f"The run is recorded as {status} in {run.path}.")
         if isinstance(error, DivergedError):
             raise error.wrapped(after=f" Recorded as failed in {run.path}.") from None
-        error.add_note(f"The run is recorded as {status} in {run.path}.")
         raise
     checkpoints.clear()
 

@@ -151,7 +151,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Ranks:
 def _number(name: str, environment: Mapping[str, str]) -> int:
     text = environment.get(name, "0")
     if not (text.isascii() and text.isdecimal()):
-        raise BenchError(f"{name}={text} is no whole number. {_STARTED}")
+        raise BenchError(f"{name}={text} is not a whole number. {_STARTED}")
     return int(text)
 
 

@@ -83,9 +83,9 @@ def test_ranks_listen_and_import_at_home_and_end_with_a_launcher_that_is_killed(
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK=x is no whole number."),
+        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK=x is not a whole number."),
         ({"RANK": "0", "WORLD_SIZE": "0"}, "RANK=0 and WORLD_SIZE=0 name no process"),
-        ({"LOCAL_WORLD_SIZE": "two"}, "LOCAL_WORLD_SIZE=two is no whole number."),
+        ({"LOCAL_WORLD_SIZE": "two"}, "LOCAL_WORLD_SIZE=two is not a whole number."),
     ],
 )
 def test_variables_of_ranks_that_are_wrong_are_told_in_one_line(

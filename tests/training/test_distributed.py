@@ -268,15 +268,15 @@ def test_the_rank_is_read_from_the_environment(
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        ({**TORCHRUN, "RANK": "x"}, "RANK=x is no whole number"),
-        ({**TORCHRUN, "RANK": "-1"}, "RANK=-1 is no whole number"),
-        ({**TORCHRUN, "RANK": ""}, "RANK= is no whole number"),
-        ({**TORCHRUN, "RANK": "²"}, "RANK=² is no whole number"),
+        ({**TORCHRUN, "RANK": "x"}, "RANK=x is not a whole number"),
+        ({**TORCHRUN, "RANK": "-1"}, "RANK=-1 is not a whole number"),
+        ({**TORCHRUN, "RANK": ""}, "RANK= is not a whole number"),
+        ({**TORCHRUN, "RANK": "²"}, "RANK=² is not a whole number"),
         ({**TORCHRUN, "RANK": "8"}, "RANK=8 and WORLD_SIZE=8 name no process"),
         ({**TORCHRUN, "RANK": "0", "WORLD_SIZE": "0"}, "RANK=0 and WORLD_SIZE=0 name no process"),
-        ({**TORCHRUN, "LOCAL_RANK": "one"}, "LOCAL_RANK=one is no whole number"),
-        ({**STEP, "SLURM_PROCID": "p"}, "SLURM_PROCID=p is no whole number"),
-        ({**STEP, "SLURM_LOCALID": "1.5"}, "SLURM_LOCALID=1.5 is no whole number"),
+        ({**TORCHRUN, "LOCAL_RANK": "one"}, "LOCAL_RANK=one is not a whole number"),
+        ({**STEP, "SLURM_PROCID": "p"}, "SLURM_PROCID=p is not a whole number"),
+        ({**STEP, "SLURM_LOCALID": "1.5"}, "SLURM_LOCALID=1.5 is not a whole number"),
         ({**STEP, "SLURM_PROCID": "6"}, "SLURM_PROCID=6 and SLURM_STEP_NUM_TASKS=6 name no"),
     ],
 )
