@@ -51,8 +51,8 @@ def for_markdown(text: str) -> str:
 def for_plotly(text: str) -> str:
     """Return text that plotly.js shows unchanged: no tag, and no TeX between dollars.
 
-    A link in a label could be clicked, and the style of a ``<span>`` can fetch an address as soon as
-    the plot is shown.
+    A link in a label could be clicked, and the style of a ``<span>`` can fetch an address when the
+    plot is shown.
     """
     return text.translate(_ENTITIES).replace("$", "&#36;")
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _OBJECTIVE = "validation Pearson"
 _OWN = ("<br>", "<extra></extra>")  # tags that Optuna writes
+# An explicit list: some of plotly's default buttons open other sites, and its logo is a link.
+_OPTIONS = {
+    "displaylogo": False,
+    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+}
 # The page is one file: nothing is fetched, whatever plotly.js makes of a text.
 _POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
@@ -68,8 +73,7 @@ def _page(figure: Figure) -> str:
     """Return a figure as a page that draws its texts unchanged."""
     from plotly.io import to_html
 
-    # The logo among plotly's buttons is a link to another site.
-    page = to_html(_inert(figure.to_dict()), config={"displaylogo": False}, validate=False)
+    page = to_html(_inert(figure.to_dict()), config=_OPTIONS, validate=False)
     return str(page).replace("<head>", f"<head>{_POLICY}", 1)
 
 
