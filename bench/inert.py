@@ -1,9 +1,8 @@
 """Text of other people, made inert for the place that shows it.
 
 Names, notes and settings come from imported results, shared stores and files. A terminal obeys
-escape sequences, a spreadsheet computes cells that look like formulas, and Markdown passes HTML on.
-Pages escape by their templates; a plot's labels by
-:func:`bench.leaderboards.output.site.charts.escape`.
+escape sequences, a spreadsheet computes cells that look like formulas, Markdown passes HTML on, and
+plotly.js takes any text of a plot for HTML of a few tags. Pages escape by their templates.
 """
 
 from __future__ import annotations
@@ -47,6 +46,15 @@ def for_markdown(text: str) -> str:
     ``<`` becomes an entity: not every converter takes a backslash before it.
     """
     return _MARKDOWN.sub(r"\\\g<0>", for_terminal(text)).translate(_ENTITIES)
+
+
+def for_plotly(text: str) -> str:
+    """Return text that plotly.js shows unchanged: no tag, and no TeX between dollars.
+
+    A link in a label could be clicked, and the style of a ``<span>`` can fetch an address when the
+    plot is shown.
+    """
+    return text.translate(_ENTITIES).replace("$", "&#36;")
 
 
 def _is_number(text: str) -> bool:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from html import escape
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from optuna import visualization
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study
 
+from bench.atomic import write_text
 from bench.extras import needed
-from bench.inert import for_terminal
+from bench.inert import for_plotly, for_terminal
 from bench.tuning.summary import ranked
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _OBJECTIVE = "validation Pearson"
+_OWN = ("<br>", "<extra></extra>")  # tags that Optuna writes
+# An explicit list: some of plotly's default buttons open other sites, and its logo is a link.
+_OPTIONS = {
+    "displaylogo": False,
+    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+}
+# The page is one file: nothing is fetched, whatever plotly.js makes of a text.
+_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "form-action 'none'; base-uri 'none'\">"
+)
 
 
 def write(study: Study, folder: Path) -> list[Path]:
@@ -51,8 +63,29 @@ def write(study: Study, folder: Path) -> list[Path]:
         warnings.simplefilter("ignore", ExperimentalWarning)
         for name, plot in plots.items():
             figure = plot()
-            # plotly.js takes a title for HTML of a few tags, links among them.
-            figure.update_layout(title=f"{escape(for_terminal(study.study_name))}: {name}")
+            figure.update_layout(title=f"{study.study_name}: {name}")
             pages.append(folder / f"{name}.html")
-            figure.write_html(pages[-1], include_plotlyjs=True)
+            write_text(pages[-1], _page(figure))
     return pages
+
+
+def _page(figure: Figure) -> str:
+    """Return a figure as a page that draws its texts unchanged."""
+    from plotly.io import to_html
+
+    page = to_html(_inert(figure.to_dict()), config=_OPTIONS, validate=False)
+    return str(page).replace("<head>", f"<head>{_POLICY}", 1)
+
+
+def _inert(value: Any) -> Any:
+    """Return nested values of a figure, with every text of a study escaped for plotly.js."""
+    if isinstance(value, Mapping):
+        return {name: _inert(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_inert(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = for_plotly(for_terminal(value))
+    for tag in _OWN:
+        text = text.replace(for_plotly(tag), tag)
+    return text

@@ -7,12 +7,12 @@ jfly.uni-koeln.de/color) that are visible on a light and on a dark background.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from bench.inert import for_plotly
 from bench.leaderboards.board import Leaderboard, Row
 from bench.leaderboards.output.site.curves import MODELS as CURVES
 from bench.leaderboards.output.site.curves import Curve
@@ -155,8 +155,8 @@ def published_scatter(lines: Sequence[PublishedComparison]) -> Plot:
 
 
 def escape(text: str) -> str:
-    """Return text that plotly.js shows unchanged: no tags, no TeX between dollars."""
-    return html.escape(" ".join(text.split()), quote=False).replace("$", "&#36;")
+    """Return text in one line that plotly.js shows unchanged."""
+    return for_plotly(" ".join(text.split()))
 
 
 def short(text: str) -> str:
