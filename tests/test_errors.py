@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench import cli
+from bench.cli import program
 from bench.cli.common import with_options
 from bench.config import split_assignments, typed_value
 from bench.errors import (
@@ -283,9 +283,9 @@ def test_the_command_line_prints_options(
     def fail(**_: object) -> None:
         raise BenchError(f"{argument('data')} x\nis short.", hint={"max_steps": 4})
 
-    monkeypatch.setattr(cli.cli, "main", fail)
+    monkeypatch.setattr(program.cli, "main", fail)
     with pytest.raises(SystemExit) as ended:
-        cli._run()
+        program._run()
     assert ended.value.code == 2
     assert capsys.readouterr().err == "bench: --data x is short. Try --max-steps 4.\n"
 
