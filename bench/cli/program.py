@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import NoReturn
 
 import click
@@ -19,6 +18,7 @@ from bench.cli.common import Commands, as_mistake, with_options
 from bench.cli.environment import check_surroundings, set_environment
 from bench.cli.signals import end_with_input, interruptible
 from bench.cli.streams import ReaderGoneError, prepare_streams
+from bench.console import Console
 
 _BUG = (
     "bench: an error that bench does not expect: a bug in bench, in a plugin or in a library. "
@@ -79,7 +79,8 @@ def _run() -> NoReturn:
         known = as_mistake(error)
         if not _in_rank(known or error):
             if known is None:
-                click.echo("".join(traceback.format_exception(error)) + _BUG, err=True)
+                Console().show(error)
+                click.echo(_BUG, err=True)
             else:
                 click.echo(f"bench: {with_options(known)}", err=True)
         sys.exit(1 if known is None else known.exit_status)

@@ -17,9 +17,9 @@ from bench.errors import BenchError
 
 
 def _counts(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
-    counts = tuple(int(part) for part in text.split(",") if part.isdecimal())
-    if len(counts) != text.count(",") + 1 or 0 in counts:
-        raise BenchError(f"--devices takes numbers of devices, as in 1,2,4; got '{text}'.")
+    counts = tuple(int(part[:40]) for part in text.split(",") if part.isdecimal())
+    if len(counts) != text.count(",") + 1 or not all(0 < count <= 10**6 for count in counts):
+        raise BenchError(f"--devices takes numbers of devices, as in 1,2,4; got '{text[:80]}'.")
     return counts
 
 

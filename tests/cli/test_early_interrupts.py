@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-INTERRUPTS_ITSELF = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.3)\n"
+INTERRUPTS_ITSELF = (
+    "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.3)\n"
+)
 
 
 def bench(*words: str, first: Path | None = None) -> subprocess.CompletedProcess[str]:
