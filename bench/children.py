@@ -47,7 +47,7 @@ _BENCH = (
 
 
 def run_module(
-    name: str, *arguments: str, environment: Mapping[str, str], patience: float = GRACE
+    name: str, *arguments: str, environment: Mapping[str, str], patience: float = 5.0
 ) -> int:
     """Run the module of another program until it ends; return its exit status.
 
