@@ -14,7 +14,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
 from bench.version import __version__
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from bench.config import setting, settings
     from bench.data.dataset import Dataset, Split, TestSet
     from bench.data.layout import Layout
+    from bench.errors import BenchError
     from bench.metrics import Metric
     from bench.model import Batch, FittedModel, Model
     from bench.recipe import Preset, Recipe
@@ -50,6 +50,7 @@ _HOMES = {
     **dict.fromkeys(("setting", "settings"), "bench.config"),
     **dict.fromkeys(("Dataset", "Split", "TestSet"), "bench.data.dataset"),
     "Layout": "bench.data.layout",
+    "BenchError": "bench.errors",
     "Metric": "bench.metrics",
     **dict.fromkeys(("Batch", "FittedModel", "Model"), "bench.model"),
     **dict.fromkeys(("Preset", "Recipe"), "bench.recipe"),

@@ -46,6 +46,55 @@ _BENCH = (
 )
 
 
+def run_module(
+    name: str, *arguments: str, environment: Mapping[str, str], patience: float = 5.0
+) -> int:
+    """Run the module of another program until it ends; return its exit status.
+
+    The program and all that it starts end with this call, whatever ends it, and with this process,
+    even with one that is killed. They are one process group, and a thread in the program ends the
+    group when its standard input ends.
+
+    Args:
+        name: Name of the module, or "module:function".
+        arguments: Words after the name of the program.
+        environment: Variables of the program.
+        patience: Seconds that the program has to end.
+    """
+    command = python_command("-c", _MODULE, str(patience), name, *arguments)
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None
+    try:
+        return process.wait()
+    finally:
+        process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+        with suppress(ProcessLookupError, PermissionError):  # macOS: a group of zombies
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+_MODULE = """
+import importlib, os, runpy, signal, sys, threading, time
+
+def watch():
+    os.read(0, 1)
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(patience)
+    os.killpg(0, signal.SIGKILL)
+
+patience = float(sys.argv.pop(1))
+module, colon, function = sys.argv.pop(1).partition(":")
+threading.Thread(target=watch, daemon=True).start()
+if colon:
+    sys.exit(getattr(importlib.import_module(module), function)())
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
 class Children:
     """Processes of this program that end when a block ends, or when this process is killed.
 

@@ -30,6 +30,9 @@ from typing import (
 
 from bench.errors import BenchError, argument
 
+LARGEST_WHOLE = (1 << 63) - 1
+"""Largest whole number that every library and table holds."""
+
 T = TypeVar("T")
 _SEVERAL = tuple[int, ...]
 
@@ -265,6 +268,8 @@ def _check_range(value: object, metadata: Mapping[str, Any], label: str) -> None
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     low, high = metadata.get("low"), metadata.get("high")
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        raise BenchError(f"{label} must be a number of at most 63 bits.", field=label)
     if not math.isfinite(value):
         allowed = "a finite number"
     elif (low is None or value >= low) and (high is None or value <= high):

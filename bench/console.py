@@ -11,6 +11,8 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bench.inert import for_terminal
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
 
@@ -71,7 +73,11 @@ def _is_terminal() -> bool:
 
 
 def _print(text: str) -> None:
-    """Print to standard error; what cannot be printed is lost, for it must not end a training."""
+    """Print to standard error, without escape sequences, which the text of others may hold.
+
+    What cannot be printed is lost, for it must not end a training.
+    """
+    text = "\n".join(map(for_terminal, text.split("\n")))
     if sys.stderr is not None:  # print() would take None for standard output
         with suppress(OSError, ValueError):  # full, a terminal that is gone; closed
             print(text, file=sys.stderr, flush=True)

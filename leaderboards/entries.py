@@ -156,7 +156,7 @@ def _readable(run: str, console: Console, read: Callable[[], Entry | None]) -> E
         return read()
     except (BenchError, ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
         reason = first_line(error).rstrip(".")[:_LONGEST]
-        console.warn(for_terminal(f"run {run} is left out: {reason}."))
+        console.warn(f"run {run} is left out: {reason}.")
         return None
 
 

@@ -109,3 +109,56 @@ def test_a_process_ends_when_its_input_does(trap: str, watched: bool, status: in
         child.kill()
         child.wait()
         child.stdout.close()
+
+
+SERVER = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open(sys.argv[1], "w").write(f"{os.getpid()} {child.pid}\\n")
+if sys.argv[2] == "ends":
+    sys.exit(3)
+time.sleep(60)
+"""
+PARENT = """
+import os, sys
+from bench.children import run_module
+print(run_module("server", *sys.argv[1:], environment=os.environ, patience=5), flush=True)
+"""
+
+
+def alive(process: int) -> bool:
+    """Return whether a process runs; one that has ended but is not waited for does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, None]
+)
+def test_a_program_of_others_and_its_children_end_with_ours(
+    number: signal.Signals | None, tmp_path: Path
+) -> None:
+    (tmp_path / "server.py").write_text(SERVER)
+    told = tmp_path / "processes"
+    ours = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(told), "stays" if number else "ends"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 30
+    while not (told.exists() and told.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    theirs = [int(word) for word in told.read_text().split()]
+    if number is not None:
+        assert all(map(alive, theirs))
+        ours.send_signal(number)
+    said, _ = ours.communicate(timeout=30)
+    assert said == (b"" if number else b"3\n")
+    while any(map(alive, theirs)):
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -6,12 +6,12 @@ import pickle
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
-from bench import cli
+from bench.cli import program
 from bench.cli.common import with_options
 from bench.config import split_assignments, typed_value
 from bench.errors import (
@@ -29,6 +29,7 @@ from bench.errors import (
 from bench.genomics.build_options import BuildOptions
 from bench.recipe import Recipe
 from bench.registry import TASKS
+from bench.results.options import Request
 from bench.results.run_folder import find_run
 from bench.search_space import parsed
 from bench.sources import locate
@@ -38,6 +39,8 @@ from bench.training.launch import _first_failure, launch, record
 from bench.training.loop import _diverged
 from bench.training.micro_batches import MicroBatches
 from bench.training.schedule import Plan
+from bench.tuning.definition import Search
+from bench.tuning.feasibility import Probe, check
 from bench.tuning.trial import InfeasibleError, LostError
 from tests.conftest import ROOT
 
@@ -63,6 +66,20 @@ def _raise(error: Exception) -> None:
 
 
 Case = tuple[BenchError, str, str, str | None, Any]  # texts in Python, as options; field; hint
+
+
+def _refused_space() -> None:
+    space = parsed(["recipe.batch_size=1024"], {"recipe": Recipe})
+    search = Search(request=Request(model="proformer", task="dream"), space=space)
+
+    class Short:
+        def facts(self, request: Request) -> None:
+            batch_size = int(request.overrides["recipe"]["batch_size"])
+            Plan.of(Recipe(batch_size=batch_size), 600)
+
+    check(search, cast("Probe", Short()))
+
+
 CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | None, Any]] = {
     "an argument": (
         lambda: locate.find(Dream, "dream", Path("/none")),
@@ -145,6 +162,22 @@ CASES: dict[str, tuple[Callable[[], object], type[BenchError], str, str, str | N
         "no. Try resume=True or model.dim=8 or max_memory=0.5.",
         "no. Try --resume or --set model.dim=8 or --max-memory 0.5.",
         *("resume", {"resume": True, "model.dim": 8, "max_memory": 0.5}),
+    ),
+    "a hint that is a setting of another type": (
+        lambda: _raise(BenchError("no.", hint={"recipe.standardize": True, "task.rows": None})),
+        BenchError,
+        "no. Try recipe.standardize=True or task.rows.",
+        "no. Try --set recipe.standardize=true or --set task.rows.",
+        *("recipe.standardize", {"recipe.standardize": True, "task.rows": None}),
+    ),
+    "a value of a search space that is refused": (
+        _refused_space,
+        BenchError,
+        "the space of recipe.batch_size holds 1024, which is refused: "
+        "600 training rows make no batch of 1024. Try recipe.batch_size=512.",
+        "the space of recipe.batch_size holds 1024, which is refused: "
+        "600 training rows make no batch of 1024. Try --set recipe.batch_size=512.",
+        *("recipe.batch_size", None),
     ),
     "a field that is not the first argument named": (
         lambda: _raise(BenchError(f"{argument('download', True)} or so.", field="data")),
@@ -283,9 +316,9 @@ def test_the_command_line_prints_options(
     def fail(**_: object) -> None:
         raise BenchError(f"{argument('data')} x\nis short.", hint={"max_steps": 4})
 
-    monkeypatch.setattr(cli.cli, "main", fail)
+    monkeypatch.setattr(program.cli, "main", fail)
     with pytest.raises(SystemExit) as ended:
-        cli._run()
+        program._run()
     assert ended.value.code == 2
     assert capsys.readouterr().err == "bench: --data x is short. Try --max-steps 4.\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 import bench
 from bench import api
-from bench.cli import cli
+from bench.cli.program import cli
 from bench.results.options import Request, run_options
 
 NAMES = {

@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bench.cli import cli
+from bench.cli.program import cli
 from bench.registry import MODELS, TASKS
 from tests.tools.documents import blocks, commands
 

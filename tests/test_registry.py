@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bench.cli import cli
+from bench.cli.program import cli
 from bench.errors import BenchError
 from bench.model import Model
 from bench.registry import MODELS, TASKS, Registry, load_plugin_file

@@ -174,8 +174,11 @@ def train(
     Raises:
         BenchError: The request or its data is wrong, or the training diverged.
     """
+    from bench.runner.request import check_numbers
     from bench.runner.run import execute
     from bench.training.launch import launch
+
+    check_numbers(request)
 
     console = console or SILENT
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

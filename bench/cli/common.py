@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,42 @@ from typing import Any, TypeVar
 
 import click
 
+from bench.config import LARGEST_WHOLE
 from bench.errors import BenchError, first_line, lacks_memory
 from bench.inert import for_terminal
 from bench.results.options import run_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 Folder = click.Path(path_type=Path)
+
+
+class Whole(click.IntRange):
+    """Whole numbers of at most 63 bits: libraries and tables hold no larger ones."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of a text."""
+        number: int = super().convert(_short(value), param, ctx)
+        if number > LARGEST_WHOLE:
+            self.fail(f"{number} is larger than {LARGEST_WHOLE}.", param, ctx)
+        return number
+
+
+class Number(click.FloatRange):
+    """Finite numbers."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number of a text."""
+        number: float = super().convert(_short(value), param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+def _short(value: Any) -> Any:
+    """Return a value of the command line, cut where a message would be a page long."""
+    return f"{value[:40]}…" if isinstance(value, str) and len(value) > 100 else value
 
 
 class Commands(click.Group):
@@ -106,7 +137,8 @@ def with_options(error: BenchError) -> str:
 
 def _option(name: str, value: str | None) -> str:
     if "." in name:
-        return f"--set {name}" if value is None else f"--set {name}={value}"
+        plain = value.lower() if value in ("True", "False", "None") else value
+        return f"--set {name}" if plain is None else f"--set {name}={plain}"
     option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
     return option if value in (None, "True") else f"{option} {value}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.cli.common import Commands, Folder, as_json, plugins, print_json
+from bench.cli.common import Commands, Folder, Number, Whole, as_json, plugins, print_json
 from bench.errors import BenchError
 
 
@@ -132,35 +132,35 @@ def build() -> None:
 @click.option("--out", type=Folder, required=True, help="Path of a new folder.")
 @click.option(
     "--windows",
-    type=click.IntRange(1),
+    type=Whole(1, 10**9),
     default=100_000,
     show_default=True,
     help="Number of windows.",
 )
 @click.option(
     "--width",
-    type=click.IntRange(1),
+    type=Whole(1, 10**9),
     default=100,
     show_default=True,
     help="Length of a window (nt).",
 )
 @click.option(
     "--center",
-    type=click.IntRange(1),
+    type=Whole(1, 10**9),
     default=20,
     show_default=True,
     help="Length of the window's centre (nt), whose mean signal is the target.",
 )
 @click.option(
     "--flank",
-    type=click.IntRange(1),
+    type=Whole(1, 10**9),
     default=500,
     show_default=True,
     help="Distance from a summit (nt) within which windows lie.",
 )
 @click.option(
     "--background",
-    type=click.FloatRange(0, 0.9),
+    type=Number(0, 0.9),
     default=0.0,
     show_default=True,
     help="Share of windows that lie away from all peaks.",
@@ -188,7 +188,7 @@ def build() -> None:
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     show_default=True,
     help="Seed of the random numbers.",
@@ -211,14 +211,14 @@ def atac(*, out: Path, as_json: bool, **options: Any) -> None:
 @click.argument("task")
 @click.option(
     "--rows",
-    type=click.IntRange(1000),
+    type=Whole(1000, 10**9),
     default=100_000,
     show_default=True,
     help="Number of training rows.",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     show_default=True,
     help="Seed of the random numbers.",

@@ -9,6 +9,7 @@ import click
 
 from bench.cli.common import (
     Folder,
+    Whole,
     as_json,
     home_option,
     plugins,
@@ -67,7 +68,7 @@ from bench.paths import runs_dir
 @click.option("--score", help="Score that ranks, such as all/mse.  [the task's own]")
 @click.option(
     "--resamples",
-    type=click.IntRange(100),
+    type=Whole(100, 10**6),
     default=10_000,
     show_default=True,
     help="Number of bootstrap samples.",
@@ -131,7 +132,7 @@ def _board(*, assignments: tuple[str, ...], home: Path | None, **options: Any) -
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as recorded]")
 @click.option(
     "--resamples",
-    type=click.IntRange(100),
+    type=Whole(100, 10**6),
     default=10_000,
     show_default=True,
     help="Number of bootstrap samples.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.common import as_json, home_option, plugins, print_json
+from bench.cli.common import Whole, as_json, home_option, plugins, print_json
 from bench.console import Console
 from bench.errors import BenchError
 from bench.paths import runs_dir
@@ -90,7 +90,7 @@ def sync(*, home: Path | None) -> None:
 @click.command()
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=Whole(1, 65535),
     default=5000,
     show_default=True,
     help="Port of the web server.",

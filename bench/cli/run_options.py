@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import click
 
-from bench.cli.common import F, Folder, plugins
+from bench.cli.common import F, Folder, Number, Whole, plugins
 from bench.config import split_assignments
 from bench.errors import BenchError
 from bench.results.options import Request, RunOption, run_options
@@ -131,7 +131,8 @@ def _click_type(known: RunOption, kind: Any) -> click.ParamType[Any]:
     if known.name == "resume":
         return click.STRING
     if kind is int:
-        return click.IntRange(None if known.low is None else int(known.low))
+        low, high = (None if end is None else int(end) for end in (known.low, known.high))
+        return Whole(low, high)
     if kind is float:
-        return click.FloatRange(known.low, known.high, min_open=known.high is not None)
+        return Number(known.low, known.high, min_open=known.high is not None)
     return click.STRING if kind is str else Folder

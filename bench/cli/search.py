@@ -10,8 +10,18 @@ import click
 from click.core import ParameterSource
 
 from bench import paths
-from bench.cli.common import Folder, as_json, launched, plugins, print_json, renames
+from bench.cli.common import (
+    Folder,
+    Number,
+    Whole,
+    as_json,
+    launched,
+    plugins,
+    print_json,
+    renames,
+)
 from bench.cli.run_options import make_request, takes
+from bench.config import LARGEST_WHOLE
 from bench.errors import BenchError
 from bench.inert import for_terminal
 
@@ -23,9 +33,10 @@ if TYPE_CHECKING:
 def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    seeds = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
-    if len(seeds) != len(text.split(",")) or len(set(seeds)) < len(seeds):
-        raise BenchError(f"--seeds takes different whole numbers, as in 0,1,2; got '{text}'.")
+    seeds = tuple(int(part[:40]) for part in text.split(",") if part.strip().isdecimal())
+    fits = all(seed <= LARGEST_WHOLE for seed in seeds)
+    if len(seeds) != len(text.split(",")) or len(set(seeds)) < len(seeds) or not fits:
+        raise BenchError(f"--seeds takes different whole numbers, as in 0,1,2; got '{text[:80]}'.")
     return seeds
 
 
@@ -45,12 +56,10 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
     epochs="Number of epochs of a trial; refits have the full number.",
     fraction="Share of the training rows that a trial uses; refits use all.",
 )
-@click.option(
-    "--trials", type=click.IntRange(1), help="Number of finished trials, over all workers.  [100]"
-)
+@click.option("--trials", type=Whole(1), help="Number of finished trials, over all workers.  [100]")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0),
+    type=Number(0),
     metavar="MINUTES",
     help="Time after which no trial is started.",
 )
@@ -66,34 +75,34 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 )
 @click.option(
     "--sampler-seed",
-    type=click.IntRange(0),
+    type=Whole(0),
     default=0,
     show_default=True,
     help="Seed of the sampler.",
 )
 @click.option("--no-pruning", is_flag=True, help="Finish also the trials that are behind.")
 @click.option(
-    "--max-params", type=click.IntRange(1), help="Largest number of parameters of a feasible model."
+    "--max-params", type=Whole(1), help="Largest number of parameters of a feasible model."
 )
 @click.option(
     "--max-memory",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="GB",
     help="Largest memory of a feasible trial.",
 )
 @click.option(
     "--refit",
-    type=click.IntRange(1),
+    type=Whole(1),
     metavar="K",
     help="Number of best trials to run at full budget afterwards.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes."
+    "--workers", type=Whole(1, 1000), default=1, show_default=True, help="Number of processes."
 )
 @click.option(
     "--heartbeat",
     "beat",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, 10**6, min_open=True),
     default=15.0,
     show_default=True,
     metavar="SECONDS",
@@ -117,9 +126,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 )
 @click.option("--export", "table", type=Folder, help="CSV file to write the study's trials to.")
 @takes("device")
-@click.option(
-    "--devices", type=click.IntRange(1), default=1, help="Number of devices for each trial.  [1]"
-)
+@click.option("--devices", type=Whole(1), default=1, help="Number of devices for each trial.  [1]")
 @click.option("--no-tracking", is_flag=True, help="Write run folders only; send nothing to MLflow.")
 @click.option("--child", is_flag=True, hidden=True, help="This process is one of --workers.")
 @takes("runs_dir")

@@ -47,6 +47,57 @@ class SignalStop(Stop):
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt for the length of a block, but not inside an import.
+
+    Libraries in C++ abort the process if their import is interrupted. So the error is raised after
+    the import; a second Ctrl-C before that ends the process at once.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _AfterImports())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _AfterImports:
+    """Handler of SIGINT that comes again later if it comes inside an import."""
+
+    def __init__(self) -> None:
+        self._waiting = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise KeyboardInterrupt outside of imports."""
+        if not _imports(frame):
+            raise KeyboardInterrupt
+        if self._waiting:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        self._waiting = True
+        timer = threading.Timer(_LATER, self._again, (number,))
+        timer.daemon = True
+        timer.start()
+
+    def _again(self, number: int) -> None:
+        self._waiting = False
+        os.kill(os.getpid(), number)
+
+
+_LATER = 0.1  # seconds between two looks whether an import has ended
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Return whether a frame is that of an import, or was called by one."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+@contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
     """Treat SIGTERM, which clusters send, as Ctrl-C for the length of a block."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import Any
 
 import click
 
-from bench.children import bench_command
+from bench.children import ENDS_WITH_INPUT, bench_command
 from bench.cli.common import Folder, as_json, launched, print_json
 from bench.cli.run_options import make_request, takes_a_run
 from bench.errors import BenchError
 
 
 def _counts(ctx: click.Context, option: click.Parameter, text: str) -> tuple[int, ...]:
-    counts = tuple(int(part) for part in text.split(",") if part.isdecimal())
-    if len(counts) != text.count(",") + 1 or 0 in counts:
-        raise BenchError(f"--devices takes numbers of devices, as in 1,2,4; got '{text}'.")
+    counts = tuple(int(part[:40]) for part in text.split(",") if part.isdecimal())
+    if len(counts) != text.count(",") + 1 or not all(0 < count <= 10**6 for count in counts):
+        raise BenchError(f"--devices takes numbers of devices, as in 1,2,4; got '{text[:80]}'.")
     return counts
 
 
@@ -55,9 +56,17 @@ def plan(*, devices: tuple[int, ...], as_json: bool, **asked: Any) -> None:
 
 
 def _plan_in_process(count: int) -> dict[str, Any]:
-    """Return the plan for one number of devices, made in a separate process."""
+    """Return the plan for one number of devices, made in a process that ends with this one."""
     command = bench_command(*sys.argv[1:], "--devices", str(count), "--json")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, ENDS_WITH_INPUT: "1"}
+    reader, writer = os.pipe()
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=reader, capture_output=True, text=True, check=False
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
     if done.returncode:
         raise BenchError(done.stderr.strip().splitlines()[-1].removeprefix("bench: "))
     planned: dict[str, Any] = json.loads(done.stdout)

@@ -10,6 +10,7 @@ import click
 
 from bench.cli.common import (
     Folder,
+    Whole,
     as_json,
     home_option,
     plugins,
@@ -25,7 +26,7 @@ from bench.paths import runs_dir
 @takes_all_of_a_run
 @click.option(
     "--devices",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=1,
     help="Number of devices of this machine to train on.  [1]",
 )
@@ -213,7 +214,7 @@ def predict(
 @click.command()
 @click.option(
     "--rows",
-    type=click.IntRange(1000),
+    type=Whole(1000, 10**9),
     default=40_000,
     show_default=True,
     help="Number of simulated training rows.",

@@ -6,16 +6,14 @@ What passes here can be sorted, printed, ranked and sent to MLflow.
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import Any
 
 from bench.errors import BenchError, first_line
-from bench.results.manifest import Manifest
+from bench.results.manifest import Manifest, as_time
 
 LARGEST = 1 << 24
 """Largest size of a manifest's file, in bytes."""
 STATUSES = ("running", "interrupted", "finished", "failed", "pruned")
-_LATEST = 253_402_300_800  # the year 10,000, in seconds since 1970
 _DEEPEST = 50  # nested lists and objects; those of a manifest nest about five
 
 
@@ -62,14 +60,8 @@ def _check_values(manifest: Manifest) -> None:
     if manifest.status not in STATUSES:
         raise BenchError(f"the manifest's status is {manifest.status!r}.")
     for name in ("created", "finished"):
-        text = getattr(manifest, name)
-        try:
-            time = datetime.fromisoformat(text) if text else None
-            known = time is None or (time.tzinfo is not None and 0 < time.timestamp() < _LATEST)
-        except (ValueError, OverflowError):
-            known = False
-        if not known:
-            raise BenchError(f"the manifest's {name} is {text!r}.")
+        if text := getattr(manifest, name):
+            as_time(text, name)
     if manifest.status == "finished" and not manifest.finished:
         raise BenchError("the manifest's finished is missing.")
     for name, kinds, values in (

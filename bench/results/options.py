@@ -170,6 +170,7 @@ class Request:
             "Number of simulated training rows.  [100000]",
             flag="--rows",
             low=1000,
+            high=10**9,
             decides=True,
             spell=lambda rows: ["--rows", str(rows), "--simulate"],
         ),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-from bench.config import override
+from bench.config import LARGEST_WHOLE, override
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
 from bench.registry import MODELS, get_task
-from bench.results.options import Request
+from bench.results.options import Request, run_options
 from bench.sources import locate
 from bench.task import Task
 
@@ -36,6 +37,7 @@ def resolve(request: Request) -> ResolvedRequest:
     Raises:
         BenchError: A name or a value is wrong.
     """
+    check_numbers(request)
     model_class, task_class = MODELS.get(request.model), get_task(request.task)
     preset = named_preset(request.preset, request.model, model_class)
     for_model = {**preset.model, **request.overrides.get("model", {})}
@@ -49,6 +51,29 @@ def resolve(request: Request) -> ResolvedRequest:
     options = override(task_class.Options(), for_task, section="task")
     max_steps = request.max_steps or preset.max_steps
     return ResolvedRequest(model_class, config, task_class(options), recipe, max_steps)
+
+
+def check_numbers(request: Request) -> None:
+    """Check the numbers of a request that was made in Python.
+
+    Raises:
+        BenchError: A number has another type, is not finite, or is out of its bounds.
+    """
+    hints = get_type_hints(Request)
+    for known in run_options():
+        value = getattr(request, known.name)
+        if known.low is None or (value is None and known.default is None):
+            continue
+        share = known.high == 1
+        whole = float not in (hints[known.name], *get_args(hints[known.name]))
+        high = known.high or (LARGEST_WHOLE if whole else sys.float_info.max)
+        fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not (fits and known.low <= value <= high) or (share and value == 0):
+            kind = "whole number" if whole else "number"
+            bounds = f"above 0 and at most {high}" if share else f"from {known.low} to {high:g}"
+            raise BenchError(
+                f"{argument(known.name)} is a {kind} {bounds}; got {str(value)[:40]!r}."
+            )
 
 
 def named_preset(name: str, model: str, model_class: type[Model]) -> Preset:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.addresses import scrubbed, shown
-from bench.children import python_command
+from bench.children import run_module
 from bench.console import SILENT, Console
 from bench.errors import BenchError, argument
 from bench.paths import tracking_database
@@ -163,11 +162,11 @@ def serve(home: Path, *, port: int, console: Console = SILENT) -> None:
         pass
     # The server starts uvicorn, which would import files of the current folder, too.
     nowhere = shlex.join(["--app-dir", sys.prefix])
-    command = python_command("-m", "mlflow", "server", "--backend-store-uri", uri)
-    command += ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", nowhere]
+    words = ["server", "--backend-store-uri", uri]
+    words += ["--host", "127.0.0.1", "--port", str(port), "--uvicorn-opts", nowhere]
     console.say(f"MLflow's pages: http://127.0.0.1:{port} (Ctrl-C stops the server)")
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    status = subprocess.run(command, env=environment, check=False).returncode
+    status = run_module("mlflow", *words, environment=environment)
     if status > 0:
         raise BenchError(
             f"MLflow ended with status {status}. Is port {port} taken? Try {argument('port')}."

@@ -100,7 +100,8 @@ def check(search: Search, probe: Probe) -> None:
             else:
                 if refusal is not None:
                     raise BenchError(
-                        f"the space of {name} holds {value}, which is refused: {refusal}"
+                        f"the space of {name} holds {value}, which is refused: {refusal}",
+                        field=name,
                     )
 
 
@@ -108,7 +109,8 @@ def _refusal(search: Search, probe: Probe, params: Params) -> str | None:
     try:
         probe.facts(search.trial(params, seed=search.seeds[0]))
     except REFUSALS as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        text = error.text if isinstance(error, BenchError) else str(error)  # arguments stay marked
+        return " ".join(text.split()) or type(error).__name__
     return None
 
 

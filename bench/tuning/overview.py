@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 from pathlib import Path
 
 from bench.addresses import shown
-from bench.children import python_command
+from bench.children import run_module
 from bench.console import SILENT, Console
 from bench.errors import BenchError
 from bench.extras import needed
@@ -51,7 +51,6 @@ def dashboard(storage: str | None, name: str | None, home: Path, console: Consol
     needed("optuna_dashboard", extra="dashboard", what="the dashboard of a study")
     _, place = find(storage, name, home, console=console)
     console.say(f"optuna-dashboard on {shown(place)}; Ctrl-C ends it")
-    code = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
-    status = subprocess.run(python_command("-c", code, place), check=False).returncode
+    status = run_module("optuna_dashboard._cli:main", place, environment=os.environ)
     if status > 0:
         raise BenchError(f"optuna-dashboard ended with status {status}.")

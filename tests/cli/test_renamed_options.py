@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cli import cli
+from bench.cli.program import cli
 
 
 @pytest.mark.parametrize(

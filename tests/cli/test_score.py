@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cli import cli
+from bench.cli.program import cli
 from bench.data.sequence_stream import chunks, open_sequences, records
 from bench.data.sequences import decode, encode
 from bench.errors import BenchError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.cli import cli, main
+from bench.cli.program import cli, main
 from bench.registry import TASKS
 from bench.sources.locate import simulated
 from tests import reference
@@ -253,7 +253,7 @@ def test_models_and_recipes_need_torch_numpy_and_safetensors_only() -> None:
 def test_help_and_import_load_nothing_heavy() -> None:
     heavy = ["torch", "mlflow", "optuna", "polars", "scipy", "numpy", "sklearn", "rich"]
     code = (
-        "import sys; import bench; from bench.cli import cli\n"
+        "import sys; import bench; from bench.cli.program import cli\n"
         "cli.main(['--help'], standalone_mode=False)\n"
         f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
     )

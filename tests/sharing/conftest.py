@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import cli
+from bench.cli.program import cli
 from bench.registry import TASKS
 from bench.sharing import archive
 from bench.sources.locate import write_simulation

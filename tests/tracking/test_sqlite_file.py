@@ -229,23 +229,42 @@ def test_the_web_server_and_its_children_listen_on_this_machine_only(
         found |= _listening(process.pid)
         assert (LOCALHOST, port) in found
         assert {address for address, _ in found} == {LOCALHOST}
+        (server,) = _children(process.pid)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
         process.join(10)
+    deadline = time.monotonic() + 40
+    while _in_session(server) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not _in_session(server)  # not even of a command that was killed anything is left
 
 
 def _serve_alone(serve: Callable[..., None], home: Path, port: int) -> None:
-    os.setsid()
     serve(home, port=port)
 
 
-def _listening(group: int) -> set[tuple[str, int]]:
-    """Return addresses and ports on which the processes of a session listen, as Linux tells."""
-    sockets = set()
+def _children(parent: int) -> list[int]:
+    """Return the processes that a process has started and that run, as Linux tells."""
+    return [int(n) for n in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
+def _in_session(leader: int) -> list[Path]:
+    """Return the folders in /proc of the running processes of a session."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.getsid(int(folder.name)) == group:
-                sockets |= {os.readlink(file) for file in (folder / "fd").iterdir()}
+            zombie = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            if os.getsid(int(folder.name)) == leader and not zombie:
+                found.append(folder)
+    return found
+
+
+def _listening(parent: int) -> set[tuple[str, int]]:
+    """Return addresses and ports on which the program that a process has started listens."""
+    sockets = set()
+    for folder in [folder for child in _children(parent) for folder in _in_session(child)]:
+        with suppress(OSError):
+            sockets |= {os.readlink(file) for file in (folder / "fd").iterdir()}
     found = set()
     for table in ("tcp", "tcp6"):
         for line in (Path("/proc/net") / table).read_text().splitlines()[1:]:

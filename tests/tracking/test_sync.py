@@ -8,7 +8,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from bench import cli
+from bench.cli import program
 from bench.console import Console
 from bench.results.manifest import CostRecord, Manifest
 from bench.tracking.sync_all import Synced, sync_all
@@ -191,7 +191,7 @@ def test_a_damaged_run_folder_is_named_and_the_others_are_sent(
     (home / "odd" / "manifest.json").write_text(json.dumps(odd))
     monkeypatch.setattr("sys.argv", ["bench", "sync", "--home", str(home)])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        program.main()
     captured = capsys.readouterr()
     assert ended.value.code == 2
     assert "1 runs sent to sqlite:///" in captured.out
@@ -302,7 +302,7 @@ def test_secrets_are_in_no_file_and_in_no_message(
             words = ["--task", "dream"] if command == "leaderboard" else []
             monkeypatch.setattr("sys.argv", ["bench", command, *words, "--home", str(home)])
             with pytest.raises(SystemExit) as ended:
-                cli.main()
+                program.main()
             captured = capsys.readouterr()
             assert ended.value.code == 2
             assert "me@127.0.0.1" in captured.err or command == "leaderboard"

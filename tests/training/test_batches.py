@@ -291,7 +291,7 @@ import os, resource, sys
 os.environ["POLARS_MAX_THREADS"] = "1"
 from pathlib import Path
 import polars, sklearn.linear_model, torch
-from bench.cli import cli
+from bench.cli.program import cli
 from bench.training import loader
 room = {"free": 1 << 40, "limited": 20 << 20, "too much": 1 << 40}[sys.argv[1]]
 loader.room_for_rows = lambda device: room

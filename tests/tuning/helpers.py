@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli import cli, main
+from bench.cli.program import cli, main
 from bench.registry import MODELS
 
 PEAK = Path(__file__).parent / "peak.py"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli import cli
+from bench.cli.program import cli
 from bench.config import as_dict, override
 from bench.leaderboards.entries import Entry
 from bench.leaderboards.output import formats
