@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,19 @@ from bench.results.options import run_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 Folder = click.Path(path_type=Path)
+
+
+class Finite(click.FloatRange):
+    """A range of finite numbers; NaN, which passes every comparison, is in no range."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number of a text."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 class Commands(click.Group):
@@ -115,6 +129,9 @@ def as_mistake(error: Exception) -> BenchError | None:
     """Return an error with one line for the user; None for an error that nobody foresaw."""
     if isinstance(error, BenchError):
         return error
+    within = getattr(error, "inner_exception", None)
+    if isinstance(within, OSError):  # of torch.compile, which cannot write its files
+        error = within
     if isinstance(error, OSError):  # a full disk or a missing permission needs no traceback
         reason = error.strerror or first_line(error)
         return BenchError(reason if error.filename is None else f"{error.filename}: {reason}")

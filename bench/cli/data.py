@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bench.cli.common import Commands, Folder, as_json, plugins, print_json
+from bench.cli.common import Commands, Finite, Folder, as_json, plugins, print_json
 from bench.errors import BenchError
 
 
@@ -160,7 +160,7 @@ def build() -> None:
 )
 @click.option(
     "--background",
-    type=click.FloatRange(0, 0.9),
+    type=Finite(0, 0.9),
     default=0.0,
     show_default=True,
     help="Share of windows that lie away from all peaks.",

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from bench import paths
-from bench.cli.common import Folder, as_json, launched, plugins, print_json, renames
+from bench.cli.common import Finite, Folder, as_json, launched, plugins, print_json, renames
 from bench.cli.run_options import make_request, takes
 from bench.errors import BenchError
 from bench.inert import for_terminal
@@ -50,7 +50,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0),
+    type=Finite(0),
     metavar="MINUTES",
     help="Time after which no trial is started.",
 )
@@ -77,7 +77,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 )
 @click.option(
     "--max-memory",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     metavar="GB",
     help="Largest memory of a feasible trial.",
 )
@@ -93,7 +93,7 @@ def _seeds(ctx: click.Context, option: click.Parameter, text: str | None) -> tup
 @click.option(
     "--heartbeat",
     "beat",
-    type=click.FloatRange(0, min_open=True),
+    type=Finite(0, min_open=True),
     default=15.0,
     show_default=True,
     metavar="SECONDS",

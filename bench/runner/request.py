@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from bench.registry import MODELS, get_task
 from bench.results.options import Request
 from bench.sources import locate
 from bench.task import Task
+
+_LARGEST_SEED = 2**63 - 1  # PyTorch's seeds have 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ def resolve(request: Request) -> ResolvedRequest:
     Raises:
         BenchError: A name or a value is wrong.
     """
+    _check_numbers(request)
     model_class, task_class = MODELS.get(request.model), get_task(request.task)
     preset = named_preset(request.preset, request.model, model_class)
     for_model = {**preset.model, **request.overrides.get("model", {})}
@@ -49,6 +53,18 @@ def resolve(request: Request) -> ResolvedRequest:
     options = override(task_class.Options(), for_task, section="task")
     max_steps = request.max_steps or preset.max_steps
     return ResolvedRequest(model_class, config, task_class(options), recipe, max_steps)
+
+
+def _check_numbers(request: Request) -> None:
+    """Check the numbers that no later step checks: NaN passes every comparison."""
+    if not 0 <= request.seed <= _LARGEST_SEED:
+        raise BenchError(
+            f"{argument('seed')} {request.seed}: a seed is from 0 to {_LARGEST_SEED:,}."
+        )
+    for name in ("fraction", "max_seconds", "checkpoint_minutes"):
+        value = getattr(request, name)
+        if value is not None and not math.isfinite(value):
+            raise BenchError(f"{argument(name)} {value} is not a finite number.", field=name)
 
 
 def named_preset(name: str, model: str, model_class: type[Model]) -> Preset:
