@@ -108,6 +108,7 @@ def mended(home: Path) -> str | None:
     """
     if not is_default() or not tracking_database(home).exists():
         return None
+    _check_home_folder()
     with _reported(tracking_uri(home), "mended"):
         return sqlite_file.mend(tracking_database(home))
 
