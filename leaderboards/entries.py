@@ -145,7 +145,13 @@ def _all_entries(home: Path, experiment: str | None, console: Console) -> list[E
         and experiment in (None, entry.tags["data"])
     }
     if not here or has_store(home):
-        logged_runs = _logged_entries(home, experiment, console)
+        try:
+            logged_runs = list(_logged_entries(home, experiment, console))
+        except BenchError as error:
+            if not here:
+                raise
+            console.warn(f"{first_line(error)} Only runs that have a folder here are read.")
+            logged_runs = []
         here |= {e.id: e for e in logged_runs if e.id not in here}
     return sorted(here.values(), key=lambda entry: (entry.created, entry.id), reverse=True)
 

@@ -147,6 +147,9 @@ def as_mistake(error: Exception) -> BenchError | None:
     """Return an error with one line for the user; None for an error that nobody foresaw."""
     if isinstance(error, BenchError):
         return error
+    within = getattr(error, "inner_exception", None)
+    if isinstance(within, OSError):  # of torch.compile, which cannot write its files
+        error = within
     if isinstance(error, OSError):  # a full disk or a missing permission needs no traceback
         reason = error.strerror or first_line(error)
         return BenchError(reason if error.filename is None else f"{error.filename}: {reason}")

@@ -80,6 +80,25 @@ def chosen(found: list[Run], run: Path) -> Run | None:
     return min(found, key=rank, default=None)
 
 
+def only_one(client: MlflowClient, created: Run) -> Run:
+    """Return the run that stays of a run that was created, and delete the others.
+
+    A server has no lock, so a run and `bench sync` may create the same one at the same time. All of
+    them keep the one with the smallest identifier: times of creation are equal.
+
+    Args:
+        client: MLflow's client.
+        created: Run that this process has just created.
+    """
+    number = created.data.tags[ID]
+    found = client.search_runs([created.info.experiment_id], f"tags.`{ID}` = '{number}'")
+    alive = {str(run.info.run_id): run for run in (created, *found)}
+    kept, *surplus = sorted(alive)
+    for run_id in surplus:
+        client.delete_run(run_id)
+    return alive[kept]
+
+
 def bare_studies(client: MlflowClient, experiments: Iterable[str]) -> list[str]:
     """Return the names of studies whose run has no settings: only their trials were sent."""
     named = [client.get_experiment_by_name(name) for name in experiments]

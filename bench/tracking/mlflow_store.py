@@ -76,6 +76,7 @@ def connected(home: Path, *, reading: bool = False) -> Iterator[tuple[MlflowClie
     Raises:
         BenchError: The server cannot be reached or refuses, or there is no store to read.
     """
+    _check_home_folder()
     import mlflow
 
     if reading:
@@ -89,7 +90,7 @@ def connected(home: Path, *, reading: bool = False) -> Iterator[tuple[MlflowClie
             yield mlflow.MlflowClient(tracking_uri=uri), uri
             return
         with nullcontext() if reading else sqlite_file.locked(database):
-            sqlite_file.require_whole(database, create=not reading)
+            sqlite_file.require_whole(database, create=not reading, ours=is_default())
             client = mlflow.MlflowClient(tracking_uri=uri)
             sqlite_file.disconnect(client)  # others in this process may have an old file open
             try:
@@ -106,6 +107,7 @@ def mended(home: Path) -> str | None:
     """
     if not is_default() or not tracking_database(home).exists():
         return None
+    _check_home_folder()
     with _reported(tracking_uri(home), "mended"):
         return sqlite_file.mend(tracking_database(home))
 
@@ -141,6 +143,14 @@ def _reported(uri: str, what: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, CommandError, ImportError, OSError) as error:
         reason = scrubbed(" ".join(str(error).split()), uri)[:300]
         raise BenchError(f"MLflow at {shown(uri)} cannot be {what}: {reason}") from None
+
+
+def _check_home_folder() -> None:
+    """Raise an error where MLflow cannot be imported: it asks for the user's home folder."""
+    try:
+        Path.home()
+    except RuntimeError:  # HOME is not set, and the user is not in the list of users
+        raise BenchError("MLflow cannot be used: this user has no home folder. Set HOME.") from None
 
 
 def _check_store(home: Path) -> None:

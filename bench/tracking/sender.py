@@ -19,7 +19,7 @@ from bench.addresses import shown
 from bench.results.metrics_file import read_metrics
 from bench.results.run_folder import MANIFEST, METRICS, PREDICTIONS, WEIGHTS, read_manifest
 from bench.tracking import logged, places
-from bench.tracking.experiments import experiment, study_run
+from bench.tracking.experiments import experiment, only_one, study_run
 from bench.tracking.mlflow_store import is_default
 from bench.tracking.notes import Note, read_note
 
@@ -116,7 +116,7 @@ class Sender:
         if stored is not None and stored.info.lifecycle_stage == "deleted":
             return False  # the user has deleted it on MLflow's pages
         new = stored is None
-        stored = stored or self._client.get_run(self._create())
+        stored = stored or only_one(self._client, self._client.get_run(self._create()))
         run_id = str(stored.info.run_id)
         if self._note is None or self._note.run_id != run_id:
             self._note = Note(uri=self._store, run_id=run_id)

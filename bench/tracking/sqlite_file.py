@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -74,12 +75,13 @@ def locked(database: Path) -> Iterator[None]:
         lock.release()
 
 
-def require_whole(database: Path, *, create: bool) -> None:
+def require_whole(database: Path, *, create: bool, ours: bool) -> None:
     """Check that MLflow can use a store as it is.
 
     Args:
         database: Path of the store, which the caller has locked if it may be created.
         create: Whether to make a store that is missing.
+        ours: Whether the store belongs to this program alone, which then may mend it.
 
     Raises:
         BenchError: The store has to be mended first.
@@ -88,7 +90,9 @@ def require_whole(database: Path, *, create: bool) -> None:
     if state.kind == "missing" and create:
         _replace(database, _open_once)
     elif state.kind not in ("whole", "missing"):
-        raise BenchError(f"MLflow's store {database} {state.words}. {_remedy(state)}")
+        raise BenchError(
+            f"MLflow's store {database} {state.words}. {_remedy(state, database, ours=ours)}"
+        )
 
 
 def mend(database: Path) -> str | None:
@@ -103,7 +107,8 @@ def mend(database: Path) -> str | None:
     with locked(database):
         state = examine(database, thorough=True)
         if state.kind == "newer":
-            raise BenchError(f"MLflow's store {database} {state.words}. {_remedy(state)}")
+            remedy = _remedy(state, database, ours=True)
+            raise BenchError(f"MLflow's store {database} {state.words}. {remedy}")
         if state.kind in ("whole", "missing"):
             return None
         if state.kind == "older" and (kept := _completed(database)) is not None:
@@ -173,10 +178,14 @@ def _migrations() -> ScriptDirectory:
     return ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
 
 
-def _remedy(state: State) -> str:
+def _remedy(state: State, database: Path, *, ours: bool) -> str:
     if state.kind == "newer":
         return "Upgrade MLflow: pip install -U mlflow."
-    return "`bench sync` mends it."
+    if ours:
+        return "`bench sync` mends it."
+    if state.kind == "older":
+        return f"Keep a copy of it, then: mlflow db upgrade {shlex.quote(f'sqlite:///{database}')}"
+    return "Move it away, then `bench sync` sends the runs to a new one."
 
 
 def _replace(database: Path, fill: Callable[[Path], None]) -> Path:

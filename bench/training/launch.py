@@ -97,10 +97,10 @@ def _check(devices: int, device: str) -> None:
 
 def _environment(rank: int, devices: int, folder: str) -> dict[str, str]:
     """Return the variables of a rank; those of the user decide where the ranks talk."""
-    loopback = _loopback()
+    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+    loopback = "" if all(name in os.environ for name in names) else _loopback()
     return {
-        "GLOO_SOCKET_IFNAME": loopback,
-        "NCCL_SOCKET_IFNAME": loopback,
+        **dict.fromkeys(names, loopback),
         **os.environ,
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -115,6 +115,14 @@ def _loopback() -> str:
     names = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
     if not names:
         raise BenchError("this machine has no loopback interface, over which its ranks talk.")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        try:
+            free.connect(("127.0.0.1", 9))  # sends nothing; it only looks for a way there
+        except OSError as error:
+            raise BenchError(
+                f"the loopback interface {names[0]}, over which the ranks talk, is down "
+                f"({error.strerror}). Try: ip link set {names[0]} up."
+            ) from None
     return names[0]
 
 

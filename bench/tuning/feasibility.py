@@ -15,6 +15,7 @@ from bench.results.options import Request
 from bench.runner.request import data_folder, resolve
 from bench.search_space import Choice, Space, Value
 from bench.sources import locate
+from bench.training.loader import without_targets
 from bench.training.schedule import Plan
 from bench.tuning.definition import Params, Search
 
@@ -70,12 +71,16 @@ def read(request: Request, console: Console = SILENT) -> Dataset:
     """Return the data of a trial.
 
     Raises:
-        BenchError: The data is missing or wrong, or a name or a setting of the request is wrong.
+        BenchError: The data is missing or wrong, or lacks a column that the model reads, or a name
+            or a setting of the request is wrong.
     """
     prepared = resolve(request)
     folder = data_folder(request, type(prepared.task), console.only_warnings())
     dataset = locate.load(prepared.task, request.task, folder, request.test_data, console)
-    return dataset.thinned(request.fraction)
+    dataset = dataset.thinned(request.fraction)
+    # As in a trial, which would be lost together with the study that was made for it.
+    prepared.model_class.input_columns(prepared.config, without_targets(dataset.validation))
+    return dataset
 
 
 def check(search: Search, probe: Probe) -> None:

@@ -21,6 +21,13 @@ from bench.tuning.feasibility import Probe, check, read
 from bench.tuning.samplers import check_sampler, grid_size
 from bench.tuning.storage import open_storage
 
+_METHOD = {
+    "sampler": "sampler",
+    "sampler_seed": "sampler's seed",
+    "pruned": "pruning",
+    "beat": "heartbeat",
+}  # fields of a search that are no part of its identity, which names the study
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpec:
@@ -80,7 +87,9 @@ def begin(
             identity.
     """
     search = _search(typed)
-    request = search.trial({}, seed=search.seeds[0])
+    request, *others = [search.trial({}, seed=seed) for seed in search.seeds]
+    for other in others:
+        resolve(other)
     dataset = read(request, console)
     probe = Probe(dataset)
     check(search, probe)
@@ -91,12 +100,7 @@ def begin(
         study.find(storage, name, home, console=console)
     opened = open_storage(place, create=True, wait=False, console=console)
     made = study.make(opened, name, definition.to_json(search), identity)
-    begun_with = study.stored_search(made)["sampler"]
-    if search.sampler != begun_with and "grid" in (search.sampler, begun_with):
-        raise BenchError(
-            f"study {name} was begun with {argument('sampler', begun_with)}: points of the grid "
-            f"would be left out. Name another study by {argument('study')}."
-        )
+    _check_method(made, search)
     request = dataclasses.replace(search.request, runs_dir=studies_dir(home) / name, device=device)
     search = dataclasses.replace(search, request=request)
     return OpenStudy(made, place, search, probe)
@@ -159,6 +163,17 @@ def stored(found: Study, home: Path, *, device: str = "auto", data: Path | None 
         here["data"] = data
     search = definition.from_json(kept, **here)
     return dataclasses.replace(search, plugins=definition.plugin_files(search.request))
+
+
+def _check_method(begun: Study, search: Search) -> None:
+    """Check that all workers of a study search in the same way.
+
+    Raises:
+        BenchError: The study was begun with another value.
+    """
+    kept = study.stored_search(begun)
+    for field, words in _METHOD.items():
+        study.check_same(begun, words, kept.get(field), getattr(search, field))
 
 
 def _search(typed: SearchSpec) -> Search:

@@ -7,6 +7,7 @@ twice, which is why nothing in :mod:`bench.tuning.slots` counts calls.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -178,14 +179,21 @@ class Journal(JournalFileBackend):
         super().__init__(str(self._path), JournalFileSymlinkLock(str(self._path)))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append whole lines to the file, in one write."""
-        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        """Append whole lines to the file, in one write.
+
+        Raises:
+            OSError: They do not fit on the disk; the file is as before.
+        """
+        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         self._lock.acquire()
         try:
             file = os.open(self._path, os.O_RDWR | os.O_APPEND)  # no O_CREAT: see above
             try:
                 _cut_half_line(file)
-                os.write(file, text.encode())
+                end = os.lseek(file, 0, os.SEEK_END)
+                if os.write(file, text) < len(text):  # the disk became full on the way
+                    os.ftruncate(file, end)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
                 os.fsync(file)
             finally:
                 os.close(file)

@@ -49,13 +49,21 @@ def make(
         study.set_user_attr(_IDENTITY, dict(identity))
     known = study.user_attrs[_IDENTITY]
     for field, value in identity.items():
-        if known.get(field) != value:
-            raise BenchError(
-                f"study {name} differs in its {field}: {known.get(field) or 'none'} in the study, "
-                f"{value or 'none'} here. Give the same value, or name another study by "
-                f"{argument('study')}."
-            )
+        check_same(study, field, known.get(field) or "none", value or "none")
     return study
+
+
+def check_same(study: Study, field: str, kept: object, value: object) -> None:
+    """Check that a search has the value that the study was begun with.
+
+    Raises:
+        BenchError: It has another value.
+    """
+    if kept != value:
+        raise BenchError(
+            f"study {study.study_name} differs in its {field}: {kept} in the study, {value} here. "
+            f"Give the same value, or name another study by {argument('study')}."
+        )
 
 
 def find(
@@ -89,8 +97,17 @@ def find(
 
 
 def stored_search(study: Study) -> dict[str, Any]:
-    """Return the definition of the search that a study stores, as JSON values."""
-    search: dict[str, Any] = study.user_attrs[_SEARCH]
+    """Return the definition of the search that a study stores, as JSON values.
+
+    Raises:
+        BenchError: The study has none, which is stored before all else.
+    """
+    search: dict[str, Any] | None = study.user_attrs.get(_SEARCH)
+    if search is None:
+        raise BenchError(
+            f"study {study.study_name} has lost the definition of its search: its storage is "
+            "damaged. Take a copy from before, or begin a new study."
+        )
     return search
 
 

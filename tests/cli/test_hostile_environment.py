@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from torch._inductor.exc import InductorError
 
 from bench.cli.common import as_mistake
 from bench.errors import lacks_memory
@@ -189,6 +190,7 @@ class _ArrayMemoryError(MemoryError):
         (OSError(28, "No space left on device", "/a/b"), "/a/b: No space left on device"),
         (OSError(28, "No space left on device"), "No space left on device"),
         (OSError("40 requested and 8 written"), "40 requested and 8 written"),  # numpy's tofile
+        (InductorError(OSError(13, "Denied", "/cache/73"), None), "/cache/73: Denied"),
         (RuntimeError("shapes do not match"), None),
         (KeyError("memory"), None),
     ],

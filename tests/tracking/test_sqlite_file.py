@@ -158,6 +158,35 @@ def test_a_store_that_another_program_holds_is_not_taken_for_a_broken_one(
     assert not list(home.glob("*broken*"))
 
 
+def test_a_broken_store_at_another_place_is_not_ours_to_mend(
+    home: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
+    other = home.parent / "other" / "x y.db"
+    other.parent.mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}")
+    other.write_bytes(b"not a database" * 1000)
+    with pytest.raises(BenchError, match="Move it away, then `bench sync` sends") as damaged:
+        sync_all(home)
+    shutil.copy(empty_store, other)
+    execute(other, "UPDATE alembic_version SET version_num = '451aebb31d03'")
+    with pytest.raises(BenchError, match=rf"mlflow db upgrade 'sqlite:///{other}'") as older:
+        sync_all(home)
+    assert "mends" not in f"{damaged.value} {older.value}"
+
+
+def test_a_user_without_a_home_folder_is_told_what_mlflow_needs(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a container's user who is not in /etc/passwd: MLflow's import fails."""
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    with pytest.raises(BenchError, match=r"this user has no home folder\. Set HOME"):
+        sync_all(home)
+
+
 def test_a_process_that_holds_the_lock_for_long_is_an_error(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

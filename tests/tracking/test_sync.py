@@ -11,6 +11,8 @@ import pytest
 from bench.cli import program
 from bench.console import Console
 from bench.results.manifest import CostRecord, Manifest
+from bench.tracking.mlflow_store import connected
+from bench.tracking.sender import Sender
 from bench.tracking.sync_all import Synced, sync_all
 from bench.tracking.uploader import Uploader, send_rest, sync
 from tests.tracking.helpers import (
@@ -88,6 +90,20 @@ def test_a_lost_store_is_made_again_of_the_run_folders(
     again = sync_all(home)
     assert (again.sent, again.there) == ([], 4)
     assert content(database) == expected
+
+
+def test_a_run_and_a_sync_that_create_it_at_once_keep_the_same_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have asked the store before the other has created the run, as on a server."""
+    run = finished(home)
+    with connected(home) as (client, uri):
+        for _ in range(3):  # the identifiers are random
+            assert Sender(client, uri, run.path, home).send(None)
+            (run.path / "tracking.json").unlink()
+    assert content(home / "mlflow.db") == {run.manifest.id: ("FINISHED", FINISHED, FILES)}
+    done = sync_all(home)
+    assert (done.sent, done.there) == ([], 1)
 
 
 def test_a_backup_from_the_middle_of_a_run_gets_the_rest(home: Path) -> None:

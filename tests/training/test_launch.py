@@ -1,8 +1,10 @@
 """Ranks that the launcher starts, with shell scripts in place of this program."""
 
+import errno
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -155,6 +157,19 @@ def test_the_ranks_know_their_place_and_talk_over_loopback(
     for rank in range(2):
         told = (tmp_path / str(rank)).read_text().split(" ", 7)
         assert told == [*map(str, (rank, rank, 2, 2)), "lo", "lo", "700", "-P run\n"]
+
+
+def test_a_loopback_interface_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `unshare -rn`, where gloo would end with a traceback."""
+
+    def unreachable(*_: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    with pytest.raises(BenchError, match=r"interface lo, .* is down \(Network is unreachable\)"):
+        launcher._environment(0, 2, "folder")
 
 
 def test_a_variable_of_the_user_names_the_interface(monkeypatch: pytest.MonkeyPatch) -> None:

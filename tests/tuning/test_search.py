@@ -66,6 +66,14 @@ def test_a_study_goes_on_where_it_stopped_and_knows_its_settings(
         "study mine differs in its settings: none in the study, model.y=4 here. "
         "Give the same value, or name another study by --study."
     )
+    for method, told in {
+        ("--sampler", "random"): "sampler: tpe in the study, random here",
+        ("--sampler-seed", "7"): "sampler's seed: 0 in the study, 7 here",
+        ("--no-pruning",): "pruning: True in the study, False here",
+        ("--heartbeat", "1"): "heartbeat: 15.0 in the study, 1.0 here",
+    }.items():
+        line = fails(capsys, *SEARCH, "--trials", "5", "--study", "mine", *method)
+        assert line.startswith(f"study mine differs in its {told}. Give the same value")
     line = fails(capsys, "search", "--resume", "--space", "model.x=1..2")
     assert line == "--resume takes its settings from the study. Leave out --space."
     assert "no study is called 'other'" in fails(capsys, "search", "--status", "--study", "other")
@@ -108,7 +116,7 @@ def test_a_grid_is_gone_through_once(capsys: pytest.CaptureFixture[str]) -> None
     assert points == {(x, size) for x in ("1.0", "3.0") for size in ("1", "2", "3")}
     assert status(capsys)["trials"] == 6
     line = fails(capsys, *SEARCH, *grid, "--sampler", "random")
-    assert "was begun with --sampler grid: points of the grid would be left out" in line
+    assert "differs in its sampler: grid in the study, random here" in line
     line = fails(capsys, *SEARCH, "--sampler", "grid")
     assert line == "a grid needs single values: --space model.x=-10.0,…,10.0."
 
@@ -264,3 +272,27 @@ def test_the_plugin_is_named_in_the_study(capsys: pytest.CaptureFixture[str]) ->
     bench(*SEARCH, "--trials", "1")
     bench("search", "--best")
     assert f"--plugin {PEAK}" in capsys.readouterr().out
+
+
+def test_data_without_a_column_that_the_model_reads_makes_no_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(tmp_path, letters=40, tested=270)
+    plugin = tmp_path / "reader.py"
+    plugin.write_text(
+        PEAK.read_text().replace(
+            "    card = ModelCard(", '    columns = ("dose",)\n    card = ModelCard('
+        )
+    )
+    words = (
+        "search",
+        "--plugin",
+        str(plugin),
+        "--model",
+        "reader",
+        "--task",
+        str(tmp_path / "table.tsv"),
+    )
+    line = fails(capsys, *words, "--trials", "2", "--no-tracking", "--space", "model.y=4")
+    assert line == "Peak reads the column 'dose' of every row; these rows have: no columns."
+    assert not list(Path("runs").rglob("*.log"))

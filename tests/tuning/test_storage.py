@@ -12,6 +12,7 @@ import pytest
 from bench.console import Console
 from bench.errors import BenchError
 from bench.tuning.storage import check_writable, open_storage
+from bench.tuning.study import find, stored_search
 
 
 def study_in(path: Path) -> optuna.Study:
@@ -91,6 +92,40 @@ def test_a_damaged_line_is_named_and_nothing_is_added(
     if last:  # a worker that has read the lines before meets the damaged one, too
         with pytest.raises(BenchError, match=r"line 3 is damaged"):
             study.set_user_attr("b", 2)
+
+
+def test_lines_that_fit_on_a_full_disk_by_half_are_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The system writes what fits and reports no error; the rest of the line would be lost."""
+    path = tmp_path / "a.log"
+    study = study_in(path)
+    write, calls, before = os.write, 0, path.read_bytes()
+
+    def full(file: int, text: bytes) -> int:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            return write(file, text)
+        assert path.read_bytes() == before
+        return write(file, text[: len(text) // 2])
+
+    monkeypatch.setattr(os, "write", full)
+    study.set_user_attr("a", 1)
+    monkeypatch.undo()
+    assert calls == 3
+    assert "cannot be reached ([Errno 28] No space left" in capsys.readouterr().err
+    assert len(path.read_bytes().splitlines()) == 2
+    assert study_in(path).user_attrs == {"a": 1}
+
+
+def test_a_study_whose_definition_is_lost_is_told(tmp_path: Path) -> None:
+    """A line that is missing as a whole leaves no other trace in a journal."""
+    made = study_in(tmp_path / "a.log")
+    made.set_user_attr("identity", {"model": "peak"})
+    found, _ = find(str(tmp_path / "a.log"), None, tmp_path)
+    with pytest.raises(BenchError, match="study s has lost the definition of its search"):
+        stored_search(found)
 
 
 def test_a_journal_that_shrinks_is_not_read_as_if_nothing_had_happened(tmp_path: Path) -> None:
