@@ -71,7 +71,7 @@ class Sender:
 
     Attributes:
         manifest: The run's manifest.
-        warning: Why its files are not sent; None if they are.
+        warning: Line about what is not sent; None if all is.
 
     Raises:
         BenchError: The folder has no manifest, or a damaged one.
@@ -220,7 +220,9 @@ class Sender:
         """Return the points of every readable line of metrics.jsonl."""
         from mlflow.entities import Metric
 
-        lines, _ = read_metrics(self._run / METRICS)
+        lines, damaged = read_metrics(self._run / METRICS)
+        if damaged and self.warning is None:
+            self.warning = damaged[0]
         return [
             [Metric(name, value, line.time, line.step) for name, value in line.metrics.items()]
             for line in lines
