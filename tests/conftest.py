@@ -1,6 +1,7 @@
 """Where tests find real data and golden outputs, and what they do without."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,13 @@ import pytest
 from bench.cli.environment import set_environment
 
 ROOT = Path(__file__).parents[1]
+
+# Tests that run in the background of a shell, or under nohup, ignore these signals, and so would the
+# commands that they start. A handler of Python's becomes the default action in these commands.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 @pytest.fixture(scope="session", autouse=True)
