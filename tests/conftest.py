@@ -11,7 +11,7 @@ from bench.cli.environment import set_environment
 
 ROOT = Path(__file__).parents[1]
 
-# Tests that run in the background of a shell, or under nohup, ignore these signals, and so would the
+# Tests in the background of a shell, or under nohup, ignore these signals, and so would the
 # commands that they start. A handler of Python's becomes the default action in these commands.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
