@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ class Sender:
             Whether there were any.
         """
         assert self._note is not None, f"{self._run}: nothing was sent yet"
-        lines = self._lines()
+        lines = self._lines
         news = _joined(lines[self._note.lines :])
         self._log_points(self._note.run_id, news)
         # A run that continues from a checkpoint repeats its last lines, which were sent already.
@@ -167,7 +167,7 @@ class Sender:
             self._client.set_terminated(run_id, status=status, end_time=time)
 
     def _write_note(self, run_id: str) -> None:
-        lines, status = len(self._lines()), self.manifest.status
+        lines, status = len(self._lines), self.manifest.status
         done = Note(uri=self._store, run_id=run_id, lines=lines, status=status)
         if done != read_note(self._run):
             done.write(self._run)
@@ -216,8 +216,12 @@ class Sender:
         error = manifest.error if manifest.status in _ENDS else None
         return {**logged.tags(manifest), **({_ERROR: error[:5000]} if error else {})}
 
+    @cached_property
     def _lines(self) -> list[list[Metric]]:
-        """Return the points of every readable line of metrics.jsonl."""
+        """The points of every readable line of metrics.jsonl.
+
+        They are read once: a line that is written while others are sent is not noted as sent.
+        """
         from mlflow.entities import Metric
 
         lines, damaged = read_metrics(self._run / METRICS)
@@ -229,7 +233,7 @@ class Sender:
         ]
 
     def _missing_points(self, stored: Run) -> list[Metric]:
-        lines, there = self._lines(), stored.data.metrics
+        lines, there = self._lines, stored.data.metrics
         names = {point.key for line in lines for point in line}
         if not names & there.keys():
             return _joined(lines)

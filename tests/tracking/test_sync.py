@@ -245,6 +245,30 @@ def test_a_run_that_finished_before_is_sent_wherever_the_sending_was_killed(
     assert calls > 5
 
 
+def test_a_line_that_is_written_while_others_are_sent_is_sent_later(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_batch = mlflow.MlflowClient.log_batch
+    run = running(home)
+    run.log(10, {"train/loss": 1 / 10, "validation/pearson": 10 / 64})
+
+    def slow(client: mlflow.MlflowClient, *args: Any, **named: Any) -> None:
+        log_batch(client, *args, **named)
+        if named.get("metrics"):
+            monkeypatch.undo()
+            run.log(20, {"train/loss": 1 / 20, "validation/pearson": 20 / 64})
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", slow)
+    sync(run.path, home)
+    run.log(30, {"train/loss": 1 / 30, "validation/pearson": 30 / 64})
+    sync(run.path, home)
+    run.finish("finished", Manifest(metrics={"test/all/pearson": 0.25}))
+    sync(run.path, home)
+    expected = {(name, step) for name, step, _ in FINISHED if step}
+    (sent,) = content(home / "mlflow.db").values()
+    assert {(name, step) for name, step, _ in sent[1] if step} == expected
+
+
 def test_the_warning_says_how_the_run_ended(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
