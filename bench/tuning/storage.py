@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
     OperationalError,
+    PendingRollbackError,
     ProgrammingError,
     SQLAlchemyError,
 )
@@ -155,6 +156,9 @@ class WaitingStorage:
 def _cannot_be_reached(error: BaseException) -> bool:
     """Return whether an error means that the storage cannot be reached."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, PendingRollbackError):
+        # Optuna repeats a query that failed in another form, in the same lost transaction.
+        cause = cause.__context__
     if isinstance(cause, DBAPIError) and cause.connection_invalidated:
         return True
     return isinstance(cause, OSError | OperationalError | InterfaceError)

@@ -5,13 +5,16 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError, PendingRollbackError
 
 from bench.console import Console
 from bench.errors import BenchError
-from bench.tuning.storage import check_writable, open_storage
+from bench.tuning.storage import WaitingStorage, check_writable, open_storage
 from bench.tuning.study import find, stored_search
 
 
@@ -157,3 +160,34 @@ def test_a_journal_that_is_read_only_is_told_at_once(
         with pytest.raises(BenchError, match=f"{read_only} is read-only"):
             check_writable(str(path))
     check_writable("postgresql://me@host/x")
+
+
+@pytest.mark.parametrize("first", ["lost", "another"])
+def test_a_connection_that_is_lost_in_a_query_that_optuna_repeats_is_waited_for(
+    first: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Optuna repeats a failed query of trials, and SQLAlchemy then refuses the lost transaction."""
+    lost = OperationalError("SELECT", {}, Exception("terminating connection"))
+    before = lost if first == "lost" else ValueError("another")
+    calls = []
+
+    class Database:
+        def get_all_trials(self) -> str:
+            calls.append(1)
+            if len(calls) > 1:
+                return "trials"
+            try:
+                try:
+                    raise before
+                except Exception:
+                    raise PendingRollbackError("rollback first")
+            except PendingRollbackError as error:
+                raise StorageInternalError("during the commit") from error
+
+    storage: Any = WaitingStorage(cast("Any", Database()), "postgresql://me@host/x", Console())
+    if first == "lost":
+        assert storage.get_all_trials() == "trials"
+        assert "cannot be reached" in capsys.readouterr().err
+    else:
+        with pytest.raises(StorageInternalError):
+            storage.get_all_trials()
