@@ -180,7 +180,7 @@ def test_a_connection_that_is_lost_in_a_query_that_optuna_repeats_is_waited_for(
                 try:
                     raise before
                 except Exception:
-                    raise PendingRollbackError("rollback first")  # noqa: B904: the context counts
+                    raise PendingRollbackError("rollback first")  # noqa: B904
             except PendingRollbackError as error:
                 raise StorageInternalError("during the commit") from error
 
