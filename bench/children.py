@@ -67,7 +67,7 @@ def run_module(
     )
     assert process.stdin is not None
     try:
-        return process.wait()
+        return ended(process)
     finally:
         process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
@@ -77,6 +77,18 @@ def run_module(
         process.wait()
 
 
+def ended(process: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of a process, and return its status; Ctrl-C interrupts.
+
+    Polars handles SIGINT, too, and lets the system go on waiting after it: a wait without a limit
+    would not see Ctrl-C before the process has ended.
+    """
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK)
+
+
+_LOOK = 1.0  # seconds; within them, the process is asked every 50 ms
 _MODULE = """
 import importlib, os, runpy, signal, sys, threading, time
 
@@ -154,7 +166,10 @@ class Children:
             process.send_signal(number)
         for process in self.processes:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+                if deadline is None:
+                    ended(process)
+                else:
+                    process.wait(max(0.0, deadline - time.monotonic()))
         stayed = [process for process in self.processes if process.poll() is None]
         self._kill()
         return stayed

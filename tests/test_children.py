@@ -162,3 +162,26 @@ def test_a_program_of_others_and_its_children_end_with_ours(
     while any(map(alive, theirs)):
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+PRESSED = """
+import os, signal, subprocess, threading
+from bench.children import ended
+import polars
+child = subprocess.Popen(["sleep", "20"], start_new_session=True)
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    ended(child)
+except KeyboardInterrupt:
+    print("interrupted", child.poll())
+child.kill()
+child.wait()
+"""
+
+
+def test_ctrl_c_ends_a_wait_that_the_system_would_go_on_with() -> None:
+    """Polars handles SIGINT in a way that restarts the system's calls."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRESSED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("interrupted None\n", "")

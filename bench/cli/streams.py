@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TextIO
-
-from typing_extensions import Buffer
+from typing import TYPE_CHECKING, TextIO
 
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _CLOSED_PIPE = 141  # exit status of a program that SIGPIPE ends: 128 + 13
 

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from bench.children import Children
+from bench.children import Children, ended
 from bench.console import Console
 from bench.errors import BenchError
 from bench.tuning.open_study import OpenStudy
@@ -32,7 +32,7 @@ def work(options: SearchOptions, opened: OpenStudy, budget: Budget, console: Con
         for command in commands:
             workers.start(*command, environment=environment)
         for number, worker in enumerate(workers.processes):
-            status = worker.wait()
+            status = ended(worker)
             if status:
                 console.warn(f"worker {number} ended with status {status}")
     slots = Slots(opened.study.get_trials(deepcopy=False), budget.trials)

@@ -90,12 +90,15 @@ def _folder_read_only(round_: Round, material: Material) -> None:
 
 
 def _closed_streams(round_: Round, material: Material) -> None:
-    """Run with streams that are closed."""
+    """Run with streams that are closed: the scores cannot be printed, the run is whole."""
     for streams in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
         with round_.case(f"run {streams}"):
             shut = ("sh", "-c", f'exec "$@" {streams}', "sh")
-            round_.bench(*material.ridge(), "--force", "--no-tracking", prefix=shut)
-            round_.bench("runs", prefix=shut)
+            for words in ([*material.ridge(), "--force", "--no-tracking"], ["runs"]):
+                command = round_.start(*words, prefix=shut)
+                code = command.wait(silent="2>&-" in streams)
+                round_.expect(code == (2 if ">&-" in streams.split() else 0), f"status {code}")
+                round_.settle()
     found = len(checks.finished_in(round_.home))
     round_.expect(found == 4, f"{found} of 4 runs are finished")
 

@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 import bench
 from bench.data.dataset import Dataset, Split, TestSet
 from bench.errors import BenchError
+from bench.registry import TASKS
 
 TINY = str(Path(__file__).parents[1] / "guides" / "tiny.py")
 SHIFTS = [0.0, 1e3, 1e7, -1e9, 1e12]
+
+
+@pytest.fixture(autouse=True)
+def no_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the tasks that are made of data sets here; other tests count what is registered."""
+    monkeypatch.setattr(TASKS, "_at_hand", {})
 
 
 @cache
