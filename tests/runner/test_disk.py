@@ -71,7 +71,13 @@ def full_at(name: str, patch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["manifest.json", "000000030.pt", "losses.npy", "predictions.npy", "model.safetensors"],
+    [
+        "manifest.json",
+        "000000030.pt",
+        pytest.param("losses.npy", marks=pytest.mark.slow),
+        pytest.param("predictions.npy", marks=pytest.mark.slow),
+        "model.safetensors",
+    ],
 )
 def test_a_full_disk_names_the_file_and_the_same_command_goes_on(
     name: str, whole: Mapping[str, Any], tmp_path: Path
@@ -125,7 +131,7 @@ def replace_home(home: Path) -> None:
     home.mkdir()
 
 
-@pytest.mark.parametrize("harm", ["run", "home", "replaced"])
+@pytest.mark.parametrize("harm", ["run", pytest.param("home", marks=pytest.mark.slow), "replaced"])
 def test_a_folder_that_goes_away_is_one_line_and_nothing_appears_elsewhere(
     harm: str, whole: Mapping[str, Any], tmp_path: Path
 ) -> None:
