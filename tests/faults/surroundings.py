@@ -196,13 +196,18 @@ def _wrong_variables(round_: Round, material: Material) -> None:
 
 
 def _unusual_home(round_: Round, material: Material) -> None:
-    """Keep runs in a folder with an unusual name."""
+    """Keep runs in a folder with an unusual name; some are refused, and then nothing is written."""
     names = round_.random.sample(_HOMES, 3)
     for name in names:
         with round_.case(f"home {name[:20]}"):
             round_.home = round_.folder / "homes" / name
+            if "?" in name or "%20" in name:
+                refused = round_.bench(*material.ridge(), ok=False)
+                round_.expect("Name another folder" in refused.errors, "it is not refused")
+                round_.expect(not round_.home.exists(), "it is refused and made")
+                continue
             round_.bench(*material.ridge())
             round_.bench(*material.ridge(1))
             repaired(round_, material)
-    beside = {path.name for path in (round_.folder / "homes").iterdir()}
+    beside = {path.name for path in (round_.folder / "homes").glob("*")}
     round_.expect(beside <= set(names), f"{beside - set(names)} lie beside the homes")
