@@ -182,6 +182,7 @@ def test_there_are_enough_malformed_inputs_and_each_has_its_own_name(tmp_path: P
     assert len(names) == len(set(names)) >= 80
 
 
+@pytest.mark.slow
 def test_a_round_of_the_cheapest_group_and_one_that_does_not_hold(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
