@@ -26,9 +26,10 @@ from bench.scoring.comparability import Comparability
 from bench.tracking import logged
 from bench.tracking.mlflow_store import connected, has_store
 from bench.tracking.notes import logged_number
+from bench.tracking.places import is_own
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Run, RunInfo
     from mlflow.tracking import MlflowClient
 
 _PAGE = 1000
@@ -252,19 +253,14 @@ def _entry(run: Run, root: str) -> Entry | None:
         tags=_texts(data.tags),
         settings=_texts(data.params),
         figures={_shown(name): float(value) for name, value in data.metrics.items()},
-        artifacts=_own_files(info.artifact_uri or "", root, info.run_id),
+        artifacts=str(info.artifact_uri) if _in_own_place(info, root) else "",
     )
 
 
-def _own_files(address: str, root: str, run: str) -> str:
-    """Return the address of a run's files; empty if they are not among its experiment's files.
-
-    Whoever writes to a shared store chooses this address. MLflow would open any: a file of this
-    machine, or a page of another server.
-    """
-    kind = urlparse(root).scheme
-    own = address == f"{root.rstrip('/')}/{run}/artifacts"
-    return address if own and kind in _PLACES else ""
+def _in_own_place(info: RunInfo, root: str) -> bool:
+    """Return whether a run's files are among those of its experiment, in a place that is read."""
+    known = urlparse(root).scheme in _PLACES
+    return known and is_own(info.artifact_uri or "", root, info.run_id)
 
 
 def _shown(text: str) -> str:

@@ -19,10 +19,18 @@ from bench.cli.common import (
 )
 from bench.cli.environment import uncollected
 from bench.errors import BenchError
+from bench.paths import runs_dir
 
 if TYPE_CHECKING:
     from bench.leaderboards.board import Leaderboard
-from bench.paths import runs_dir
+
+_resamples = click.option(
+    "--resamples",
+    type=Whole(100, 10**6),
+    default=10_000,
+    show_default=True,
+    help="Number of bootstrap samples.",
+)
 
 
 @click.command(cls=renames(track="--protocol", figure="--score"))
@@ -66,13 +74,7 @@ from bench.paths import runs_dir
 )
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as for `bench run`]")
 @click.option("--score", help="Score that ranks, such as all/mse.  [the task's own]")
-@click.option(
-    "--resamples",
-    type=Whole(100, 10**6),
-    default=10_000,
-    show_default=True,
-    help="Number of bootstrap samples.",
-)
+@_resamples
 @click.option("--html", type=Folder, metavar="DIR", help="Folder for web pages with plots.")
 @click.option("--log", is_flag=True, help="Log the leaderboard to MLflow, as a run `leaderboard`.")
 @home_option
@@ -130,13 +132,7 @@ def _board(*, assignments: tuple[str, ...], home: Path | None, **options: Any) -
     "--subset", default="all", show_default=True, help="Subset in which disagreements are listed."
 )
 @click.option("--data", type=Folder, help="Folder of the test rows.  [as recorded]")
-@click.option(
-    "--resamples",
-    type=Whole(100, 10**6),
-    default=10_000,
-    show_default=True,
-    help="Number of bootstrap samples.",
-)
+@_resamples
 @home_option
 @plugins
 @as_json

@@ -49,8 +49,7 @@ def stored_runs(
     """
     from mlflow.entities import ViewType
 
-    named = [client.get_experiment_by_name(name) for name in experiments]
-    wanted = [str(found.experiment_id) for found in named if found is not None]
+    wanted = _identifiers(client, experiments)
     query = "" if number is None else f"tags.`{ID}` = '{number}'"
     runs: dict[str, list[Run]] = {}
     token = "" if wanted else None
@@ -101,10 +100,15 @@ def only_one(client: MlflowClient, created: Run) -> Run:
 
 def bare_studies(client: MlflowClient, experiments: Iterable[str]) -> list[str]:
     """Return the names of studies whose run has no settings: only their trials were sent."""
-    named = [client.get_experiment_by_name(name) for name in experiments]
-    wanted = [str(found.experiment_id) for found in named if found is not None]
+    wanted = _identifiers(client, experiments)
     found = client.search_runs(wanted, f"tags.`{TAG}` LIKE '%'") if wanted else []
     return sorted(run.data.tags[TAG] for run in found if not run.data.params)
+
+
+def _identifiers(client: MlflowClient, experiments: Iterable[str]) -> list[str]:
+    """Return the identifiers of the experiments that exist."""
+    named = [client.get_experiment_by_name(name) for name in experiments]
+    return [str(found.experiment_id) for found in named if found is not None]
 
 
 def study_run(client: MlflowClient, experiment: str, study: str) -> str:

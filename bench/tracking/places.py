@@ -28,6 +28,23 @@ def folder_of(name: str, home: Path) -> Path:
     return folder
 
 
+def is_own(artifacts: str, location: str, run_id: str) -> bool:
+    """Return whether an address of a run's files lies where its experiment keeps files of that run.
+
+    Whoever writes to a shared store chooses the address of a run. MLflow would open any: a file of
+    this machine, or a page of another server.
+
+    Args:
+        artifacts: Address of the run's files.
+        location: Address of the files of the run's experiment.
+        run_id: MLflow's number of the run.
+    """
+    run, root = urlparse(artifacts), urlparse(location)
+    same = (run.scheme, run.netloc, run.query) == (root.scheme, root.netloc, root.query)
+    wanted = f"{root.path.rstrip('/')}/{run_id}/artifacts"
+    return same and run.path == wanted and ".." not in unquote(run.path).split("/")
+
+
 def refusal(artifacts: str, location: str, run_id: str, home: Path | None) -> str | None:
     """Return why files of a run are not sent to their place; None if they may be sent.
 
@@ -37,10 +54,7 @@ def refusal(artifacts: str, location: str, run_id: str, home: Path | None) -> st
         run_id: MLflow's number of the run.
         home: Folder of all runs, if the store is the default one.
     """
-    run, root = urlparse(artifacts), urlparse(location)
-    same = (run.scheme, run.netloc, run.query) == (root.scheme, root.netloc, root.query)
-    wanted = f"{root.path.rstrip('/')}/{run_id}/artifacts"
-    if not same or run.path != wanted or ".." in unquote(run.path).split("/"):
+    if not is_own(artifacts, location, run_id):
         return f"MLflow keeps files of run {run_id} at {artifacts}, not in its experiment's place"
     folder = local_folder(location)
     if home is None:
