@@ -74,6 +74,8 @@ class Model(nn.Module, Generic[ConfigT]):
     Attributes:
         scale: Scale of the targets, set before training and when weights are loaded; not a part of
             the weights.
+        criterion: Mean loss of predictions and targets, ``(B,)`` each; the recipe's, set before
+            training.
     """
 
     card: ClassVar[ModelCard]
@@ -86,7 +88,11 @@ class Model(nn.Module, Generic[ConfigT]):
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {}
     """Task options of the paper's recipe, by task."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """Names of the data set's columns that :meth:`forward` takes in addition to the tokens."""
+    """Names of the data set's columns that :meth:`forward` takes in addition to the tokens.
+
+    The name ``reverse_strand`` stands for a column of booleans ``(B,)`` that training and
+    prediction make: whether a row is shown as its reverse complement.
+    """
 
     config: ConfigT
     positions: int
@@ -109,6 +115,7 @@ class Model(nn.Module, Generic[ConfigT]):
         super().__init__()
         self.config, self.positions = config, positions
         self.scale = UNSCALED
+        self.criterion: Callable[[Tensor, Tensor], Tensor] = mse_loss
 
     @classmethod
     def layout(cls, config: ConfigT) -> Layout:
@@ -154,9 +161,17 @@ class Model(nn.Module, Generic[ConfigT]):
         return output
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the training loss of a batch: the mean squared error, unless overridden."""
+        """Return the training loss of a batch: the recipe's, unless overridden."""
         output = self(batch.tokens, **batch.columns)
-        return mse_loss(self.expectation(output), batch.target)
+        return self.criterion(self.expectation(output), batch.target)
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the terms of the training loss by name, which are added up.
+
+        A model whose loss has several terms overrides this method; each is logged as
+        ``train/loss_<name>``. By default there is one term, :meth:`loss`.
+        """
+        return {"loss": self.loss(batch)}
 
     def l2_parameters(self) -> Iterable[nn.Parameter]:
         """Return the weights that a recipe's ``l2`` penalizes: matrices and kernels by default."""

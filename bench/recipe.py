@@ -19,17 +19,21 @@ class Recipe:
     clipping; here gradients are clipped to a global norm of 1.
     """
 
-    optimizer: Literal["adam", "rmsprop"] = setting("adam", "update rule")
+    optimizer: Literal["adam", "adamw", "lion", "rmsprop"] = setting("adam", "update rule")
     lr: float = setting(1e-3, "peak learning rate", low=0)
-    beta1: float = setting(0.9, "Adam: decay of the gradient's mean", low=0, high=1)
+    beta1: float = setting(0.9, "Adam, Lion: decay of the gradient's mean", low=0, high=1)
     beta2: float = setting(0.999, "Adam: decay of the squared gradient's mean", low=0, high=1)
     rho: float = setting(0.9, "RMSProp: decay of the squared gradient's mean", low=0, high=1)
     eps: float = setting(1e-8, "added to the root of the squared gradient's mean", low=0)
-    schedule: Literal["cosine", "noam", "constant"] = setting(
-        "cosine", "after warm-up: half a cosine to 0, 1/sqrt(step), or none"
+    weight_decay: float = setting(0.0, "AdamW, Lion: decoupled weight decay", low=0)
+    schedule: Literal["cosine", "noam", "constant", "one_cycle", "plateau"] = setting(
+        "cosine", "after warm-up: half a cosine to 0, 1/sqrt(step), none, ..."
     )
-    warmup: float = setting(1.0, "linear warm-up, in units of `warmup_unit`", low=0)
-    warmup_unit: Literal["epochs", "steps"] = setting("epochs", "unit of `warmup`")
+    warmup: float = setting(1.0, "warm-up, in units of `warmup_unit`", low=0)
+    warmup_unit: Literal["epochs", "steps", "share"] = setting("epochs", "unit of `warmup`")
+    cycle_momentum: bool = setting(False, "one_cycle: beta1 falls to .85 and rises to .95 again")
+    plateau_factor: float = setting(0.1, "plateau: factor of the learning rate", low=0, high=1)
+    plateau_patience: int = setting(1, "plateau: epochs without a better validation loss", low=0)
     batch_size: int = setting(512, "sequences per step", low=1)
     epochs: int = setting(20, "validations; the weights of the best one are kept", low=1)
     passes: int = setting(1, "passes over the training rows per epoch", low=1)
@@ -40,6 +44,22 @@ class Recipe:
     )
     l2: float = setting(0.0, "adds this times the sum of squared weights to the loss", low=0)
     standardize: bool = setting(True, "train on targets of mean 0 and std 1")
+    loss: Literal["mse", "l1", "huber"] = setting("mse", "loss of a predicted number")
+    strands: Literal["forward", "both", "random", "paired"] = setting(
+        "forward", "strands of training rows: both as rows, one at random, or both in every step"
+    )
+    average_strands: bool = setting(False, "predict the mean over both strands")
+    average_shifts: int = setting(0, "predict the mean over shifts of -n..n nt", low=0)
+    average_weights: Literal["none", "ema", "swa"] = setting("none", "weights that are validated")
+    ema_decay: float = setting(0.999, "ema: decay of the mean of the weights", low=0, high=1)
+    swa_start: float = setting(0.75, "swa: share of the steps before averaging", low=0, high=1)
+    keep: Literal["best", "last"] = setting("best", "weights kept: best validation, or last step")
+    early_stop: int = setting(0, "epochs without a better validation that end it; 0: off", low=0)
+    precision: Literal["auto", "float32", "bf16"] = setting("auto", "auto: bf16 on a GPU only")
+    output: Literal["identity", "normal_cdf"] = setting(
+        "identity", "monotone transform of standardized predictions"
+    )
+    output_shift: float = setting(0.0, "normal_cdf: subtracted from predictions before it")
 
 
 SPACE: Spaces = {

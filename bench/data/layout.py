@@ -17,8 +17,12 @@ class Layout:
     With ``length=10``, ``pad="both"`` the insert ACGTA becomes NNACGTANNN.
     """
 
-    flanks: Literal["keep", "trim"] = "keep"
+    flanks: Literal["keep", "trim", "trim_left"] = "keep"
     """Whether to keep the bases that are the same in every sequence of a task."""
+    context_left: str = ""
+    """Bases put before every sequence after trimming, such as the plasmid's."""
+    context_right: str = ""
+    """Bases put after every sequence after trimming."""
     length: int | None = None
     """Positions per strand; None for the task's usual length (with or without its flanks)."""
     pad: Literal["left", "right", "both"] = "right"

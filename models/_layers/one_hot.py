@@ -11,13 +11,21 @@ class OneHot(nn.Module):
 
     The channels are A C G T N and the mask, or the first of these. A token without a channel
     becomes all zeros.
+
+    Args:
+        channels: Number of channels.
+        order: Order of the bases' channels.
+        n: Value of N in the four channels of the bases.
     """
 
     eye: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, order: str = "ACGT", n: float = 0.0) -> None:
         super().__init__()
-        self.register_buffer("eye", torch.eye(6)[:, :channels].clone(), persistent=False)
+        eye = torch.eye(6)
+        eye[:4] = eye[[order.index(base) for base in "ACGT"]]
+        eye[4, :4] = n
+        self.register_buffer("eye", eye[:, :channels].clone(), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the float channels of uint8 tokens."""
