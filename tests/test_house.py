@@ -35,7 +35,7 @@ LAYERS = (
     ("cli",),
     ("bench",),
     ("api",),
-    ("tuning", "sharing", "describe", "leaderboards"),
+    ("tuning", "sharing", "describe", "leaderboards", "scaffold"),
     ("runner",),
     ("training", "scoring", "sources", "tracking"),
     ("registry", "results", "genomics"),
