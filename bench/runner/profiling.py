@@ -151,7 +151,11 @@ def _ready(request: Request, console: Console) -> Iterator[tuple[Job, Callable[[
             compiled=request.compiled,
         )
         batches = job.loader.training().shuffled(
-            micro_batches.batch, request.seed, cut=micro_batches.count, mine=micro_batches.mine
+            micro_batches.batch,
+            request.seed,
+            strands=prepared.recipe.strands,
+            cut=micro_batches.count,
+            mine=micro_batches.mine,
         )
         steps = itertools.cycle(range(job.plan.steps))
         job.model.train()

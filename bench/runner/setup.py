@@ -39,7 +39,7 @@ from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import describe_device, enough_memory, peak_memory
 from bench.training.distributed import Ranks
 from bench.training.flops import training_flops
-from bench.training.loader import Loader
+from bench.training.loader import Loader, further_inputs
 from bench.training.loop import Progress, Trained, train, validate
 from bench.training.micro_batches import MicroBatches
 from bench.training.monitor import Controls
@@ -47,6 +47,7 @@ from bench.training.predict import predict
 from bench.training.schedule import Plan
 from bench.training.signals import NEVER, Stop
 from bench.training.state_check import check_state
+from bench.training.views import PredictionRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class Job:
                 model_class.layout(config),
                 standardize=prepared.recipe.standardize,
                 device=device,
-                input_columns=partial(model_class.input_columns, config),
+                input_columns=partial(further_inputs, model_class, config),
+                rule=PredictionRule.of(as_dict(prepared.recipe)),
             )
         torch.manual_seed(request.seed)
         with enough_memory("while the model is made", "Take a smaller model.", device):
