@@ -178,11 +178,17 @@ class Job:
             training_flops_per_sequence=self.training_flops(),
         )
 
+    @property
+    def strands_at_once(self) -> int:
+        """Number of rows of the network that stand for one row of a batch."""
+        return 2 if self.prepared.recipe.strands == "paired" else 1
+
     def training_flops(self) -> int | None:
         """Return operations a sequence; see :func:`bench.training.flops.training_flops`."""
         model = self.model
         columns = self.loader.sample_columns()
-        return training_flops(type(model), model.config, model.positions, columns)
+        flops = training_flops(type(model), model.config, model.positions, columns)
+        return None if flops is None else flops * self.strands_at_once
 
     def predict_test(self) -> NDArray[np.float64] | None:
         """Return predictions of the test rows in the task's unit; None if they are not tested.

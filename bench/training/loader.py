@@ -63,6 +63,15 @@ class InputTransform:
     input_columns: Callable[[Split], Columns] = no_columns
     rule: PredictionRule = PLAIN
 
+    def __post_init__(self) -> None:
+        length = self.layout.strand_length(self.usual_length, self.flanks)
+        if 0 < length <= self.rule.average_shifts:
+            raise BenchError(
+                f"{argument('recipe.average_shifts')} is {self.rule.average_shifts}, but a window "
+                f"of {length} nt that is moved so far may hold no base.",
+                hint={"recipe.average_shifts": length - 1},
+            )
+
     @property
     def positions(self) -> int:
         """Tokens a sequence, both strands counted."""

@@ -6,6 +6,7 @@ window that is moved by some positions. The recipe says which views a prediction
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -68,7 +69,8 @@ class PredictionRule:
         if self.output == "identity":
             return predictions
         z = torch.from_numpy(predictions).double()
-        share = torch.special.ndtr(z - self.output_shift)
+        # torch.special.ndtr loses the digits of small shares.
+        share = torch.special.erfc((self.output_shift - z) / math.sqrt(2)) / 2
         values: NDArray[np.float64] = torch.where(z.isfinite(), share, z).numpy()
         return values
 
