@@ -73,7 +73,8 @@ def test_a_prediction_is_that_of_the_submitted_program(path: Path) -> None:
         arrays = {name: golden[name] for name in golden}
     tokens = arrays["tokens"]
     model = Remembering(
-        *(torch.from_numpy(arrays[f"{n}"]) for n in ("tokens", "expectation_forward")),
+        torch.from_numpy(tokens),
+        torch.from_numpy(arrays["expectation_forward"]),
         torch.from_numpy(arrays["expectation_reverse"]),
     )
     lengths = np.full(len(tokens), tokens.shape[1], dtype=np.int32)
