@@ -216,7 +216,7 @@ def test_strands_are_searched(folder: Path) -> None:
     assert done.status == 0, done.errors
     steps = sorted(
         json.loads(path.read_text())["plan"]["steps"]
-        for path in (folder / "searched").glob("*/manifest.json")
+        for path in (folder / "searched").rglob("manifest.json")
     )
     assert steps == [24, 50]
 
