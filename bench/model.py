@@ -60,6 +60,9 @@ class TargetScale:
         return (raw - self.mean) / self.std
 
 
+REVERSE_STRAND = "reverse_strand"
+"""Name of the column that says whether a row is shown as its reverse complement."""
+
 UNSCALED = TargetScale()
 """Scale that leaves targets unchanged."""
 
@@ -91,7 +94,8 @@ class Model(nn.Module, Generic[ConfigT]):
     """Names of the data set's columns that :meth:`forward` takes in addition to the tokens.
 
     The name ``reverse_strand`` stands for a column of booleans ``(B,)`` that training and
-    prediction make: whether a row is shown as its reverse complement.
+    prediction make: whether a row is shown as its reverse complement, that of the laid-out tokens.
+    Other columns stay as they are, those with a value for every position too.
     """
 
     config: ConfigT
@@ -132,7 +136,8 @@ class Model(nn.Module, Generic[ConfigT]):
         """Return the additional inputs by name: numbers or booleans, ``(N, ...)`` each.
 
         By default these are the data set's columns that the attribute ``columns`` names. A model
-        may derive inputs from sequences, columns and, for training rows, targets.
+        may derive inputs from sequences, columns and, for training rows, targets. The column
+        ``reverse_strand`` is none of them.
 
         Args:
             config: Settings of the model.
@@ -143,13 +148,14 @@ class Model(nn.Module, Generic[ConfigT]):
         Raises:
             BenchError: The rows do not have a column that the class names.
         """
-        missing = [name for name in cls.columns if name not in rows.columns]
+        names = [name for name in cls.columns if name != REVERSE_STRAND]
+        missing = [name for name in names if name not in rows.columns]
         if missing:
             raise BenchError(
                 f"{cls.__name__} reads the column '{missing[0]}' of every row; "
                 f"these rows have: {', '.join(rows.columns) or 'no columns'}."
             )
-        return {name: rows.columns[name] for name in cls.columns}
+        return {name: rows.columns[name] for name in names}
 
     def expectation(self, output: Tensor) -> Tensor:
         """Return standardized predictions ``(B,)`` from an output of :meth:`forward`."""

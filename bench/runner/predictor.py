@@ -30,8 +30,9 @@ from bench.model import Model, TargetScale
 from bench.registry import MODELS, check_named
 from bench.results import run_folder
 from bench.training.device import choose_device
-from bench.training.loader import InputTransform
+from bench.training.loader import InputTransform, further_inputs
 from bench.training.predict import predict
+from bench.training.views import PredictionRule
 
 _CHUNK = 16_384  # sequences in memory at once
 _TOLD = 20  # rows without a value that are reported one by one
@@ -82,7 +83,8 @@ class Predictor:
             length,
             manifest.data.flanks,
             TargetScale(mean, std),
-            partial(model_class.input_columns, config),
+            partial(further_inputs, model_class, config),
+            PredictionRule.of(manifest.recipe.settings),
         )
         try:
             model = model_class(config, positions)

@@ -58,6 +58,7 @@ def plan(request: Request, console: Console = SILENT) -> dict[str, Any]:
         if not ranks.leads:
             return {}
         flops, rate = job.training_flops(), matmul_rate(device)
+        largest = largest_micro_batch(job.model, job.loader.training(), device)
         speed = steps * job.prepared.recipe.batch_size / seconds
         validations = -(-job.plan.steps // job.plan.steps_per_epoch)
         rows = validations * len(validation) + job.loader.counts["test"]
@@ -72,9 +73,7 @@ def plan(request: Request, console: Console = SILENT) -> dict[str, Any]:
             "matmul_flops_per_second": rate,
             "share_of_matmul_rate": None if flops is None else flops * speed / ranks.size / rate,
             "peak_memory_bytes": peak,
-            "largest_batch_per_device": largest_micro_batch(
-                job.model, job.loader.training(), device
-            ),
+            "largest_batch_per_device": largest and largest // job.strands_at_once,
             "seconds": whole,
             "device_hours": whole * ranks.size / 3600,
         }
@@ -151,7 +150,11 @@ def _ready(request: Request, console: Console) -> Iterator[tuple[Job, Callable[[
             compiled=request.compiled,
         )
         batches = job.loader.training().shuffled(
-            micro_batches.batch, request.seed, cut=micro_batches.count, mine=micro_batches.mine
+            micro_batches.batch,
+            request.seed,
+            strands=prepared.recipe.strands,
+            cut=micro_batches.count,
+            mine=micro_batches.mine,
         )
         steps = itertools.cycle(range(job.plan.steps))
         job.model.train()

@@ -39,7 +39,7 @@ from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import describe_device, enough_memory, peak_memory
 from bench.training.distributed import Ranks
 from bench.training.flops import training_flops
-from bench.training.loader import Loader
+from bench.training.loader import Loader, further_inputs
 from bench.training.loop import Progress, Trained, train, validate
 from bench.training.micro_batches import MicroBatches
 from bench.training.monitor import Controls
@@ -47,6 +47,7 @@ from bench.training.predict import predict
 from bench.training.schedule import Plan
 from bench.training.signals import NEVER, Stop
 from bench.training.state_check import check_state
+from bench.training.views import PredictionRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ class Job:
                 model_class.layout(config),
                 standardize=prepared.recipe.standardize,
                 device=device,
-                input_columns=partial(model_class.input_columns, config),
+                input_columns=partial(further_inputs, model_class, config),
+                rule=PredictionRule.of(as_dict(prepared.recipe)),
             )
         torch.manual_seed(request.seed)
         with enough_memory("while the model is made", "Take a smaller model.", device):
@@ -176,11 +178,17 @@ class Job:
             training_flops_per_sequence=self.training_flops(),
         )
 
+    @property
+    def strands_at_once(self) -> int:
+        """Number of rows of the network that stand for one row of a batch."""
+        return 2 if self.prepared.recipe.strands == "paired" else 1
+
     def training_flops(self) -> int | None:
         """Return operations a sequence; see :func:`bench.training.flops.training_flops`."""
         model = self.model
         columns = self.loader.sample_columns()
-        return training_flops(type(model), model.config, model.positions, columns)
+        flops = training_flops(type(model), model.config, model.positions, columns)
+        return None if flops is None else flops * self.strands_at_once
 
     def predict_test(self) -> NDArray[np.float64] | None:
         """Return predictions of the test rows in the task's unit; None if they are not tested.

@@ -17,10 +17,11 @@ from bench.data.layout import Layout, lay_out
 from bench.data.sequences import Sequences
 from bench.data.tables import LARGEST
 from bench.errors import BenchError, argument
-from bench.model import UNSCALED, TargetScale
+from bench.model import REVERSE_STRAND, UNSCALED, Model, TargetScale
 from bench.training.batches import Batches
 from bench.training.device import room_for_rows
 from bench.training.target_scale import target_scale
+from bench.training.views import PLAIN, PredictionRule
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -28,6 +29,17 @@ Columns = Mapping[str, NDArray[Any]]
 def no_columns(rows: Split) -> Columns:
     """Return no columns: the default of a model without further inputs."""
     return {}
+
+
+def further_inputs(model_class: type[Model], config: Any, rows: Split) -> Columns:
+    """Return the further inputs of a model, with the column ``reverse_strand`` if it names it.
+
+    The column is False for every row; batches of reversed rows replace it.
+    """
+    columns = dict(model_class.input_columns(config, rows))
+    if REVERSE_STRAND in model_class.columns:
+        columns[REVERSE_STRAND] = np.zeros(len(rows), dtype=np.bool_)
+    return columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +52,8 @@ class InputTransform:
         flanks: Lengths of the task's constant flanks in nt, left and right.
         scale: Scale of the targets.
         input_columns: Function that returns the model's further inputs of some rows; see
-            :meth:`bench.model.Model.input_columns`.
+            :func:`further_inputs`.
+        rule: Rule of the predictions: their views and their transform.
     """
 
     layout: Layout
@@ -48,6 +61,16 @@ class InputTransform:
     flanks: tuple[int, int]
     scale: TargetScale = UNSCALED
     input_columns: Callable[[Split], Columns] = no_columns
+    rule: PredictionRule = PLAIN
+
+    def __post_init__(self) -> None:
+        length = self.layout.strand_length(self.usual_length, self.flanks)
+        if 0 < length <= self.rule.average_shifts:
+            raise BenchError(
+                f"{argument('recipe.average_shifts')} is {self.rule.average_shifts}, but a window "
+                f"of {length} nt that is moved so far may hold no base.",
+                hint={"recipe.average_shifts": length - 1},
+            )
 
     @property
     def positions(self) -> int:
@@ -86,9 +109,10 @@ class InputTransform:
             device=device,
             resident=resident,
             columns=columns,
+            rule=self.rule,
         )
 
-    def in_units(self, predictions: NDArray[np.float32]) -> NDArray[np.float64]:
+    def in_units(self, predictions: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return standardized predictions converted to the task's unit, infinite beyond float32.
 
         Float32 has too few digits for targets whose mean is large and whose std is small.
@@ -112,6 +136,7 @@ class Loader:
         standardize: Whether targets are standardized by mean and std of the training targets.
         device: Device that batches are put on.
         input_columns: Function that returns the model's further inputs of some rows.
+        rule: Rule of the predictions.
 
     Attributes:
         device: Device that batches are put on.
@@ -129,10 +154,11 @@ class Loader:
         standardize: bool,
         device: torch.device,
         input_columns: Callable[[Split], Columns] = no_columns,
+        rule: PredictionRule = PLAIN,
     ) -> None:
         self._dataset, self.device = dataset, device
         transform = InputTransform(
-            layout, dataset.usual_length, dataset.flanks, input_columns=input_columns
+            layout, dataset.usual_length, dataset.flanks, input_columns=input_columns, rule=rule
         )
         self._train, self.counts = _fitting(dataset, transform)
         target = self._train.target

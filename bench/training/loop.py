@@ -98,6 +98,7 @@ def train(
     batches = training.shuffled(
         micro_batches.batch,
         seed,
+        strands=recipe.strands,
         start=current.step,
         cut=micro_batches.count,
         mine=micro_batches.mine,

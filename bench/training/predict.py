@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,20 +17,26 @@ _BATCH = 1024
 
 
 @torch.no_grad()
-def predict(model: Model, batches: Batches, ranks: Ranks = ALONE) -> NDArray[np.float32]:
+def predict(model: Model, batches: Batches, ranks: Ranks = ALONE) -> NDArray[np.floating[Any]]:
     """Return a model's standardized predictions of all rows, in their order, ``(N,)``.
 
-    Every rank predicts its share of the batches and returns all predictions. The model is in the
-    same mode (training or evaluation) afterwards as before.
+    A prediction is the mean over the views of the recipe, after the recipe's output transform; see
+    :class:`bench.training.views.PredictionRule`. Every rank predicts its share of the batches and
+    returns all predictions. The model is in the same mode (training or evaluation) afterwards as
+    before.
     """
     training = model.training
     model.eval()
     out = torch.zeros(len(batches), device=batches.device)
-    start = ranks.rank * _BATCH
+    views = batches.rule.views
     with autocast(out.device):
-        for tokens, _, columns in batches.in_order(_BATCH, first=ranks.rank, every=ranks.size):
-            out[start : start + len(tokens)] = model.expectation(model(tokens, **columns))
-            start += ranks.size * _BATCH
+        for view in views:
+            start = ranks.rank * _BATCH
+            shown = batches.in_order(_BATCH, first=ranks.rank, every=ranks.size, view=view)
+            for tokens, _, columns in shown:
+                out[start : start + len(tokens)] += model.expectation(model(tokens, **columns))
+                start += ranks.size * _BATCH
+    out /= len(views)
     model.train(training)
     predictions: NDArray[np.float32] = ranks.sum(out).cpu().numpy()  # other ranks add 0: exact
-    return predictions
+    return batches.rule.transformed(predictions)

@@ -27,6 +27,7 @@ class Plan:
     def of(cls, recipe: Recipe, rows: int, max_steps: int | None = None) -> Plan:
         """Return the plan of a training on ``rows`` sequences.
 
+        If both strands are training rows, a pass has every sequence twice.
         A limit on the steps shortens warm-up and decay in proportion.
 
         Raises:
@@ -34,6 +35,8 @@ class Plan:
         """
         if rows < 1:
             raise BenchError("there are no training rows.")
+        if recipe.strands == "both":
+            rows *= 2
         if rows < recipe.batch_size:
             raise BenchError(
                 f"{rows} training rows make no batch of {recipe.batch_size}.",
