@@ -129,7 +129,7 @@ class DanQ(Model[DanQConfig]):
             elif name.startswith("bias_hh"):
                 weight.requires_grad_(False)  # Keras has one bias per gate, PyTorch two
             else:
-                for gate in weight.split(units):
+                for gate in torch.split(weight, units):
                     if name.startswith("weight_ih"):
                         glorot_uniform_(gate, gate.shape[1], units)
                     else:

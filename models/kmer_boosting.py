@@ -114,7 +114,7 @@ class KmerBoosting(FittedModel[KmerBoostingConfig]):
         counts = np.concatenate(
             [
                 word_counts(part, self.config.k).to(torch.int16).cpu().numpy()
-                for part in tokens.split(_ROWS_AT_ONCE)
+                for part in torch.split(tokens, _ROWS_AT_ONCE)
             ]
         )
         trees = HistGradientBoostingRegressor(

@@ -43,6 +43,12 @@ def batch(texts: list[str], target: NDArray[np.float64]) -> Batch:
     return Batch(torch.from_numpy(np.array(tokens)), torch.from_numpy(target).float(), {})
 
 
+def pieces(whole: Batch, rows: int, size: int) -> list[Batch]:
+    """Cut the first rows of a batch into smaller batches."""
+    starts = range(0, rows, size)
+    return [Batch(whole.tokens[i : i + size], whole.target[i : i + size], {}) for i in starts]
+
+
 @pytest.mark.parametrize(("depth", "rows_per_leaf"), [(4, 5), (2, 1), (6, 300)])
 def test_predictions_are_those_of_scikit_learn(
     rows: tuple[list[str], NDArray[np.float64]], depth: int, rows_per_leaf: int
@@ -52,7 +58,7 @@ def test_predictions_are_those_of_scikit_learn(
     config = Ours.Config(k=3, trees=30, depth=depth, rows_per_leaf=rows_per_leaf)
     whole = batch(texts, target)
     model = Ours(config, whole.tokens.shape[1])
-    model.fit([Batch(*(p[i : i + 400] for p in whole[:2]), {}) for i in range(0, 1000, 400)])
+    model.fit(pieces(whole, 1200, 400))
     fitted = HistGradientBoostingRegressor(
         max_iter=30,
         max_depth=depth,
@@ -65,6 +71,18 @@ def test_predictions_are_those_of_scikit_learn(
     wanted = fitted.predict(counts)
     assert np.std(wanted) > 0.1
     np.testing.assert_allclose(model(whole.tokens), wanted, rtol=0, atol=1e-5)
+
+
+def test_a_count_equal_to_a_threshold_leads_to_the_left() -> None:
+    """Rows with one A or three make a threshold of two; a row with two A is like one with one."""
+    tokens = torch.tensor([[0, 1, 1, 1], [0, 0, 0, 1]] * 30, dtype=torch.uint8)
+    model = Ours(Ours.Config(k=1, trees=1, depth=2, learning_rate=1.0), 4)
+    model.fit([Batch(tokens, torch.tensor([-1.0, 1.0] * 30), {})])
+    assert model.threshold[0, 0] == 2
+    between = torch.tensor([[0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]], dtype=torch.uint8)
+    found = model(between).tolist()
+    assert found[0] == found[1] == pytest.approx(-1)
+    assert found[2] == pytest.approx(1)
 
 
 def test_trees_survive_the_weights_file(
@@ -84,7 +102,7 @@ def test_trees_survive_the_weights_file(
 def test_a_choice_of_rows_is_fair_and_keeps_rows_whole_and_in_order() -> None:
     tokens = torch.arange(30, dtype=torch.uint8)[:, None]
     whole = Batch(tokens, tokens[:, 0].float() * 2, {})
-    parts = [Batch(*(p[i : i + 8] for p in whole[:2]), {}) for i in range(0, 30, 8)]
+    parts = pieces(whole, 30, 8)
     taken: Counter[int] = Counter()
     torch.manual_seed(0)
     for _ in range(600):

@@ -34,7 +34,7 @@ def test_predictions_are_those_of_least_squares(lengths: bool) -> None:
     noise = np.random.default_rng(1).normal(size=500)
     target = torch.from_numpy(facts @ [0.1, -3.0] + 7 + noise).float()
     model = Ours(Ours.Config(), 40)
-    parts = zip(tokens.split(64), target.split(64), strict=True)
+    parts = zip(torch.split(tokens, 64), torch.split(target, 64), strict=True)
     model.fit(Batch(*part, {}) for part in parts)
     direct = LinearRegression().fit(facts, target.double().numpy())
     np.testing.assert_allclose(model.weight, direct.coef_, rtol=1e-4, atol=1e-9)

@@ -218,10 +218,10 @@ def test_danqs_lstm_starts_as_keras_starts_it() -> None:
             part: model.get_parameter(f"lstm.{part}_{direction}").detach()
             for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         }
-        for gate in parameter["weight_hh"].split(40):
+        for gate in torch.split(parameter["weight_hh"], 40):
             torch.testing.assert_close(gate @ gate.T, torch.eye(40), atol=1e-5, rtol=0)
         limit = (6 / (50 + 40)) ** 0.5
-        for gate in parameter["weight_ih"].split(40):
+        for gate in torch.split(parameter["weight_ih"], 40):
             assert 0.95 * limit < gate.abs().max() <= limit
         assert parameter["bias_ih"].tolist() == [0] * 40 + [1] * 40 + [0] * 80
         assert not parameter["bias_hh"].any()
