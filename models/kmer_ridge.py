@@ -20,6 +20,8 @@ from bench.model import Batch, FittedModel
 from bench.recipe import Recipe
 from bench.search_space import Range, Spaces
 
+from ._layers.kmer_counts import kmer_counts
+
 
 @settings
 class KmerRidgeConfig:
@@ -90,17 +92,3 @@ class KmerRidge(FittedModel[KmerRidgeConfig]):
             weight = torch.from_numpy(ridge.coef_).to(mean.device)
         self.weight.copy_(weight)
         self.intercept.copy_(target_mean - mean @ weight)
-
-
-def kmer_counts(tokens: Tensor, k: int) -> Tensor:
-    """Return the k-mer counts of every row, ``(B, L)`` tokens -> ``(B, 4**k)`` float32."""
-    windows = max(tokens.shape[1] - k + 1, 0)
-    word = torch.zeros(len(tokens), windows, dtype=torch.int64, device=tokens.device)
-    whole = torch.ones_like(word, dtype=torch.bool)
-    for offset in range(k):
-        base = tokens[:, offset : offset + windows]
-        word = word * 4 + base
-        whole &= base < 4
-    word += 4**k * torch.arange(len(tokens), device=tokens.device)[:, None]
-    counts = torch.bincount(word[whole], minlength=len(tokens) * 4**k)
-    return counts.view(len(tokens), 4**k).float()

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from bench.model import Batch
-from bench.models.kmer_ridge import kmer_counts
+from bench.models._layers.kmer_counts import kmer_counts
 from bench.registry import MODELS
 
 Ours: Any = MODELS.get("kmer-ridge")
