@@ -30,8 +30,9 @@ class Camformer(CamformerNetwork):
         source=Source(citation=CITATION, url=URL, license="MIT; written anew from a description"),
         variants=(
             (
-                "recipe.loss=huber recipe.schedule=one_cycle",
-                "with --recipe paper, the paper's `large`: the same network, another recipe",
+                "recipe.loss=huber recipe.schedule=one_cycle recipe.warmup=0.3 "
+                "recipe.warmup_unit=share recipe.cycle_momentum=true",
+                "with --recipe paper: the paper's Large, the same network by another recipe",
             ),
         ),
         differences=DIFFERENCES,
