@@ -41,6 +41,7 @@ from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
 from ._layers.one_hot import OneHot
+from ._layers.scalar_head import ScalarHead
 
 # The vector beside the oligo. The left one ends at the oligo, the right one starts at it.
 LEFT = "GCTAGCAGGAATGATGCAAAAGGTTCCCGATTCGAAC"
@@ -140,7 +141,7 @@ class DeepGXP(Model[DeepGXPConfig]):
         self.dropout = nn.Dropout(config.dropout)
         sizes = [second * length, *[config.hidden] * config.hidden_layers]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.head = nn.Linear(sizes[-1], 1)
+        self.head = ScalarHead(sizes[-1])
 
     @classmethod
     def layout(cls, config: DeepGXPConfig) -> Layout:
@@ -203,7 +204,7 @@ class DeepGXP(Model[DeepGXPConfig]):
         x = self.dropout(self.second(states.transpose(1, 2))).flatten(1)  # (B, D W)
         for layer in self.hidden:
             x = functional.relu(layer(x))
-        return self.head(x).float().squeeze(1)
+        return self.head(x)
 
 
 class ParallelConvs(nn.Module):

@@ -30,6 +30,7 @@ from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
 from ._layers.one_hot import OneHot
+from ._layers.scalar_head import ScalarHead
 
 
 @settings
@@ -121,7 +122,7 @@ class Wztr(Model[WztrConfig]):
             nn.Linear(config.hidden, config.hidden) for _ in range(config.hidden_layers)
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.hidden, 1)
+        self.head = ScalarHead(config.hidden)
 
     @classmethod
     def layout(cls, config: WztrConfig) -> Layout:
@@ -152,7 +153,7 @@ class Wztr(Model[WztrConfig]):
         for layer in self.hidden:
             x = self.dropout(quick_gelu(layer(x)))
         zero = -self.scale.mean / self.scale.std  # 0 of the target's own unit
-        return self.head(x).float().squeeze(1).clamp(min=zero)
+        return self.head(x).clamp(min=zero)
 
 
 def within_row(tokens: Tensor) -> Tensor:

@@ -361,7 +361,10 @@ def test_settings_that_are_right_are_made_as_they_are_given() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"lr": -1, "optimizer": "sgd"}, "Recipe.optimizer is one of adam, adamw, lion, rmsprop; got 'sgd'."),
+        (
+            {"lr": -1, "optimizer": "sgd"},
+            "Recipe.optimizer is one of adam, adamw, lion, rmsprop; got 'sgd'.",
+        ),
         ({"lr": -1}, "Recipe.lr must be at least 0; got -1."),
         ({"epochs": 2.5}, "Recipe.epochs is a whole number; got 2.5."),
         ({"standardize": 1}, "Recipe.standardize is true or false; got 1."),

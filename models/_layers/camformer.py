@@ -25,6 +25,7 @@ from bench.model import Model
 from bench.recipe import Recipe
 
 from .one_hot import OneHot
+from .scalar_head import ScalarHead
 
 CITATION = "Camformers, DREAM Challenge 2022; gautammalik-git/Camformer"
 URL = "https://github.com/gautammalik-git/Camformer/tree/5c5eb0b"
@@ -100,7 +101,7 @@ class CamformerNetwork(Model[CamformerConfig]):
                 )
         sizes = [inputs * positions, *[config.hidden] * config.hidden_layers]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.head = nn.Linear(sizes[-1], 1)
+        self.head = ScalarHead(sizes[-1])
 
     @classmethod
     def layout(cls, config: CamformerConfig) -> Layout:
@@ -137,7 +138,7 @@ class CamformerNetwork(Model[CamformerConfig]):
         x = x.flatten(1)
         for linear in self.hidden:
             x = functional.relu(linear(x))
-        return self.head(x).float().squeeze(1)
+        return self.head(x)
 
 
 class Layer(nn.Module):
