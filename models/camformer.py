@@ -40,7 +40,7 @@ class Camformer(CamformerNetwork):
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {"dream": {"validation": 0.1}}
     presets: ClassVar[Mapping[str, Preset]] = {
         "smoke": Preset(
-            model={"channels": (32,) * 6, "hidden": 64},
+            model={"channels": (32,) * 6, "hidden": 64, "dropout": 0.0, "last_dropout": 0.1},
             recipe={"batch_size": 128, "lr": 2e-3, "epochs": 4},
             max_steps=400,
         ),

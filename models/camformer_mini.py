@@ -57,7 +57,7 @@ class CamformerMini(CamformerNetwork):
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {"dream": {"validation": 0.1}}
     presets: ClassVar[Mapping[str, Preset]] = {
         "smoke": Preset(
-            model={"channels": (64, 48, 32, 32, 32, 48)},
+            model={"channels": (64, 48, 32, 32, 32, 48), "dropout": 0.0, "last_dropout": 0.1},
             recipe={"batch_size": 128, "lr": 2e-3, "epochs": 4},
             max_steps=400,
         ),

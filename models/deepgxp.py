@@ -116,7 +116,13 @@ class DeepGXP(Model[DeepGXPConfig]):
     )
     presets: ClassVar[Mapping[str, Preset]] = {
         "smoke": Preset(
-            model={"first_channels": 48, "units": 24, "second_channels": 24},
+            model={
+                "first_channels": 48,
+                "units": 24,
+                "second_channels": 24,
+                "conv_dropout": 0.0,
+                "dropout": 0.1,
+            },
             recipe={"batch_size": 128, "lr": 2e-3, "epochs": 4},
             max_steps=400,
         ),

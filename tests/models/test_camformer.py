@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bench.errors import BenchError
 from bench.registry import MODELS
@@ -30,7 +31,8 @@ def test_they_have_the_published_number_of_parameters(
 
 def test_the_mini_dropouts_are_the_published_ones() -> None:
     """Of three digits, from .156 to .344."""
-    rates = [round(layer.dropout.p, 3) for layer in Mini(Mini.Config(), 110).layers]
+    dropouts = [m for m in Mini(Mini.Config(), 110).modules() if isinstance(m, nn.Dropout)]
+    rates = [round(dropout.p, 3) for dropout in dropouts]
     assert rates == [0.156, 0.194, 0.231, 0.269, 0.306, 0.344]
 
 
