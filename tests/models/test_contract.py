@@ -4,14 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from bench.config import as_dict, describe, override
-from bench.model import Batch, FittedModel, Model
+from bench.data.dataset import Split
+from bench.model import REVERSE_STRAND, Batch, FittedModel, Model
 from bench.recipe import Recipe
 from bench.registry import MODELS
+from bench.training.loader import further_inputs
 from bench.training.schedule import Plan
 
 ROOT = Path(__file__).parents[2]
@@ -26,35 +29,55 @@ def small(name: str) -> Any:
     return model_class, override(model_class.Config(), values, section="model")
 
 
-def make(name: str, seed: int = 0) -> tuple[Model, Tensor]:
-    """Build a small model and tokens for it, N included."""
+def make(name: str, seed: int = 0) -> tuple[Model, Batch]:
+    """Build a small model and a batch of six rows for it, N included, on both strands."""
     model_class, config = small(name)
     positions = model_class.layout(config).positions(110, (17, 13))
     torch.manual_seed(seed)
     model = model_class(config, positions)
-    return model, torch.randint(5, (6, positions), dtype=torch.uint8)
+    tokens = torch.randint(5, (6, positions), dtype=torch.uint8)
+    rows = Split.of(["ACGTN" * 22] * 6, range(6))
+    columns = {
+        name: torch.from_numpy(np.array(values))
+        for name, values in further_inputs(model_class, config, rows).items()
+    }
+    if REVERSE_STRAND in columns:
+        columns[REVERSE_STRAND][::2] = True
+    return model, Batch(tokens, torch.randn(6), columns)
+
+
+def predicted(model: Model, batch: Batch) -> Tensor:
+    """Return the predictions of a batch, ``(B,)``."""
+    return model.expectation(model(batch.tokens, **batch.columns))
+
+
+def part(batch: Batch, rows: slice) -> Batch:
+    """Return some rows of a batch."""
+    columns = {name: values[rows] for name, values in batch.columns.items()}
+    return Batch(batch.tokens[rows], batch.target[rows], columns)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_predicts_one_finite_number_a_sequence_whatever_the_others_are(name: str) -> None:
-    model, tokens = make(name)
+    model, batch = make(name)
     if isinstance(model, FittedModel):
-        model.fit([Batch(tokens, torch.randn(6), {})])
+        model.fit([batch])
     model.eval()
-    together = model(tokens)
+    together = predicted(model, batch)
     assert together.shape == (6,)
     assert together.dtype == torch.float32
     assert together.isfinite().all()
-    alone = torch.cat([model(row[None]) for row in tokens])
+    rows = [slice(row, row + 1) for row in range(6)]
+    alone = torch.cat([predicted(model, part(batch, row)) for row in rows])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_reaches_every_parameter(name: str) -> None:
-    model, tokens = make(name)
+    model, batch = make(name)
     if isinstance(model, FittedModel):
         pytest.skip("fitted in one go, without a loss")
-    loss = model.loss(Batch(tokens, torch.randn(6), {}))
+    loss = sum(model.losses(batch).values(), torch.zeros(()))
     assert loss.shape == ()
     loss.backward()  # type: ignore[no-untyped-call]
     unreached = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]

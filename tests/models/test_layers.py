@@ -7,6 +7,7 @@ import torch
 
 from bench.models._layers.keras import fans, glorot_uniform_, variance_scaling_
 from bench.models._layers.one_hot import OneHot
+from bench.models._layers.scalar_head import ScalarHead
 from bench.registry import MODELS
 
 
@@ -72,3 +73,12 @@ def test_one_hot_has_a_one_where_the_letter_is(channels: int) -> None:
     for position, token in enumerate(tokens[0].tolist()):
         column = [1.0 if channel == token else 0.0 for channel in range(channels)]
         assert hot[0, :, position].tolist() == column
+
+
+def test_predictions_in_bfloat16_have_the_digits_of_float32() -> None:
+    torch.manual_seed(0)
+    head, x = ScalarHead(16), torch.randn(1000, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        predictions = head(x)
+    expected = x.double() @ head.weight[0].double() + head.bias.double()
+    torch.testing.assert_close(predictions.double(), expected, rtol=1e-5, atol=1e-6)
