@@ -1,16 +1,18 @@
-"""LegNet as its authors simplified it after the challenge; shapes as in :mod:`.legnet`."""
+"""LegNet as its authors simplified it after the challenge; as submitted it is in ``legnet.py``.
+
+The network with its table of shapes is in ``_layers/legnet.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Literal
 
 from bench.cards import ModelCard, Source
 from bench.config import setting, settings
-from bench.recipe import Preset, Recipe
+from bench.recipe import Recipe
 
 from ._layers.efficient_block import GateKind
-from .legnet import LegNet, LegNetConfig
+from ._layers.legnet import CITATION, DIFFERENCES, LegNetConfig, LegNetNetwork
 
 
 @settings
@@ -25,22 +27,20 @@ class LegNetOptimizedConfig(LegNetConfig):
     n: float = setting(0.25, "value of N in the four channels of the bases", low=0, high=1)
 
 
-class LegNetOptimized(LegNet):
+class LegNetOptimized(LegNetNetwork):
     """See the module docstring."""
 
     Config = LegNetOptimizedConfig
     card = ModelCard(
         summary="LegNet after the challenge: depthwise, a simple gate, Lion",
         source=Source(
-            citation="Penzar et al., Bioinformatics 39:btad457 (2023), "
-            "doi:10.1093/bioinformatics/btad457",
-            url="https://github.com/autosome-ru/LegNet",
+            citation=CITATION,
+            url="https://github.com/autosome-ru/LegNet/tree/5b7d387e/dream_ablation",
             license="MIT; written anew from its description",
         ),
         variants=(("model.context=false", "N in place of the yeast plasmid, for other DNA"),),
-        differences=LegNet.card.differences,
+        differences=DIFFERENCES,
     )
-    presets: ClassVar[Mapping[str, Preset]] = LegNet.presets
 
     @classmethod
     def paper_recipe(cls, config: LegNetConfig) -> Recipe:
