@@ -35,7 +35,10 @@ class Linear(nn.Linear):
 
 
 class Depthwise(nn.Conv1d):
-    """A depthwise convolution of odd width without bias, which keeps the length."""
+    """A depthwise convolution without bias that keeps the length.
+
+    An even width has one zero more on the right.
+    """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__(channels, channels, width, groups=channels, bias=False)
@@ -43,6 +46,9 @@ class Depthwise(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, T, C)`` to the same shape."""
         image, filters = as_image(x.transpose(1, 2)), self.weight.unsqueeze(2)
-        padding = (0, filters.shape[-1] // 2)
+        width = filters.shape[-1]
+        if width % 2 == 0:
+            image = functional.pad(image, (0, 1))
+        padding = (0, (width - 1) // 2)
         image = functional.conv2d(image, filters, padding=padding, groups=self.groups)
         return image.squeeze(2).transpose(1, 2)

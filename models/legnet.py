@@ -1,0 +1,49 @@
+"""LegNet as submitted, the winner of the DREAM Challenge 2022.
+
+The network with its table of shapes is in ``_layers/legnet.py``.
+"""
+
+from __future__ import annotations
+
+from bench.cards import ModelCard, Source
+from bench.recipe import Recipe
+
+from ._layers.legnet import CITATION, DIFFERENCES, LegNetConfig, LegNetNetwork
+
+
+class LegNet(LegNetNetwork):
+    """See the module docstring."""
+
+    card = ModelCard(
+        summary="gated convolution blocks, soft classes for sorting bins; won the challenge",
+        source=Source(
+            citation=CITATION,
+            url="https://github.com/autosome-ru/dream2022/tree/f3adc0a",
+            license="none stated; written anew from its description",
+        ),
+        variants=(
+            ("model.gate=simple", "gate without products, as in DREAM-CNN and optimized LegNet"),
+            ("model.context=false", "N in place of the yeast plasmid, for DNA of other assays"),
+        ),
+        differences=DIFFERENCES,
+    )
+
+    @classmethod
+    def paper_recipe(cls, config: LegNetConfig) -> Recipe:
+        """Return the submitted recipe: AdamW, one cycle with cycled momentum, both strands."""
+        return Recipe(
+            optimizer="adamw",
+            lr=0.005,
+            weight_decay=0.01,
+            schedule="one_cycle",
+            warmup=0.3,
+            warmup_unit="share",
+            cycle_momentum=True,
+            batch_size=1024,
+            epochs=6,
+            clip_norm=0,
+            strands="both",
+            average_strands=True,
+            keep="last",
+            precision="float32",
+        )
