@@ -206,11 +206,9 @@ class FittedModel(Model[ConfigT]):
 
 
 def count_parameters(model: Model) -> int:
-    """Return the number of weights and statistics as Keras counts them, with moving averages."""
-    buffers = list(model.named_buffers())
-    if not isinstance(model, FittedModel):  # all buffers of a fitted model are parameters
-        buffers = [(n, b) for n, b in buffers if n.rpartition(".")[2] in _STATISTICS]
-    return sum(tensor.numel() for tensor in [*model.parameters(), *(b for _, b in buffers)])
+    """Return the number of weights, frozen ones included; of a fitted model, that of its buffers.
 
-
-_STATISTICS = ("running_mean", "running_var")
+    This is how the field counts. Keras also counts the moving averages of batch norm.
+    """
+    fitted = isinstance(model, FittedModel)
+    return sum(tensor.numel() for tensor in (model.buffers() if fitted else model.parameters()))

@@ -83,6 +83,7 @@ class MadLab(Model[MadLabConfig]):
             ("model.blocks=0", "no transformer at all"),
         ),
         differences=(
+            "The report's 319,657 parameters include 2,304 moving statistics of batch norm.",
             "The transformer is trained. In the submitted program its weights (167,040) were not "
             "registered with Keras, and its output projection starts at zero.",
             "Initial LSTM weights whose states explode on random DNA are drawn again. With swish "
