@@ -18,6 +18,7 @@ from bench.training.device import Precision, autocast, computes_in, free_memory
 from bench.training.step import Objective
 
 _PROBES = (8, 32)
+Shape = tuple[int, ...]
 _ROWS = 2  # the count is exactly proportional to the number of rows
 
 
@@ -26,10 +27,10 @@ def training_flops(
 ) -> int | None:
     """Return the operations of a training step, forward and backward, per sequence.
 
-    Matrix products, convolutions and attention are counted, and a multiplication with an addition
-    counts as two operations. Elementwise operations are not counted, as is usual for shares of a
-    peak rate. The model runs on fake tensors, which have shapes but no values, so counting is
-    cheap.
+    Matrix products, convolutions, attention and recurrent layers are counted, and a multiplication
+    with an addition counts as two operations. Elementwise operations are not counted, as is usual
+    for shares of a peak rate. The model runs on fake tensors, which have shapes but no values, so
+    counting is cheap.
 
     Args:
         model: Class of the model.
@@ -42,7 +43,7 @@ def training_flops(
     """
     if issubclass(model, FittedModel):
         return None
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=_RECURRENT)
     try:
         with torch.device("meta"):
             network = model(config, positions).train()
@@ -59,6 +60,33 @@ def training_flops(
     except (RuntimeError, TypeError):  # NumPy raises a TypeError for a fake tensor
         return None
     return int(counter.get_total_flops()) // _ROWS
+
+
+def _recurrent_flops(inputs: Shape, weight: Shape, recurrent: Shape, *rest: Any, **out: Any) -> int:
+    """Return the operations of one direction of a recurrent layer, forward pass.
+
+    Args:
+        inputs: Shape of the inputs, (positions, B, channels).
+        weight: Shape of the weights of the inputs, (gates, channels).
+        recurrent: Shape of the weights of the states, (gates, units).
+        rest: Shapes of biases and states, and options.
+        out: Result of the operation.
+    """
+    positions, rows, _ = inputs
+    return 2 * positions * rows * (math.prod(weight) + math.prod(recurrent))
+
+
+def _recurrent_backward_flops(*shapes: Any, **out: Any) -> int:
+    """Return the operations of the backward pass: gradients of inputs and of weights."""
+    return 2 * _recurrent_flops(*shapes, **out)
+
+
+# torch counts matrix products, convolutions and attention itself. An LSTM is one operation on CPUs
+# where torch has mkldnn, and matrix products elsewhere.
+_RECURRENT = {
+    torch.ops.aten.mkldnn_rnn_layer: _recurrent_flops,
+    torch.ops.aten.mkldnn_rnn_layer_backward: _recurrent_backward_flops,
+}
 
 
 def matmul_rate(device: torch.device, precision: Precision) -> float:

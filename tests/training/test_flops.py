@@ -59,6 +59,19 @@ class Frozen(Dense):
         self.hidden.requires_grad_(False)
 
 
+class Recurrent(Model):
+    """A model with an embedding of bases and an LSTM that reads both ways."""
+
+    def __init__(self, config: Config, positions: int) -> None:
+        super().__init__(config, positions)
+        self.letters = nn.Embedding(LETTERS, 5)
+        self.lstm = nn.LSTM(5, config.width, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * config.width, 1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.lstm(self.letters(tokens.long()))[0].mean(dim=1)).squeeze(1)
+
+
 class Listing(Dense):
     """A model that reads values of tensors when it is made, which fake tensors do not have."""
 
@@ -90,8 +103,15 @@ def frozen(positions: int) -> int:
     return 2 * LETTERS * positions * 7 + 2 * 2 * 7
 
 
+def recurrent(positions: int) -> int:
+    """Four gates of 7 units read 5 channels and 7 states, in two directions at every position."""
+    return 3 * 2 * (2 * positions * 4 * 7 * (5 + 7)) + 3 * 2 * 14
+
+
 @pytest.mark.parametrize(
-    ("model", "by_hand"), [(Dense, dense), (Scan, scan), (Frozen, frozen)], ids=lambda x: x.__name__
+    ("model", "by_hand"),
+    [(Dense, dense), (Scan, scan), (Frozen, frozen), (Recurrent, recurrent)],
+    ids=lambda x: x.__name__,
 )
 @pytest.mark.parametrize("positions", [10, 33])
 def test_operations_are_those_counted_by_hand(
