@@ -156,7 +156,7 @@ class Batches:
         if strands != "random":
             return order
         reverse = np.random.default_rng((seed, number, 1)).integers(0, 2, rows)
-        return order + rows * self._near(reverse)[order]
+        return order + rows * self._near(reverse)
 
     def _on_strands(self, numbers: Tensor, strands: Strands) -> Batch:
         if strands == "forward":
