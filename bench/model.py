@@ -114,6 +114,11 @@ class Model(nn.Module, Generic[ConfigT]):
                 (config,) = get_args(base)
                 if isinstance(config, type) and is_dataclass(config):  # no type variable, no Any
                     cls.Config = config
+        if "loss" in vars(cls) and "losses" not in vars(cls) and cls.losses is not Model.losses:
+            raise BenchError(
+                f"{cls.__name__}.loss would not be used: the class above it trains by the terms of "
+                "losses(batch). Override losses."
+            )
 
     def __init__(self, config: ConfigT, positions: int) -> None:
         super().__init__()
@@ -172,7 +177,7 @@ class Model(nn.Module, Generic[ConfigT]):
         return self.criterion(self.expectation(output), batch.target)
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the terms of the training loss by name, which are added up.
+        """Return the terms of the training loss by name, whose sum is trained.
 
         A model whose loss has several terms overrides this method; each is logged as
         ``train/loss_<name>``. By default there is one term, :meth:`loss`.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.config import setting, settings
+from bench.errors import BenchError
 from bench.search_space import Choice, Range, Spaces
 
 
@@ -22,16 +23,20 @@ class Recipe:
     optimizer: Literal["adam", "adamw", "lion", "rmsprop"] = setting("adam", "update rule")
     lr: float = setting(1e-3, "peak learning rate", low=0)
     beta1: float = setting(0.9, "Adam, Lion: decay of the gradient's mean", low=0, high=1)
-    beta2: float = setting(0.999, "Adam: decay of the squared gradient's mean", low=0, high=1)
+    beta2: float = setting(
+        0.999, "Adam: decay of the squared gradient's mean; Lion: of the kept mean", low=0, high=1
+    )
     rho: float = setting(0.9, "RMSProp: decay of the squared gradient's mean", low=0, high=1)
     eps: float = setting(1e-8, "added to the root of the squared gradient's mean", low=0)
     weight_decay: float = setting(0.0, "AdamW, Lion: decoupled weight decay", low=0)
     schedule: Literal["cosine", "noam", "constant", "one_cycle", "plateau"] = setting(
-        "cosine", "after warm-up: half a cosine to 0, 1/sqrt(step), none, ..."
+        "cosine",
+        "after warm-up: half a cosine to 0, 1/sqrt(step), none, half a cosine to lr/250,000, or "
+        "cuts where the validation loss stays",
     )
     warmup: float = setting(1.0, "warm-up, in units of `warmup_unit`", low=0)
     warmup_unit: Literal["epochs", "steps", "share"] = setting("epochs", "unit of `warmup`")
-    cycle_momentum: bool = setting(False, "one_cycle: beta1 falls to .85 and rises to .95 again")
+    cycle_momentum: bool = setting(False, "one_cycle: beta1 falls from .95 to .85, then rises")
     plateau_factor: float = setting(0.1, "plateau: factor of the learning rate", low=0, high=1)
     plateau_patience: int = setting(1, "plateau: epochs without a better validation loss", low=0)
     batch_size: int = setting(512, "sequences per step", low=1)
@@ -50,7 +55,9 @@ class Recipe:
     )
     average_strands: bool = setting(False, "predict the mean over both strands")
     average_shifts: int = setting(0, "predict the mean over shifts of -n..n nt", low=0)
-    average_weights: Literal["none", "ema", "swa"] = setting("none", "weights that are validated")
+    average_weights: Literal["none", "ema", "swa"] = setting(
+        "none", "weights validated and kept: those of the step, or a mean over steps"
+    )
     ema_decay: float = setting(0.999, "ema: decay of the mean of the weights", low=0, high=1)
     swa_start: float = setting(0.75, "swa: share of the steps before averaging", low=0, high=1)
     keep: Literal["best", "last"] = setting("best", "weights kept: best validation, or last step")
@@ -60,6 +67,48 @@ class Recipe:
         "identity", "monotone transform of standardized predictions"
     )
     output_shift: float = setting(0.0, "normal_cdf: subtracted from predictions before it")
+
+    def __post_init__(self) -> None:
+        """Check that no setting contradicts another one.
+
+        Raises:
+            BenchError: Two settings exclude each other, or one of them would have no effect.
+        """
+        adam = self.optimizer in ("adam", "adamw")
+        share, cycle = self.warmup_unit == "share", self.schedule == "one_cycle"
+        _refuse(
+            bool(self.weight_decay) and self.optimizer not in ("adamw", "lion"),
+            f"recipe.weight_decay: {self.optimizer} has none.",
+            {"recipe.optimizer": "adamw"},
+        )
+        _refuse(
+            self.cycle_momentum and not (adam and cycle),
+            "recipe.cycle_momentum needs schedule one_cycle, and adam or adamw.",
+            {"recipe.cycle_momentum": "false"},
+        )
+        _refuse(
+            share and self.warmup > 1,
+            f"recipe.warmup is a share of the steps, at most 1; got {self.warmup:g}.",
+            {"recipe.warmup": 0.3},
+        )
+        for name, value, used in (
+            ("beta1", 0.9, adam or self.optimizer == "lion"),
+            ("beta2", 0.999, adam or self.optimizer == "lion"),
+            ("rho", 0.9, self.optimizer == "rmsprop"),
+            ("ema_decay", 0.999, self.average_weights == "ema"),
+            ("swa_start", 0.75, self.average_weights == "swa"),
+            ("plateau_factor", 0.1, self.schedule == "plateau"),
+        ):
+            _refuse(
+                used and getattr(self, name) == 1,
+                f"recipe.{name} must be below 1.",
+                {f"recipe.{name}": value},
+            )
+
+
+def _refuse(wrong: bool, reason: str, instead: Mapping[str, object]) -> None:
+    if wrong:
+        raise BenchError(reason, field=next(iter(instead)), hint=instead)
 
 
 SPACE: Spaces = {

@@ -179,17 +179,23 @@ class Proformer(Model[ProformerConfig]):
         return self._read_expression(self._encode(tokens))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the squared error plus the cross-entropy of masked bases, for masked inputs."""
+        """Return the sum of :meth:`losses`."""
+        first, *others = self.losses(batch).values()
+        return sum(others, first)
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the recipe's loss and the cross-entropy of masked bases, for masked inputs."""
         if self.nucleotide_head is None:
-            return super().loss(batch)
+            return {"loss": super().loss(batch)}
         tokens, target, _ = batch
         hidden = (torch.rand(tokens.shape, device=tokens.device) < self.config.mask_ratio) & (
             tokens != N
         )
         x = self._encode(torch.where(hidden, MASK, tokens))
-        return functional.mse_loss(self._read_expression(x), target) + self.mask_filling_loss(
-            self._read_nucleotides(x), tokens, hidden
-        )
+        return {
+            "expression": self.criterion(self._read_expression(x), target),
+            "mask_filling": self.mask_filling_loss(self._read_nucleotides(x), tokens, hidden),
+        }
 
     @staticmethod
     def mask_filling_loss(logits: Tensor, tokens: Tensor, hidden: Tensor) -> Tensor:

@@ -29,10 +29,10 @@ def count():
         os.kill(os.getpid(), 9)
 
 class Mortal(MODELS.get("proformer")):
-    def loss(self, batch):
+    def losses(self, batch):
         if what == "update":
             count()
-        return super().loss(batch)
+        return super().losses(batch)
 
 write = checkpoints._Hashing.write
 

@@ -194,6 +194,7 @@ class Manifest(Record):
         best_step: Step whose weights were kept.
         metrics: Values by name, such as "test/all/pearson"; None where a value is undefined.
         verified: Whether this program itself trained and predicted.
+        notes: Warnings about a finished run, such as that it has learned nothing.
         error: Reason why a run failed or was pruned.
         identity: Hashes of everything that decides the result, by name.
         request: Arguments to repeat the run with; see :class:`bench.runner.request.Request`.
@@ -225,6 +226,7 @@ class Manifest(Record):
     cost: CostRecord = entry(CostRecord)
     metrics: Mapping[str, float | None] = entry(dict, needed=True, values=NUMBER)
     scored: ScoredRecord = entry(ScoredRecord, needed=True)
+    notes: tuple[str, ...] = entry(())
     verified: bool = entry(default=True, shared=False)
     error: str = entry("", shared=False)
     identity: Mapping[str, str] = entry(dict, shared=False)

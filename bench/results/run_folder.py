@@ -3,6 +3,7 @@
 manifest.json      settings, data and results of the run
 metrics.jsonl      one line a validation, in the order of the steps
 losses.npy         float32 training loss of every step
+loss_terms.npy     its terms, where it has several: a float32 field for each, by name
 predictions.npy    one value a test row, in the target's unit; float64, in older runs float32
 model.safetensors  weights of the best validation
 checkpoints/       states to resume from; removed when the run is finished
@@ -36,7 +37,7 @@ MANIFEST, METRICS, PREDICTIONS, WEIGHTS = (
     "predictions.npy",
     "model.safetensors",
 )
-LOSSES, CHECKPOINTS = "losses.npy", "checkpoints"
+LOSSES, LOSS_TERMS, CHECKPOINTS = "losses.npy", "loss_terms.npy", "checkpoints"
 
 
 class RunFolder:

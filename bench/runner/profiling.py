@@ -57,8 +57,9 @@ def plan(request: Request, console: Console = SILENT) -> dict[str, Any]:
         per_row = (time.perf_counter() - begun) / max(len(validation), 1)
         if not ranks.leads:
             return {}
-        flops, rate = job.training_flops(), matmul_rate(device)
-        largest = largest_micro_batch(job.model, job.loader.training(), device)
+        precision = job.prepared.recipe.precision
+        flops, rate = job.training_flops(), matmul_rate(device, precision)
+        largest = largest_micro_batch(job.model, job.loader.training(), device, precision)
         speed = steps * job.prepared.recipe.batch_size / seconds
         validations = -(-job.plan.steps // job.plan.steps_per_epoch)
         rows = validations * len(validation) + job.loader.counts["test"]

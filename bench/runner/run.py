@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from bench.training.checkpoints import Checkpoints, State
 from bench.training.device import choose_device, out_of_memory
 from bench.training.distributed import from_environment, joined
 from bench.training.signals import NEVER, Stop
+
+_LEARNED = 0.05
+"""Least validation Pearson of a network that has learned something."""
 
 
 def execute(
@@ -112,6 +116,8 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
             with ProgressReporter(run, console, job.plan, uploader, watch) as report:
                 report.recall(history)
                 _record(job, run, report, state, checkpoints)
+            for note in run.manifest.notes:
+                console.warn(note)
         except StoppedError as error:
             again = resume_line(job.request, run.path, tracked=tracked)
             raise error.wrapped(after=f" To resume it, run: {again}") from None
@@ -170,8 +176,12 @@ def _record(
             cost=job.cost(trained),
             metrics=report.at(trained.best_step) or job.validate(),
         )
+        if note := _weakness(outcome.metrics):
+            outcome = outcome.changed(notes=(note,))
         if trained.losses is not None:
             run.write_array(run_folder.LOSSES, trained.losses)
+        if trained.terms is not None:
+            run.write_array(run_folder.LOSS_TERMS, trained.terms)
         if (predictions := job.predict_test()) is not None:
             scored = _score(job, predictions, run)
             metrics = {**outcome.metrics, **scored.metrics}
@@ -190,6 +200,17 @@ def _record(
             raise error.wrapped(after=f" Recorded as failed in {run.path}.") from None
         raise
     checkpoints.clear()
+
+
+def _weakness(metrics: Mapping[str, float | None]) -> str | None:
+    """Return a warning if a network has learned nothing, as some seeds of some networks do."""
+    pearson = metrics.get("validation/pearson") or 0.0  # none for constant predictions
+    if pearson >= _LEARNED:
+        return None
+    return (
+        f"the training did not converge: its validation Pearson is {pearson:.3f}. "
+        "Another seed or learning rate may."
+    )
 
 
 def _score(job: Job, predictions: NDArray[np.float64], run: run_folder.RunFolder) -> Manifest:

@@ -208,7 +208,8 @@ class Job:
         if request.tuned is not None:
             of_search["tuned"] = TunedRecord.from_json(request.tuned)
         recipe = {"name": request.recipe, **as_dict(prepared.recipe)}
-        device = {**describe_device(self.loader.device), "count": self.ranks.size}
+        numbers = describe_device(self.loader.device, prepared.recipe.precision)
+        device = {**numbers, "count": self.ranks.size}
         return Manifest(
             model=self._model(),
             task=TaskRecord(name=self._task_name(), version=prepared.task.card.version),

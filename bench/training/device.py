@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
 
 import torch
 
@@ -79,9 +80,38 @@ def choose_device(name: str, local: int | None = None) -> torch.device:
     return device
 
 
-def autocast(device: torch.device) -> AbstractContextManager[None]:
-    """Return a context that computes in bfloat16 on CUDA; on a CPU bfloat16 would be slower."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+Precision = Literal["auto", "float32", "bf16"]
+"""Values of a recipe's ``precision``."""
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
+    """Return a context that computes in a precision.
+
+    The precision "auto" is bfloat16 on CUDA and float32 on a CPU, where bfloat16 is slower.
+    """
+    enabled = computes_in(device, precision) == "bfloat16"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def computes_in(device: torch.device, precision: Precision) -> str:
+    """Return the name of the numbers that a device computes in: "bfloat16" or "float32"."""
+    coarse = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return "bfloat16" if coarse else "float32"
+
+
+@contextmanager
+def full_float32(precision: Precision) -> Iterator[None]:
+    """Round nothing inside the block if the precision is float32.
+
+    By default torch rounds inputs of float32 convolutions on CUDA to the 10 bits of TensorFloat-32.
+    """
+    before = torch.backends.cudnn.allow_tf32
+    if precision == "float32":
+        torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def peak_memory(device: torch.device) -> int:
@@ -112,13 +142,14 @@ def free_memory(device: torch.device) -> int | None:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def describe_device(device: torch.device) -> dict[str, str | int]:
+def describe_device(device: torch.device, precision: Precision) -> dict[str, str | int]:
     """Return the kind, name and precision of a device, as a manifest records them."""
+    numbers = computes_in(device, precision)
     if device.type == "cuda":
-        return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "precision": "bfloat16"}
+        return {"kind": "cuda", "name": torch.cuda.get_device_name(device), "precision": numbers}
     return {
         "kind": device.type,
         "name": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
-        "precision": "float32",
+        "precision": numbers,
     }

@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.model import Batch, FittedModel, Model
 from bench.training.batches import Batches
-from bench.training.device import autocast, free_memory
+from bench.training.device import Precision, autocast, computes_in, free_memory
+from bench.training.step import Objective
 
 _PROBES = (8, 32)
 _ROWS = 2  # the count is exactly proportional to the number of rows
@@ -53,26 +54,28 @@ def training_flops(
                 name: torch.zeros(_ROWS, *values.shape[1:], dtype=values.dtype)
                 for name, values in (columns or {}).items()
             }
-            loss = network.loss(Batch(tokens, torch.zeros(_ROWS), further))
+            loss, _ = Objective(network, 0.0)(Batch(tokens, torch.zeros(_ROWS), further))
             torch.autograd.grad(loss, trained, allow_unused=True)
     except (RuntimeError, TypeError):  # NumPy raises a TypeError for a fake tensor
         return None
     return int(counter.get_total_flops()) // _ROWS
 
 
-def matmul_rate(device: torch.device) -> float:
+def matmul_rate(device: torch.device, precision: Precision) -> float:
     """Return the measured rate of a large matrix product on a device, in operations a second.
 
     The precision is that of training, see :func:`bench.training.device.autocast`.
     """
-    cuda = device.type == "cuda"
-    size, kind = (8192, torch.bfloat16) if cuda else (1024, torch.float32)
+    kind = getattr(torch, computes_in(device, precision))
+    size = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
     timer = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
     return 2 * size**3 / min(timer.blocked_autorange(min_run_time=0.5).times)
 
 
-def largest_micro_batch(model: Model, batches: Batches, device: torch.device) -> int | None:
+def largest_micro_batch(
+    model: Model, batches: Batches, device: torch.device, precision: Precision
+) -> int | None:
     """Return an estimate of the largest micro-batch (rows) that fits into the device's memory.
 
     The estimate extrapolates the memory of two small micro-batches: memory grows linearly with the
@@ -88,23 +91,28 @@ def largest_micro_batch(model: Model, batches: Batches, device: torch.device) ->
     # is measured on a model of this rank alone.
     alone = type(model)(model.config, model.positions).to(device)
     alone.scale = model.scale
-    few, more = (_micro_batch_bytes(alone, batches, device, rows) for rows in _PROBES)
+    objective = Objective(alone, 0.0)
+    few, more = (
+        _micro_batch_bytes(objective, batches, device, precision, rows) for rows in _PROBES
+    )
     a_row = max((more - few) / (_PROBES[1] - _PROBES[0]), 1.0)
     constant = max(few - a_row * _PROBES[0], 0) + 4 * sum(p.nbytes for p in model.parameters())
     rows = int((free - constant) / a_row)
     return 2 ** int(math.log2(rows)) if rows > 0 else 0
 
 
-def _micro_batch_bytes(model: Model, batches: Batches, device: torch.device, rows: int) -> int:
+def _micro_batch_bytes(
+    objective: Objective, batches: Batches, device: torch.device, precision: Precision, rows: int
+) -> int:
     """Return the peak memory of a micro-batch, between forward and backward pass, in bytes."""
     batch = next(batches.in_order(rows))
-    model.zero_grad(set_to_none=True)
+    objective.zero_grad(set_to_none=True)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        with autocast(device):
-            loss = model.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with autocast(device, precision):
+            loss, _ = objective(batch)
+        loss.backward()
         return torch.cuda.max_memory_allocated(device) - before
     held: dict[int, int] = {}
 
@@ -113,6 +121,7 @@ def _micro_batch_bytes(model: Model, batches: Batches, device: torch.device, row
         held[storage.data_ptr()] = storage.nbytes()
         return saved
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
-        model.loss(batch)
+    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved)
+    with hooks, autocast(device, precision):
+        objective(batch)
     return sum(held.values())

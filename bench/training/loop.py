@@ -15,6 +15,7 @@ from bench.model import Model
 from bench.recipe import Recipe
 from bench.training.batches import Batches
 from bench.training.checkpoints import State
+from bench.training.device import full_float32
 from bench.training.distributed import ALONE, Ranks
 from bench.training.micro_batches import MicroBatches
 from bench.training.monitor import PLAIN, Controls, Monitor, Snapshot
@@ -38,15 +39,17 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The outcome of a training, whose model holds the best weights.
+    """The outcome of a training, whose model holds the weights that the recipe keeps.
 
     Attributes:
         steps: Number of steps.
-        best_step: Step of the best validation.
+        best_step: Step whose weights were kept: that of the best validation, or the last one.
         seconds: Time spent on steps, without validations.
         validation_seconds: Time spent on validations.
         sequences_per_second: Training speed, summed over ranks.
         losses: Training loss of every step, ``(steps,)``; None for a model fitted at once.
+        terms: Terms of the training loss where it has several, ``(steps,)``, with a float32 field
+            for each by name.
     """
 
     steps: int
@@ -55,6 +58,7 @@ class Trained:
     validation_seconds: float
     sequences_per_second: float
     losses: NDArray[np.float32] | None
+    terms: NDArray[np.void] | None = None
 
 
 def train(
@@ -69,13 +73,13 @@ def train(
     controls: Controls = PLAIN,
     state: State | None = None,
 ) -> Trained:
-    """Train ``model`` in place and leave it with the weights of its best validation Pearson.
+    """Train ``model`` in place and leave it with the weights that the recipe keeps.
 
     Args:
         model: Model on the device of the batches.
         training: Training rows.
         validation: Rows that choose the weights; never the test rows.
-        recipe: Optimizer and regularization.
+        recipe: Settings of the training.
         plan: Schedule of the recipe for this number of rows.
         seed: Seed of the order of the rows and of all noise. Initial weights come from torch's own
             seed, which the caller sets before it makes the model.
@@ -92,7 +96,7 @@ def train(
     train_step = TrainStep(
         model, recipe, plan, micro_batches, ranks, seed=seed, compiled=controls.compiled
     )
-    current = TrainState(model, train_step.optimizer, plan, ranks)
+    current = TrainState(model, train_step.optimizer, recipe, plan, ranks)
     if state is not None:
         current.restore(state)
     batches = training.shuffled(
@@ -106,11 +110,10 @@ def train(
     exploded = _EXPLODED * (1 + training.target.square().mean().item())
     model.train()
 
-    with controls.stop:
+    with controls.stop, full_float32(recipe.precision):
         monitor = Monitor(current, controls)
-        while current.step < plan.steps:
-            current.losses[current.step] = train_step(current.step, batches)
-            current.step += 1
+        while not current.over:
+            current.advance(*train_step(current.step, batches, current.plateau.scale))
 
             epoch_ends = current.step == plan.steps or current.step % plan.steps_per_epoch == 0
             if not epoch_ends and current.step < monitor.next_snapshot:
@@ -121,13 +124,12 @@ def train(
                 progress.step(current.step, snapshot.loss, snapshot.sequences_per_second)
             if epoch_ends or snapshot.late:
                 monitor.pause()
-                metrics = {
-                    "train/loss": current.epoch_loss(),
-                    "train/learning_rate": plan.learning_rate(current.step - 1, recipe),
-                    **validate(model, validation, ranks),
-                }
+                rate = current.plateau.scale * plan.learning_rate(current.step - 1, recipe)
+                metrics = {**current.epoch_losses(), "train/learning_rate": rate}
+                with current.average.shown():
+                    metrics |= validate(model, validation, ranks)
                 ranks.lead(partial(progress.epoch, current.step, metrics))
-                current.keep_best(metrics["validation/pearson"])
+                current.note_validation(metrics)
                 monitor.resume()
             monitor.save(snapshot, epoch_ends=epoch_ends)
             if snapshot.late:
@@ -137,14 +139,14 @@ def train(
         raise _diverged(
             "no validation gave a correlation: predictions are constant or not finite", recipe
         )
-    current.use_best()
     return Trained(
         steps=current.step,
-        best_step=current.best_step,
+        best_step=current.finish(),
         seconds=current.seconds,
         validation_seconds=current.validation_seconds,
         sequences_per_second=current.step * micro_batches.batch / current.seconds,
         losses=current.losses[: current.step].cpu().numpy(),
+        terms=current.recorded_terms(),
     )
 
 

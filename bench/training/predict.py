@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.model import Model
 from bench.training.batches import Batches
-from bench.training.device import autocast
+from bench.training.device import autocast, full_float32
 from bench.training.distributed import ALONE, Ranks
 
 _BATCH = 1024
@@ -28,8 +28,8 @@ def predict(model: Model, batches: Batches, ranks: Ranks = ALONE) -> NDArray[np.
     training = model.training
     model.eval()
     out = torch.zeros(len(batches), device=batches.device)
-    views = batches.rule.views
-    with autocast(out.device):
+    views, precision = batches.rule.views, batches.rule.precision
+    with autocast(out.device, precision), full_float32(precision):
         for view in views:
             start = ranks.rank * _BATCH
             shown = batches.in_order(_BATCH, first=ranks.rank, every=ranks.size, view=view)

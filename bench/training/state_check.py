@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from bench.model import Model
 from bench.recipe import Recipe
+from bench.training.averaging import averaged, share_of
 from bench.training.optimizer import make_optimizer
-from bench.training.schedule import Plan
+from bench.training.schedule import Plan, Plateau
 
 
 def check_state(state: object, model: Model, recipe: Recipe, plan: Plan) -> None:
@@ -25,7 +27,7 @@ def check_state(state: object, model: Model, recipe: Recipe, plan: Plan) -> None
     Args:
         state: Content of a checkpoint.
         model: Model of the training.
-        recipe: Recipe of the training, for its optimizer.
+        recipe: Recipe of the training, for its optimizer and for what it keeps.
         plan: Schedule of the training, for its number of steps.
     """
     known = _fields(state, "it", "step", "model", "optimizer", "losses", "best", "best_step",
@@ -34,8 +36,10 @@ def check_state(state: object, model: Model, recipe: Recipe, plan: Plan) -> None
     best_step = _whole(known["best_step"], "best_step", 0, step)
     weights = model.state_dict()
     _same_tensors(known["model"], weights, "model")
-    _same_tensors(known["best_weights"], weights if best_step else {}, "best_weights")
+    copied = best_step and recipe.keep == "best"
+    _same_tensors(known["best_weights"], weights if copied else {}, "best_weights")
     _same_tensors({"": known["losses"]}, {"": torch.empty(step)}, "losses")
+    _check_newer_parts(known, weights, recipe, plan)
     best = known["best"]
     if type(best) is not float or (math.isfinite(best) != (best_step > 0)):
         raise ValueError(f"its best is {best!r}")
@@ -43,6 +47,21 @@ def check_state(state: object, model: Model, recipe: Recipe, plan: Plan) -> None
         if type(known[name]) is not float or not 0 <= known[name] < math.inf:
             raise ValueError(f"its {name} is {known[name]!r}")
     _check_optimizer(known["optimizer"], [p for p in model.parameters() if p.requires_grad], recipe)
+
+
+def _check_newer_parts(
+    known: Mapping[str, Any], weights: Mapping[str, Tensor], recipe: Recipe, plan: Plan
+) -> None:
+    """Raise a ValueError for wrong parts that checkpoints of earlier versions lack."""
+    terms, cuts = known.get("terms", {}), known.get("plateau", asdict(Plateau()))
+    if not isinstance(terms, dict) or not all(isinstance(name, str) for name in terms):
+        raise ValueError("its terms have no names")
+    _same_tensors(terms, dict.fromkeys(terms, torch.empty(known["step"])), "terms")
+    begun = share_of(known["step"], recipe, plan.steps) > 0
+    _same_tensors(known.get("average", {}), averaged(weights) if begun else {}, "average")
+    for name, kind in (("best", float), ("stale", int), ("scale", float)):
+        if type(_fields(cuts, "its plateau", name)[name]) is not kind or not cuts[name] >= 0:
+            raise ValueError(f"its plateau's {name} is {cuts[name]!r}")
 
 
 def _check_optimizer(found: object, parameters: list[nn.Parameter], recipe: Recipe) -> None:
@@ -55,7 +74,8 @@ def _check_optimizer(found: object, parameters: list[nn.Parameter], recipe: Reci
     settings = _fields(groups[0], "its optimizer's group", "params", "lr")
     if settings["params"] != list(range(len(parameters))) or type(settings["lr"]) is not float:
         raise ValueError("its optimizer has other parameters")
-    for name in (group.keys() & settings.keys()) - {"params", "lr"}:
+    changing = {"params", "lr", *(["betas"] if recipe.cycle_momentum else [])}
+    for name in (group.keys() & settings.keys()) - changing:
         if settings[name] != group[name]:
             raise ValueError(f"its optimizer's {name} is {settings[name]!r}")
     for number, values in states.items():

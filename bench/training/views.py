@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.config import override
 from bench.recipe import Recipe
+from bench.training.device import Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class PredictionRule:
     average_shifts: int = 0
     output: str = "identity"
     output_shift: float = 0.0
+    precision: Precision = "auto"
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> PredictionRule:

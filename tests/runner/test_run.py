@@ -162,7 +162,7 @@ RUN = ("run", "--model", "kmer-ridge", "--task", "dream")
         (("run", "--model", "proformer", "--task", "drem"), "Did you mean 'dream'?"),
         ((*RUN, "--set", "model.kk=3"), "model has no setting 'kk'. Did you mean 'k'?"),
         ((*RUN, "--set", "model.k=three"), "model.k is a whole number; got 'three'."),
-        ((*RUN, "--set", "recipe.optimizer=sgd"), "one of adam, rmsprop; got 'sgd'."),
+        ((*RUN, "--set", "recipe.optimizer=sgd"), "one of adam, adamw, lion, rmsprop; got 'sgd'."),
         ((*RUN, "--recipe", "papers"), "There are: standard, paper."),
         ((*RUN, "--device", "tpu9"), "Try auto, cpu, cuda or cuda:1."),
         ((*RUN, "--plugin", "none.py"), "--plugin none.py: no such file."),

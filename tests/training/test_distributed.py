@@ -104,7 +104,7 @@ def gradients(ranks: Ranks, per_device: int | None) -> tuple[float, list[Tensor]
     plan = Plan.of(recipe, ROWS)
     unclipped = Recipe(batch_size=32, l2=1e-3, clip_norm=0)
     update = TrainStep(model, unclipped, plan, micro_batches, ranks, seed=0)
-    loss = update(0, batches.shuffled(32, 3, cut=micro_batches.count, mine=micro_batches.mine))
+    loss, _ = update(0, batches.shuffled(32, 3, cut=micro_batches.count, mine=micro_batches.mine))
     grads = [weight.grad for weight in model.parameters() if weight.grad is not None]
     return ranks.sum(loss).item() / ranks.size, grads
 

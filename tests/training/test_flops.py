@@ -123,17 +123,17 @@ def test_the_largest_slice_is_what_free_memory_holds(monkeypatch: pytest.MonkeyP
     for rows in (32, 1000):
         free = int(1.02 * a_row * rows) + 4 * 4 * sum(p.numel() for p in model.parameters())
         monkeypatch.setattr(flops, "free_memory", lambda device, free=free: free)
-        found = flops.largest_micro_batch(model, batches, torch.device("cpu"))
+        found = flops.largest_micro_batch(model, batches, torch.device("cpu"), "auto")
         assert found == {32: 32, 1000: 512}[rows]
     monkeypatch.setattr(flops, "free_memory", lambda device: 0)
-    assert flops.largest_micro_batch(model, batches, torch.device("cpu")) == 0
+    assert flops.largest_micro_batch(model, batches, torch.device("cpu"), "auto") == 0
     monkeypatch.setattr(flops, "free_memory", lambda device: None)
-    assert flops.largest_micro_batch(model, batches, torch.device("cpu")) is None
+    assert flops.largest_micro_batch(model, batches, torch.device("cpu"), "auto") is None
 
 
 def test_the_matmul_rate_is_a_rate() -> None:
     """Every machine is faster than 100 MFLOP/s and slower than an exaFLOP/s."""
-    assert 1e8 < flops.matmul_rate(torch.device("cpu")) < 1e18
+    assert 1e8 < flops.matmul_rate(torch.device("cpu"), "auto") < 1e18
 
 
 def test_other_errors_are_no_lack_of_memory() -> None:

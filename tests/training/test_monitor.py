@@ -11,6 +11,7 @@ from torch import nn
 from bench.cli.signals import SignalStop
 from bench.errors import StoppedError
 from bench.model import Model
+from bench.recipe import Recipe
 from bench.training.checkpoints import Checkpoints, State
 from bench.training.distributed import ALONE
 from bench.training.monitor import Controls, Monitor
@@ -53,7 +54,11 @@ def state(steps: int = 1000) -> TrainState:
     model = Model(None, 1)
     model.weight = nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    return TrainState(model, optimizer, Plan(steps, 100, 0), ALONE)
+    return TrainState(model, optimizer, Recipe(), Plan(steps, 100, 0), ALONE)
+
+
+def validated(state: TrainState, pearson: float) -> None:
+    state.note_validation({"validation/pearson": pearson, "validation/mse": 1.0})
 
 
 def go(state: TrainState, updates: int, clock: Clock, seconds: float, loss: float = 1.0) -> None:
@@ -187,16 +192,16 @@ def test_a_state_goes_back_to_what_it_was(clock: Clock) -> None:
     next(made._model.parameters()).data[:] = 3.0
     go(made, 4, clock, 1, 2.5)
     made.share_losses()
-    made.keep_best(0.5)
+    validated(made, 0.5)
     next(made._model.parameters()).data[:] = 4.0
     made.seconds, made.validation_seconds = 7.0, 8.0
-    made.keep_best(0.4)
-    made.keep_best(float("nan"))
+    validated(made, 0.4)
+    validated(made, float("nan"))
     again = state(10)
     again.restore(made.state())
     assert (again.step, again.best, again.best_step) == (4, 0.5, 4)
     assert (again.seconds, again.validation_seconds) == (7.0, 8.0)
     assert again.losses.tolist() == [2.5] * 4 + [0.0] * 6
     assert weight(again) == 4.0
-    again.use_best()
+    assert again.finish() == 4
     assert weight(again) == 3.0
