@@ -87,6 +87,11 @@ class Recipe:
             {"recipe.cycle_momentum": "false"},
         )
         _refuse(
+            bool(self.output_shift) and self.output == "identity",
+            "recipe.output_shift needs an output transform.",
+            {"recipe.output": "normal_cdf"},
+        )
+        _refuse(
             share and self.warmup > 1,
             f"recipe.warmup is a share of the steps, at most 1; got {self.warmup:g}.",
             {"recipe.warmup": 0.3},
@@ -108,7 +113,7 @@ class Recipe:
 
 def _refuse(wrong: bool, reason: str, instead: Mapping[str, object]) -> None:
     if wrong:
-        raise BenchError(reason, field=next(iter(instead)), hint=instead)
+        raise BenchError(reason, field=reason.split()[0].rstrip(":"), hint=instead)
 
 
 SPACE: Spaces = {

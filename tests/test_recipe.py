@@ -1,15 +1,16 @@
-"""Plans and learning rates worked out by hand, and Vaswani et al.'s formula."""
+"""Plans and learning rates: worked out by hand, torch's own schedulers, Vaswani's formula."""
 
 import math
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
 from bench.recipe import Recipe
-from bench.training.schedule import Plan
+from bench.training.schedule import Plan, Plateau
 
 
 def plan(rows: int = 105, max_steps: int | None = None, **changes: Any) -> Plan:
@@ -31,6 +32,8 @@ def plan(rows: int = 105, max_steps: int | None = None, **changes: Any) -> Plan:
         ({"warmup": 7.0, "warmup_unit": "steps"}, (40, 10, 7)),
         ({"warmup": 7.0, "warmup_unit": "steps", "passes": 2}, (80, 20, 7)),
         ({"warmup": 6.0}, (40, 10, 60)),  # never at its peak
+        ({"warmup": 0.3, "warmup_unit": "share"}, (40, 10, 12)),
+        ({"warmup": 1.0, "warmup_unit": "share", "passes": 2}, (80, 20, 80)),
     ],
 )
 def test_a_plan_counts_whole_batches(
@@ -50,6 +53,7 @@ def test_a_plan_counts_whole_batches(
         ({"max_steps": None}, (40, 10, 10)),
         ({"max_steps": 10, "warmup": 8.0, "warmup_unit": "steps"}, (10, 10, 2)),
         ({"max_steps": 60, "passes": 3}, (60, 30, 15)),
+        ({"max_steps": 20, "warmup": 0.3, "warmup_unit": "share"}, (20, 10, 6)),
     ],
 )
 def test_a_limit_shortens_warm_up_in_proportion(
@@ -96,6 +100,8 @@ def test_no_rows_at_all_are_not_told_to_try_another_batch_size() -> None:
         ("constant", 9, 1.0),
         ("constant", 10, 1.0),
         ("constant", 39, 1.0),
+        ("plateau", 4, 0.5),
+        ("plateau", 39, 1.0),
         ("noam", 0, 0.1),
         ("noam", 4, 0.5),
         ("noam", 9, 1.0),
@@ -153,3 +159,120 @@ def test_the_cosine_falls_from_its_peak_as_it_rises_to_it_backwards(
     assert rates == sorted(rates, reverse=True)
     mirrored = [3.0 - rate for rate in reversed(rates)]
     assert rates == pytest.approx(mirrored, abs=1e-12)
+
+
+def one_cycle(steps: int, **changes: Any) -> Recipe:
+    cycle = {"schedule": "one_cycle", "warmup": 0.3, "warmup_unit": "share", "lr": 5e-3}
+    return Recipe(**{**cycle, **changes})
+
+
+@pytest.mark.parametrize(("steps", "share"), [(400, 0.3), (10, 0.25), (7, 0.5), (3, 0.5), (5, 1.0)])
+def test_one_cycle_is_torchs(steps: int, share: float) -> None:
+    recipe = one_cycle(steps, warmup=share, optimizer="adamw", cycle_momentum=True)
+    made = Plan(steps, steps, round(share * steps))
+    adam = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
+    oracle = torch.optim.lr_scheduler.OneCycleLR(
+        adam, max_lr=5e-3, total_steps=steps, pct_start=share
+    )
+    for step in range(steps):
+        (group,) = adam.param_groups
+        assert made.learning_rate(step, recipe) == pytest.approx(group["lr"], rel=1e-12)
+        assert made.betas(step, recipe) == pytest.approx(group["betas"], rel=1e-12)
+        adam.step()
+        if step + 1 < steps:
+            oracle.step()
+
+
+def test_one_cycle_without_momentum_keeps_the_recipes_decays() -> None:
+    recipe = one_cycle(10, optimizer="lion", beta2=0.99)
+    assert [Plan(10, 5, 3).betas(step, recipe) for step in (0, 4, 9)] == [(0.9, 0.99)] * 3
+
+
+@pytest.mark.parametrize("unit", ["steps", "epochs"])
+def test_one_cycle_takes_its_warm_up_in_any_unit(unit: Any) -> None:
+    """Ten of forty steps are a quarter of them."""
+    warmup = 10 if unit == "steps" else 1
+    made = plan(warmup=float(warmup), warmup_unit=unit)
+    recipe = one_cycle(40, warmup=float(warmup), warmup_unit=unit)
+    wanted = [made.learning_rate(step, one_cycle(40, warmup=0.25)) for step in range(40)]
+    assert [made.learning_rate(step, recipe) for step in range(40)] == wanted
+    assert wanted[9] == 5e-3
+
+
+@given(
+    st.lists(st.floats(0.1, 1.1), max_size=40),
+    st.integers(0, 3),
+    st.sampled_from([0.5, 0.1, 0.0]),
+    st.sampled_from([1e-3, 1e-7]),
+)
+def test_plateaus_are_cut_as_torch_cuts_them(
+    losses: list[float], patience: int, factor: float, rate: float
+) -> None:
+    recipe = Recipe(schedule="plateau", plateau_patience=patience, plateau_factor=factor, lr=rate)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
+    cuts = Plateau()
+    for loss in [*losses, math.nan, *losses]:
+        cuts.note(loss, recipe)
+        oracle.step(loss)
+        wanted = optimizer.param_groups[0]["lr"]
+        assert rate * cuts.scale == pytest.approx(wanted, rel=1e-12, abs=1e-30)
+
+
+def test_other_schedules_are_not_cut() -> None:
+    cuts = Plateau()
+    for _ in range(20):
+        cuts.note(1.0, Recipe())
+    assert cuts == Plateau()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"weight_decay": 0.1},
+            "recipe.weight_decay: adam has none. Try recipe.optimizer=adamw.",
+        ),
+        (
+            {"weight_decay": 0.1, "optimizer": "rmsprop"},
+            "recipe.weight_decay: rmsprop has none. Try recipe.optimizer=adamw.",
+        ),
+        (
+            {"cycle_momentum": True},
+            "recipe.cycle_momentum needs schedule one_cycle, and adam or adamw. "
+            "Try recipe.cycle_momentum=false.",
+        ),
+        (
+            {"cycle_momentum": True, "schedule": "one_cycle", "optimizer": "lion"},
+            "recipe.cycle_momentum needs schedule one_cycle, and adam or adamw. "
+            "Try recipe.cycle_momentum=false.",
+        ),
+        (
+            {"output_shift": 0.1},
+            "recipe.output_shift needs an output transform. Try recipe.output=normal_cdf.",
+        ),
+        (
+            {"warmup": 7, "warmup_unit": "share"},
+            "recipe.warmup is a share of the steps, at most 1; got 7. Try recipe.warmup=0.3.",
+        ),
+        ({"beta1": 1}, "recipe.beta1 must be below 1. Try recipe.beta1=0.9."),
+        ({"optimizer": "rmsprop", "rho": 1}, "recipe.rho must be below 1. Try recipe.rho=0.9."),
+        (
+            {"average_weights": "ema", "ema_decay": 1},
+            "recipe.ema_decay must be below 1. Try recipe.ema_decay=0.999.",
+        ),
+        (
+            {"average_weights": "swa", "swa_start": 1},
+            "recipe.swa_start must be below 1. Try recipe.swa_start=0.75.",
+        ),
+        (
+            {"schedule": "plateau", "plateau_factor": 1},
+            "recipe.plateau_factor must be below 1. Try recipe.plateau_factor=0.1.",
+        ),
+    ],
+)
+def test_settings_that_exclude_each_other_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(BenchError) as raised:
+        Recipe(**changes)
+    assert str(raised.value) == told
+    assert raised.value.field == f"recipe.{told.partition('.')[2].split()[0].rstrip(':')}"

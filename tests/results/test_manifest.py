@@ -125,6 +125,10 @@ OLDER = {
     "without a request": drop("request", "identity"),
     "one that has just begun": drop("model", "task", "data", "recipe", "plan", "scored", "cost"),
     "without details": drop("model.origin", "data.notes", "device.precision", "task.version"),
+    "without the newer fields of the recipe": drop(
+        *(f"recipe.{name}" for name in ("weight_decay", "loss", "keep", "precision", "output"))
+    ),
+    "with notes": add(notes=["it has learned nothing"]),
     "pruned": add(status="pruned", error="behind the others"),
     "interrupted": add(status="interrupted"),
     "nulls": add(plan=None, seed=None, rows_at_once=None, metrics={"test/all/pearson": None}),
