@@ -29,7 +29,7 @@ PARAMETERS = {
     "dream-attn": 4_539_410,
 }
 DREAM = TargetScale(mean=11.13, std=2.34)
-SMALL = {"blocks": (8, 8, 8)}
+SMALL: dict[str, Any] = {"blocks": (8, 8, 8)}
 
 
 def network(name: str, positions: int = 20, **settings: Any) -> Any:
@@ -66,13 +66,12 @@ def test_soft_classes_worked_out_by_hand() -> None:
     classes = soft_classes(torch.tensor([11, 10.25, 0, 17], dtype=torch.float64), 18)
     assert classes.shape == (4, 18)
     whole, between, first, last = classes
-    near = {"abs": 2e-7}
     assert whole[9:14].tolist() == pytest.approx(
-        [0.0013496, 0.1573054, 0.6826895, 0.1573054, 0.0013496], **near
+        [0.0013496, 0.1573054, 0.6826895, 0.1573054, 0.0013496], abs=2e-7
     )
-    assert between[10:12].tolist() == pytest.approx([0.6246553, 0.3023279], **near)
-    assert first[0].item() == pytest.approx(0.8413447, **near)
-    assert last[17].item() == pytest.approx(0.8413447, **near)
+    assert between[10:12].tolist() == pytest.approx([0.6246553, 0.3023279], abs=2e-7)
+    assert first[0].item() == pytest.approx(0.8413447, abs=2e-7)
+    assert last[17].item() == pytest.approx(0.8413447, abs=2e-7)
     assert (whole @ torch.arange(18.0, dtype=torch.float64)).item() == pytest.approx(11)
 
 

@@ -266,9 +266,9 @@ def stages(golden: Golden) -> dict[str, Stage]:
             "core": (model.blocks, lambda x, y: y.transpose(1, 2)),
             **{f"block{i}": (block, lambda x, y: y.transpose(1, 2)) for i, block in blocks},
         }
+    start = "stem" if golden.name == "legnet" else "first"
     return {
-        "stem": (getattr(model, "stem", None), output),
-        "first": (getattr(model, "first", None), output),
+        start: (getattr(model, start), output),
         **{f"expand{i}": (block.branch, output) for i, block in blocks},
         **{f"resize{i}": (block, output) for i, block in blocks},
         "core": (model.blocks, output),
