@@ -21,7 +21,7 @@ LLLL the end of the left part of the vector and RRRR the start of the right one:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -41,6 +41,7 @@ from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
 from ._layers.one_hot import OneHot
+from ._layers.same_length import ParallelConvs
 from ._layers.scalar_head import ScalarHead
 
 # The vector beside the oligo. The left one ends at the oligo, the right one starts at it.
@@ -211,25 +212,3 @@ class DeepGXP(Model[DeepGXPConfig]):
         for layer in self.hidden:
             x = functional.relu(layer(x))
         return self.head(x)
-
-
-class ParallelConvs(nn.Module):
-    """Convolutions of several widths side by side, each with ReLU and dropout."""
-
-    def __init__(
-        self, channels: int, filters: int, widths: Sequence[int], *, dropout: float
-    ) -> None:
-        super().__init__()
-        each = filters // len(widths)
-        self.convs = nn.ModuleList(nn.Conv1d(channels, each, width) for width in widths)
-        # The length stays the same; an even width has one zero more on the right.
-        self.paddings = [((width - 1) // 2, width // 2) for width in widths]
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, channels, L)`` to ``(B, filters, L)``."""
-        branches = [
-            functional.relu(conv(functional.pad(x, padding)))
-            for conv, padding in zip(self.convs, self.paddings, strict=True)
-        ]
-        return self.dropout(torch.cat(branches, dim=1))
