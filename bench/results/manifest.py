@@ -162,7 +162,7 @@ class ScoredRecord(Record):
         n: Row counts by subset; None for a subset whose file is missing.
         test: Fingerprint of the test rows.
         subsets: Fingerprint of their subsets.
-        problems: Reasons why metrics are missing, one line each.
+        problems: Reasons why metrics are missing or not comparable, one line each.
     """
 
     version: int = entry(0, needed=True)
