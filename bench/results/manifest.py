@@ -29,12 +29,14 @@ class ModelRecord(Record):
 
     Attributes:
         origin: "built in", a distribution, a plugin's file, "external" or "imported".
+        source: Origin of an external result's predictions, in the words of who recorded them.
         positions: Length of the input in tokens.
         trained_parameters: Parameters that the optimizer changes.
     """
 
     name: str = entry("", needed=True)
     origin: str = entry("", incidental=True)
+    source: str = entry("", incidental=True)
     config: Mapping[str, Any] = entry(dict, needed=True, values=SETTING)
     positions: int | None = entry(None)
     parameters: int | None = entry(None, needed=True)

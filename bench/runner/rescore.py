@@ -34,12 +34,13 @@ class Scored:
     predictions: Predictions
     scores: Scores
 
-    def log(self, name: str, home: Path | None) -> str:
+    def log(self, name: str, home: Path | None, *, source: str = "") -> str:
         """Record the scores as an external result, here and in MLflow; return a message.
 
         Args:
             name: Name of the result in tables.
             home: Folder of all runs.
+            source: Origin of the predictions, such as an address.
         """
         run = record_external(
             name,
@@ -48,6 +49,7 @@ class Scored:
             self.test,
             self.predictions,
             self.scores,
+            source=source,
             home=home,
         )
         told = f"{run.path}: recorded as '{name}', unverified"
