@@ -146,6 +146,13 @@ class Task(ABC):
         """
         raise BenchError(f"this task has no subset '{name}'.")
 
+    def subset_remark(self, name: str, path: Path) -> str:
+        """Return what a reader of scores must know of a subset's file; empty for nothing.
+
+        Scores over the subset are shown with the remark, in every form.
+        """
+        return ""
+
     def linked_rows(self, test: TestSet, directory: Path) -> NDArray[np.int64]:
         """Return pairs of dependent test rows, such as overlapping windows, ``(K, 2)``.
 
@@ -157,6 +164,10 @@ class Task(ABC):
             directory: Folder of their files.
         """
         return np.empty((0, 2), dtype=np.int64)
+
+    def remarks(self, test: TestSet, rows: str) -> tuple[str, ...]:
+        """Return the remarks on the subsets of a part of the test rows."""
+        return tuple(test.remarks.values())
 
     def missing_file(self, test: TestSet, rows: str) -> str | None:
         """Return the name of a missing file that is needed to select a part of the test rows."""

@@ -74,7 +74,9 @@ class Leaderboard:
         board: Comparisons of all pairs; None where no model ranks.
         selection: Runs that rank, and runs that are excluded.
         primary: Name of the score that ranks.
+        part: Part of the test rows that is scored, such as "private".
         second: Name of a score that a table shows beside it; None for none.
+        remarks: Remarks on the subsets of the test rows, one line each.
     """
 
     task: str
@@ -85,7 +87,9 @@ class Leaderboard:
     board: Board | None
     selection: Selection
     primary: str
+    part: str
     second: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def score(self) -> ScoreInfo:
@@ -128,7 +132,8 @@ def make_leaderboard(
     if data is None and simulated:
         data = _simulated_folder(task_name, entries)
     opened = open_test(task_name, options=options, data=data, console=console)
-    selection = select(entries, replace(opened.comparability(), data=None), filters)
+    here = replace(opened.comparability(), data=None)
+    selection = select(entries, here, filters)
     selection = _with_predictions(selection, len(opened.test), console)
     primary, missing = score or task_class.card.primary, opened.test.missing
     if score is None and missing:
@@ -137,9 +142,19 @@ def make_leaderboard(
             hint={"score": f"all/{STANDARD[0].name}"},
         )
     rows, board = _ranked(opened, selection, primary, resamples)
-    second = _second(opened.task, primary)
+    assert here.rows is not None, opened.folder
     return Leaderboard(
-        task_name, name, task_class, opened.test, rows, board, selection, primary, second
+        task=task_name,
+        data=name,
+        task_class=task_class,
+        test=opened.test,
+        rows=rows,
+        board=board,
+        selection=selection,
+        primary=primary,
+        part=here.rows,
+        second=_second(opened.task, primary),
+        remarks=opened.task.remarks(opened.test, here.rows),
     )
 
 

@@ -186,7 +186,8 @@ def compare_runs(
     check_comparable(a, b)
     opened = _open(a, task_name or a.tags["task"], data, console)
     task, test = opened.task, opened.test
-    units = task.scoring_groups(test, a.comparability.rows or available_parts(task, test)[0])
+    rows = a.comparability.rows or available_parts(task, test)[0]
+    units = task.scoring_groups(test, rows)
     if subset not in units:
         raise BenchError(f"{argument('subset')} {subset}: there are: {', '.join(units)}.")
     links = [link_equal(test.sequences.hashes()), task.linked_rows(test, opened.folder)]
@@ -194,11 +195,10 @@ def compare_runs(
     predictions = [stored_predictions(e, len(test)).astype(np.float64) for e in (a, b)]
     resampled = _resampled(plan, task, predictions, resamples)
     differences, missing = differ(resampled, task.score_info)
-    primary = task.card.primary
-    if primary not in {d.figure for d in differences}:
-        primary = differences[0].figure
+    names, primary = [d.figure for d in differences], task.card.primary
+    primary = primary if primary in names else names[0]
     shown = disagreements(test, units[subset], predictions)
-    notes = (*resampled.notes, *missing, *_unverified(a, b))
+    notes = (*resampled.notes, *missing, *task.remarks(test, rows), *_unverified(a, b))
     return RunComparison(a, b, test.name, primary, differences, subset, shown, notes)
 
 

@@ -1,4 +1,4 @@
-"""Where tests find real data and golden outputs, and what they do without."""
+"""Where tests find real data, golden outputs and published results, and what they do without."""
 
 import os
 import signal
@@ -39,6 +39,15 @@ def real_data() -> Path:
     folder = os.environ.get("BENCH_DATA")
     if not folder or not (Path(folder) / "dream").is_dir():
         pytest.skip("real data: set BENCH_DATA to a folder that holds dream/")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def published_results() -> Path:
+    """The folder with predictions and weights that others published, by BENCH_PUBLISHED."""
+    folder = os.environ.get("BENCH_PUBLISHED")
+    if not folder or not (Path(folder) / "all_71103.npz").is_file():
+        pytest.skip("published results: set BENCH_PUBLISHED to a folder with all_71103.npz")
     return Path(folder)
 
 

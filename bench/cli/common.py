@@ -121,6 +121,7 @@ _OPTIONS = {
     "settings": "--set",
     "simulate_rows": "--simulate",
     "source": "--from",
+    "prediction_source": "--source",
     "runs": "RUN",
 }
 """Options of the command line whose names differ from those of the arguments."""

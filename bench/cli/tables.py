@@ -228,7 +228,7 @@ def leaderboard_table(board: Leaderboard) -> None:
     from bench.leaderboards.output import formats
     from bench.leaderboards.published.published import published_comparisons
 
-    shown = formats.columns(board)
+    shown = formats.filled_columns(board)
     words = ("model", "recipe", "tuned", "date", "run")
     rows = [[cell(row) for cell in shown.values()] for row in board.rows]
     print_line(f"{board.data}, version {board.task_class.card.version}")

@@ -110,6 +110,7 @@ def run(
     "--log", is_flag=True, help="Record the scores as an external result, marked unverified."
 )
 @click.option("--name", help="Name of the external result.")
+@click.option("--source", help="Origin of the external result, such as an address.")
 @home_option
 @plugins
 @as_json
@@ -122,6 +123,7 @@ def score(
     test_data: Path | None,
     log: bool,
     name: str | None,
+    source: str | None,
     home: Path | None,
     as_json: bool,
     rows: str | None,
@@ -136,6 +138,8 @@ def score(
     folder, console, files = test_data or data, Console(), _subset_files(subset_files, snvs)
     if log != (name is not None):
         raise BenchError("--log and --name NAME go together: an external result has a name.")
+    if source is not None and not log:
+        raise BenchError("--source is recorded with the result: add --log --name NAME.")
     if log and rows is not None:
         raise BenchError("--log records the rows that rank: leave out --rows.")
     if reference is not None and (predictions, task, name) == (None, None, None):
@@ -149,7 +153,7 @@ def score(
     else:
         raise BenchError("give --run RUN, or --task TASK with --predictions FILE.")
     if name is not None:
-        click.echo(scored.log(name, home), err=True)
+        click.echo(scored.log(name, home, source=source or ""), err=True)
     if as_json:
         print_json(scored.scores.as_json())
     else:

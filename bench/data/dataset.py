@@ -111,6 +111,7 @@ class TestSet(Split):
         name: Name of the data set in results, such as "dream" or "dream-simulated".
         subsets: Subsets by name: test rows ``(M,)``, or pairs of test rows ``(M, 2)``.
         missing: Missing files by the name of their subset.
+        remarks: Remarks on subsets that are not those of the release, by name.
     """
 
     __test__: ClassVar[bool] = False  # tells pytest that this class is not a test case
@@ -118,6 +119,7 @@ class TestSet(Split):
     name: str = ""
     subsets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def subsets_fingerprint(self) -> str:
@@ -201,8 +203,9 @@ class Dataset:
     def _checksum(self) -> str:
         """Return a hash of the facts outside the fingerprint: lengths, flanks and test subsets."""
         test = self.test
-        rest = (self.usual_length, self.flanks, test.name, test.missing, test.subsets_fingerprint)
-        return hashlib.blake2b(repr(rest).encode(), digest_size=8).hexdigest()
+        rest = [self.usual_length, self.flanks, test.name, test.missing, test.subsets_fingerprint]
+        rest += [test.remarks] if test.remarks else []  # folders of older versions have none
+        return hashlib.blake2b(repr(tuple(rest)).encode(), digest_size=8).hexdigest()
 
     def save(self, directory: Path) -> None:
         """Write the data set as ``.npy`` files and a JSON header; the header is written last.
@@ -232,6 +235,7 @@ class Dataset:
                 "name": self.test.name,
                 "subsets": list(self.test.subsets),
                 "missing": self.test.missing,
+                "remarks": self.test.remarks,
             },
             "notes": self.notes,
             "fingerprint": self.fingerprint,
@@ -276,6 +280,7 @@ class Dataset:
                     scored["name"],
                     subsets,
                     scored["missing"],
+                    scored.get("remarks", {}),
                     columns=test.columns,
                 ),
                 notes=header["notes"],

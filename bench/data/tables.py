@@ -146,13 +146,31 @@ def read_numbers(path: Path) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
-def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArray[np.int64]:
+def header_of(path: Path) -> list[str]:
+    """Return the names of the columns of a CSV file; none for a file that cannot be read."""
+    try:
+        with open_bytes(path) as file:
+            line = file.readline(_LONGEST_LIST)
+    except (OSError, EOFError, zlib.error):
+        return []
+    names = line.decode("utf-8-sig", errors="replace").split(",")
+    return [name.strip().strip('"') for name in names]
+
+
+def read_positions(
+    path: Path,
+    columns: tuple[str, ...],
+    *,
+    rows: int,
+    kept: tuple[str, tuple[str, ...]] | None = None,
+) -> NDArray[np.int64]:
     """Read columns of 0-based row numbers from a CSV file with a header.
 
     Args:
         path: Path of the file; other columns are ignored.
         columns: Names of the columns to read.
         rows: Number of rows of the table to which the row numbers refer.
+        kept: Name of a further column, and its values in the lines to keep; None for all lines.
 
     Returns:
         Row numbers ``(N, len(columns))``.
@@ -167,12 +185,13 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
             text = file.read(_LONGEST_LIST + 1)
         if len(text) > _LONGEST_LIST:
             raise BenchError(f"{path}: a list of row numbers has at most 256 MiB.")
-        frame = polars.read_csv(text, columns=list(columns), infer_schema=False)
+        names = [*columns, *([kept[0]] if kept else [])]
+        frame = polars.read_csv(text, columns=names, infer_schema=False)
     except (polars.exceptions.PolarsError, OSError, EOFError, zlib.error) as error:
         raise BenchError(
             f"{path}: needs the columns {', '.join(columns)}: {first_line(error)}"
         ) from None
-    numbers = frame.select(polars.all().str.strip_chars().cast(polars.Int64, strict=False))
+    numbers = frame.select(polars.col(*columns).str.strip_chars().cast(polars.Int64, strict=False))
     positions: NDArray[np.int64] = numbers.fill_null(-1).to_numpy()
     wrong = ((positions < 0) | (positions >= rows)).any(axis=1)
     if wrong.any():
@@ -182,6 +201,8 @@ def read_positions(path: Path, columns: tuple[str, ...], *, rows: int) -> NDArra
             f"{path}, row {first + 2}: '{shown}' is not a row number of a test file of "
             f"{rows:,} rows. Take both files from one release."
         )
+    if kept is not None:
+        positions = positions[frame[kept[0]].is_in(kept[1]).fill_null(value=False).to_numpy()]
     return positions
 
 

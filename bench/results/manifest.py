@@ -29,12 +29,14 @@ class ModelRecord(Record):
 
     Attributes:
         origin: "built in", a distribution, a plugin's file, "external" or "imported".
+        source: Origin of an external result's predictions, in the words of who recorded them.
         positions: Length of the input in tokens.
         trained_parameters: Parameters that the optimizer changes.
     """
 
     name: str = entry("", needed=True)
     origin: str = entry("", incidental=True)
+    source: str = entry("", incidental=True)
     config: Mapping[str, Any] = entry(dict, needed=True, values=SETTING)
     positions: int | None = entry(None)
     parameters: int | None = entry(None, needed=True)
@@ -162,7 +164,7 @@ class ScoredRecord(Record):
         n: Row counts by subset; None for a subset whose file is missing.
         test: Fingerprint of the test rows.
         subsets: Fingerprint of their subsets.
-        problems: Reasons why metrics are missing, one line each.
+        problems: Reasons why metrics are missing or not comparable, one line each.
     """
 
     version: int = entry(0, needed=True)

@@ -21,12 +21,12 @@ from bench.results.manifest import (
 from bench.scoring.prediction_files import Predictions
 from bench.scoring.scorer import Scores
 
-_LONGEST = 80
+_LONGEST, _LONGEST_SOURCE = 80, 200
 
 
 def record_external(
     name: str, task: str, card: TaskCard, test: TestSet, predictions: Predictions, scores: Scores,
-    *, home: Path | None,
+    *, home: Path | None, source: str = "",
 ) -> run_folder.RunFolder:  # fmt: skip
     """Write the run folder of an external result, and return it.
 
@@ -40,18 +40,23 @@ def record_external(
         test: Test rows.
         predictions: Predictions in the order of the test rows.
         scores: Scores of the predictions.
+        source: Origin of the predictions, such as an address; may be empty.
         home: Folder of all runs.
 
     Raises:
-        BenchError: The name is not valid, or the folder cannot be written.
+        BenchError: The name or the source is not valid, or the folder cannot be written.
     """
     if not name.isprintable() or not name.strip() or len(name) > _LONGEST:
         raise BenchError(f"{argument('name')} takes 1 to {_LONGEST} printable characters.")
+    if not source.isprintable() or len(source) > _LONGEST_SOURCE:
+        most = f"at most {_LONGEST_SOURCE} printable characters"
+        raise BenchError(f"{argument('prediction_source')} takes {most}.")
     run = run_folder.RunFolder.create(runs_dir(home), f"{name}-{test.name}-external")
     run.write_array(run_folder.PREDICTIONS, predictions)
+    model = ModelRecord(name=name, origin="external", config={}, parameters=None)
     described = Manifest(
         verified=False,
-        model=ModelRecord(name=name, origin="external", config={}, parameters=None),
+        model=model.changed(source=source) if source else model,
         task=TaskRecord(name=task, version=card.version),
         data=DataRecord(
             name=test.name, fingerprint=None, options={}, rows={"test": len(test)}, notes={}

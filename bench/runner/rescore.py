@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from bench.console import SILENT, Console
 from bench.data.dataset import TestSet
@@ -15,6 +15,7 @@ from bench.errors import BenchError, argument
 from bench.paths import runs_dir
 from bench.results import run_folder
 from bench.runner.external import record_external
+from bench.scoring.comparability import available_parts
 from bench.scoring.open_test import OpenTest, open_test
 from bench.scoring.prediction_files import Predictions, check_predictions, read_predictions
 from bench.scoring.scorer import Scores, score
@@ -33,12 +34,13 @@ class Scored:
     predictions: Predictions
     scores: Scores
 
-    def log(self, name: str, home: Path | None) -> str:
+    def log(self, name: str, home: Path | None, *, source: str = "") -> str:
         """Record the scores as an external result, here and in MLflow; return a message.
 
         Args:
             name: Name of the result in tables.
             home: Folder of all runs.
+            source: Origin of the predictions, such as an address.
         """
         run = record_external(
             name,
@@ -47,6 +49,7 @@ class Scored:
             self.test,
             self.predictions,
             self.scores,
+            source=source,
             home=home,
         )
         told = f"{run.path}: recorded as '{name}', unverified"
@@ -136,9 +139,25 @@ def score_values(
     """
     task, test = opened.task, opened.test
     if isinstance(predictions, str | Path):
-        values = read_predictions(Path(predictions), test)
+        parts = _alone(opened) if Path(predictions).suffix == ".json" else {}
+        values = read_predictions(Path(predictions), test, parts=parts, scored=rows)
     else:
         values = check_predictions(np.asarray(predictions, dtype=np.float64), test)
     for name, path in subset_files.items():
         test = with_subset(task, test, name, path)
     return Scored(opened.task_name, task, test, values, score(task, test, values, rows))
+
+
+def _alone(opened: OpenTest) -> dict[str, NDArray[np.int64]]:
+    """Return the rows of the parts that can be scored without the other rows, by name.
+
+    The part that ranks is none of them: results rank by predictions of all test rows.
+    """
+    task, test = opened.task, opened.test
+    parts = [part for part in available_parts(task, test) if part != task.row_sets[0]]
+    units = {part: task.scoring_groups(test, part) for part in parts}
+    rows = {
+        part: np.unique(np.concatenate([found.ravel() for found in groups.values()]))
+        for part, groups in units.items()
+    }
+    return {part: found for part, found in rows.items() if len(found) < len(test)}

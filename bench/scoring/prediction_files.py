@@ -2,7 +2,8 @@
 
 The reader knows four forms, by the file's name and content:
 
-*.json            a submission of the challenge, {"0": value, "1": value, …}
+*.json            an object {"0": value, "1": value, …} of row numbers in any order; either all test
+                  rows, or only the rows of a part that does not rank and is scored alone
 *.npy             a NumPy vector
 two columns       sequence<TAB>value; may be gzipped
 one column        one value a line; may be gzipped
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +22,26 @@ from numpy.typing import NDArray
 from bench.data.dataset import TestSet
 from bench.data.sequences import Sequences, decode
 from bench.data.tables import LARGEST, columns_of, read_numbers, read_pairs
-from bench.errors import BenchError, first_line
+from bench.errors import BenchError, argument, first_line
 
 Predictions = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
-def read_predictions(path: Path, test: TestSet) -> Predictions:
+def read_predictions(
+    path: Path,
+    test: TestSet,
+    *,
+    parts: Mapping[str, Rows] | None = None,
+    scored: str | None = None,
+) -> Predictions:
     """Return the predictions of a file in the order of the test rows, ``(N,)``.
+
+    Args:
+        path: Path of the file.
+        test: Test rows.
+        parts: Row numbers of the parts of the test rows that a JSON file may hold alone, by name.
+        scored: Name of the part that is scored. If a file holds only this one, other rows are NaN.
 
     Raises:
         BenchError: The file has none of the four forms, a value is not a finite number, or the
@@ -35,7 +50,7 @@ def read_predictions(path: Path, test: TestSet) -> Predictions:
     if not path.is_file():
         raise BenchError(f"{path}: no such file.")
     if path.suffix == ".json":
-        return _read_submission(path, len(test))
+        return _read_json(path, len(test), parts or {}, scored)
     if path.suffix == ".npy":
         predictions = _read_vector(path)
     elif columns_of(path) > 1:
@@ -85,8 +100,8 @@ def _read_vector(path: Path) -> Predictions:
     return values.astype(np.float64)
 
 
-def _read_submission(path: Path, rows: int) -> Predictions:
-    """Return the values of a JSON submission, which has the index of every test row once."""
+def _read_json(path: Path, rows: int, parts: Mapping[str, Rows], scored: str | None) -> Predictions:
+    """Return the values of a JSON object; its keys are all test rows, or those of a part."""
     try:
         pairs = json.loads(path.read_bytes(), object_pairs_hook=lambda pairs: pairs)
     except (ValueError, RecursionError) as error:
@@ -103,11 +118,7 @@ def _read_submission(path: Path, rows: int) -> Predictions:
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise BenchError(f"{path}: index '{twice}' is given twice.")
     if len(given) < rows:
-        first = next(key for key in wanted if key not in given)
-        raise BenchError(
-            f"{path}: {len(given):,} predictions for {rows:,} test rows; the first without one is "
-            f"'{first}'."
-        )
+        _check_part(path, given.keys(), rows, parts, scored)
     for key, value in pairs:
         if (
             isinstance(value, bool)
@@ -115,7 +126,31 @@ def _read_submission(path: Path, rows: int) -> Predictions:
             or not abs(value) <= LARGEST
         ):
             raise BenchError(f"{path}: index '{key}': {str(value)[:40]!r} is not a finite number.")
-    return np.array([given[key] for key in wanted], dtype=np.float64)
+    return np.array([given.get(key, np.nan) for key in wanted], dtype=np.float64)
+
+
+def _check_part(
+    path: Path, given: Set[str], rows: int, parts: Mapping[str, Rows], scored: str | None
+) -> None:
+    """Check that some of the test rows are exactly those of the part that is scored.
+
+    Raises:
+        BenchError: They are another part, or no part; the message names the first missing row.
+    """
+    keys = {name: [str(row) for row in part.tolist()] for name, part in parts.items()}
+    found = next((name for name, wanted in keys.items() if given == set(wanted)), None)
+    if found is not None and found != scored:
+        raise BenchError(f"{path}: {found} rows only. Give {argument('rows', found)}.")
+    if found is not None:
+        return
+    wanted, what = [str(row) for row in range(rows)], "test"
+    if scored in keys and len(given) <= len(keys[scored]):
+        wanted, what = keys[scored], scored
+    first = next(key for key in wanted if key not in given)
+    raise BenchError(
+        f"{path}: {len(given):,} predictions for {len(wanted):,} {what} rows; the first without "
+        f"one is '{first}'."
+    )
 
 
 def _match(path: Path, given: Sequences, wanted: Sequences) -> None:

@@ -43,7 +43,7 @@ class Scores:
         metrics: Metrics in the order of a table.
         overall: Overall scores of the task, if it has any; NaN where a subset is missing.
         subsets: Metrics by subset, "all" first; None where the subset's file is missing.
-        problems: Reasons why scores are missing, one line each.
+        problems: Reasons why scores are missing or not comparable, one line each.
     """
 
     rows: str
@@ -149,7 +149,7 @@ def score(
         name: _subset_scores(metrics, guess, truth, units[name]) if name in units else None
         for name in ("all", *task.subsets, *units)
     }
-    problems += _problems(test, metrics, subsets)
+    problems += [*task.remarks(test, rows), *_problems(test, metrics, subsets)]
     overall = task.overall_scores(_flat(subsets))
     return Scores(rows, metrics, overall, subsets, tuple(problems))
 

@@ -124,7 +124,10 @@ def with_subset(task: Task, test: TestSet, name: str, path: Path) -> TestSet:
         raise BenchError(f"{path}: no such file.")
     subsets = {**test.subsets, name: task.read_subset(name, path, len(test))}
     missing = {subset: file for subset, file in test.missing.items() if subset != name}
-    return replace(test, subsets=subsets, missing=missing)
+    remarks = {subset: remark for subset, remark in test.remarks.items() if subset != name}
+    if remark := task.subset_remark(name, path):
+        remarks[name] = remark
+    return replace(test, subsets=subsets, missing=missing, remarks=remarks)
 
 
 def load(

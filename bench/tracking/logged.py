@@ -36,6 +36,8 @@ def tags(manifest: Manifest) -> dict[str, str]:
         "device": manifest.device.name or manifest.device.kind,
         **{f"version.{name}": version for name, version in manifest.environment.items()},
     }
+    if manifest.model.source:
+        found["source"] = manifest.model.source
     if manifest.tuned is not None:
         found |= {f"tuned.{name}": str(v) for name, v in manifest.tuned.to_json().items()}
     return found

@@ -53,6 +53,16 @@ def columns(board: Leaderboard) -> dict[str, Cell]:
     }
 
 
+def filled_columns(board: Leaderboard) -> dict[str, Cell]:
+    """Return the columns of a table that have a value for at least one model."""
+    shown = columns(board)
+    return {
+        name: cell
+        for name, cell in shown.items()
+        if not board.rows or any(cell(row) != "-" for row in board.rows)
+    }
+
+
 PUBLISHED = ("published and measured", "metric", "measured", "published", "difference")
 """Headings of a table of published figures; the headings of reason and source follow."""
 
@@ -82,7 +92,7 @@ def published_table(
 
 def board_notes(board: Leaderboard) -> list[str]:
     """Return the notes below the table, one line each."""
-    lines = []
+    lines = [f"{remark}." for remark in board.remarks]
     if board.board is not None:
         found = board.board.comparisons.resolvable
         if not math.isnan(found):
@@ -96,6 +106,8 @@ def board_notes(board: Leaderboard) -> list[str]:
         alone = [row for row in board.rows if row.ranked.note]
         if alone:
             lines.append(f"{len(alone)} of {len(board.rows)} have {alone[0].ranked.note}.")
+    sources = [(row.group.label, row.newest.tags.get("source", "")) for row in board.rows]
+    lines += [f"unverified: {label}: {source}" for label, source in sources if source]
     for status, count in sorted(board.selection.unfinished.items()):
         lines.append(f"{count} {status} {'run is' if count == 1 else 'runs are'} excluded.")
     return lines
@@ -147,7 +159,7 @@ def board_json(board: Leaderboard) -> dict[str, Any]:
         "adjusted_p": None if comparisons is None else comparisons.adjusted.tolist(),
         "apart": [{"run": e.id, "reason": reason} for e, reason in board.selection.excluded],
         "left_out": dict(board.selection.unfinished),
-        "published": [line.as_json() for line in published_comparisons(board)],
+        "published": [line.as_json() for line in published_comparisons(board, subsets=True)],
         "notes": board_notes(board),
     }
 

@@ -14,7 +14,13 @@ scores of the submission on the private rows agree to .02. Its 5% are from the o
 A published figure is compared with the models of a leaderboard that have its settings. Codes of
 ``reasons.csv`` name all other differences between the two. Each line of that file gives a code, its
 meaning, and the settings in which a result may differ and still be compared, with this code. In all
-other settings a result has to agree.
+other settings a result has to agree. ``parameters`` is not an option but the size of the network,
+where the authors' settings have it and no other.
+
+Figures of a final ranking are those of whole systems on the rows that rank. They stand beside every
+leaderboard of these rows, also without a result of the model. Of the challenge's final ranking all
+digits are known: gautammalik-git/Camformer gives the organisers' own table. Its rows called pearson
+are squares of r; the weighted mean of them is the Pearson Score.
 """
 
 from __future__ import annotations
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
     from bench.leaderboards.board import Leaderboard, Row
     from bench.leaderboards.entries import Entry
 
+FINAL = "final ranking"
+"""Beginning of the variant of figures that stand beside every leaderboard."""
 _TOLERATED = 0.05  # relative difference of the number of training rows by another random choice
 
 
@@ -63,6 +71,22 @@ class Reference:
     source: str
     page: str
     reason: tuple[str, ...]
+
+    @property
+    def final(self) -> bool:
+        """Whether the figure is one of a whole system in a final ranking."""
+        return self.variant.startswith(FINAL)
+
+    @property
+    def score(self) -> str:
+        """Name of the score, without the part and the power; "all/pearson" for its square."""
+        return self.figure.removeprefix("test/").partition(" ")[0]
+
+    @property
+    def subset(self) -> str:
+        """Subset of the test rows; empty for an overall score, or one on other rows."""
+        tested = self.figure.startswith("test/")
+        return self.score.rpartition("/")[0] if tested else ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figure as a flat row, with settings and codes as text."""
@@ -127,35 +151,47 @@ def published_of(model: str) -> tuple[Reference, ...]:
     return tuple(r for r in _all() if r.model == model and r.variant != "ablation")
 
 
-def published_comparisons(board: Leaderboard) -> tuple[PublishedComparison, ...]:
+def published_comparisons(
+    board: Leaderboard, *, subsets: bool = False
+) -> tuple[PublishedComparison, ...]:
     """Return the comparisons of published figures with the models of a leaderboard.
+
+    Args:
+        board: Leaderboard.
+        subsets: Whether to return figures of single subsets of the test rows, and every figure of
+            a final ranking; otherwise models without a result have those of the board's scores.
 
     Returns:
         A comparison for every figure and every row with its settings. For a figure without such a
         row, a comparison with the best row of the same model; if there is none, one without a
-        measured value for the challenge's winner only. A figure of an ablation without such a row
-        has no comparison.
+        measured value for a final ranking only. A figure of an ablation without such a row has no
+        comparison, and neither has one on test rows that the board does not rank.
     """
     lines = []
     for reference in references(board.data):
+        if reference.figure.startswith("test/") and reference.rows != board.part:
+            continue
+        if reference.subset not in ("", "all") and not subsets:
+            continue
         rows = [row for row in board.rows if _matches(reference, row)]
-        lines += [_compared(reference, row, row.group.label) for row in rows]
+        lines += [_compared(reference, row, row.group.label, board) for row in rows]
         if rows or reference.variant == "ablation":
             continue
         label = f"{reference.model}, {reference.variant}"
         best = next((row for row in board.rows if row.newest.model == reference.model), None)
         if best is not None:
-            lines.append(_compared(reference, best, label))
-        elif reference.variant == "winner":
-            lines.append(
-                PublishedComparison(reference, label, math.nan, (*reference.reason, "no-run"))
-            )
+            lines.append(_compared(reference, best, label, board))
+        elif reference.final and (subsets or reference.score in (board.primary, board.second)):
+            reason = (*reference.reason, "no-run")
+            lines.append(PublishedComparison(reference, label, math.nan, reason))
     return tuple(lines)
 
 
 def _matches(reference: Reference, row: Row) -> bool:
     if row.newest.model != reference.model:
         return False
+    if not row.newest.verified:
+        return reference.final
     return all(
         _setting(entry, name).lower() == value.lower()
         for name, value in reference.setting.items()
@@ -164,11 +200,15 @@ def _matches(reference: Reference, row: Row) -> bool:
     )
 
 
-def _compared(reference: Reference, row: Row, label: str) -> PublishedComparison:
+def _compared(
+    reference: Reference, row: Row, label: str, board: Leaderboard
+) -> PublishedComparison:
     measured = _measured(reference.figure, row)
+    lists = board.test.remarks if board.remarks and reference.figure.startswith("test/") else {}
     codes = [
         *reference.reason,
         *([] if _matches(reference, row) else ["other-settings"]),
+        *(["other-list"] if lists and reference.subset in ("", *lists) else []),
         *(code for entry in row.group.entries for code in _differences(reference, entry)),
         *(["other-metric"] if math.isnan(measured) else []),
     ]
@@ -177,14 +217,14 @@ def _compared(reference: Reference, row: Row, label: str) -> PublishedComparison
 
 def _differences(reference: Reference, entry: Entry) -> list[str]:
     """Return the codes of the differences between one run and a published figure."""
+    if not entry.verified:
+        return ["unverified"]
     by_setting = _codes_by_setting()
     codes = [
         by_setting[name]
         for name, value in reference.setting.items()
         if name in by_setting and _setting(entry, name).lower() != value.lower()
     ]
-    if reference.figure.startswith("test/") and entry.tags["scored.rows"] != reference.rows:
-        codes.append("other-rows")
     epoch, batch, passes, epochs = (
         float(entry.settings.get(name, "nan"))
         for name in ("plan.steps_per_epoch", "recipe.batch_size", "recipe.passes", "recipe.epochs")
@@ -199,6 +239,8 @@ def _differences(reference: Reference, entry: Entry) -> list[str]:
 
 
 def _setting(entry: Entry, name: str) -> str:
+    if name == "parameters":
+        return f"{entry.figures.get('cost/parameters', math.nan):.0f}"
     return entry.tags.get("track", "") if name == "track" else entry.settings.get(name, "")
 
 

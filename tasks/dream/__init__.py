@@ -75,6 +75,8 @@ class Dream(Task):
         test = self.read_test(test_directory)
         if test.missing:
             notes["missing files"] = list(test.missing.values())
+        if test.remarks:
+            notes["test subsets"] = list(test.remarks.values())
         return Dataset(
             name=_name(directory, test_directory),
             version=self.card.version,
@@ -95,14 +97,22 @@ class Dream(Task):
                 f"{directory}: no {TEST}. {_HELP} {argument('test_data')} names another folder."
             )
         table = open_table(file, self.console)
-        subsets, missing = scoring.read_subsets(directory, len(table.numbers))
-        return TestSet(table.sequences, table.numbers, _name(directory), subsets, missing)
+        subsets, missing, remarks = scoring.read_subsets(directory, len(table.numbers))
+        return TestSet(table.sequences, table.numbers, _name(directory), subsets, missing, remarks)
 
     def read_subset(self, name: str, path: Path, rows: int) -> NDArray[np.int64]:
         """Read a subset from a user's file, such as own SNV pairs."""
         if name not in scoring.FILES:
             raise BenchError(f"dream has no subset '{name}'. It has: {', '.join(scoring.FILES)}.")
         return scoring.read_subset(name, path, rows)
+
+    def subset_remark(self, name: str, path: Path) -> str:
+        """Return a remark on SNV pairs that are not the organisers'."""
+        return scoring.remark(name, path)
+
+    def remarks(self, test: TestSet, rows: str) -> tuple[str, ...]:
+        """Return the remarks on the subsets; the public rows have lists of their own."""
+        return () if rows == "public" else super().remarks(test, rows)
 
     def missing_file(self, test: TestSet, rows: str) -> str | None:
         """Return a missing public list; private and public rows need all of these lists."""

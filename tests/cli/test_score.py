@@ -145,10 +145,12 @@ def test_an_external_result_is_recorded_unverified(
 
     file = str(ridge / "predictions.npy")
     score = ["score", "--task", "dream", "--data", str(assay), "--predictions", file]
-    bench(*score, "--log", "--name", "LegNet, their own")
+    address = "github.com/autosome-ru/dream2022 at f3adc0a"
+    bench(*score, "--log", "--name", "LegNet, their own", "--source", address)
     folder, manifest = only_run()
     assert manifest["verified"] is False
     assert manifest["model"]["name"] == "LegNet, their own"
+    assert manifest["model"]["source"] == address
     assert manifest["metrics"]["test/pearson_score"] > 0
     assert manifest["task"] == {"name": "dream", "version": TASKS.get("dream").card.version}
     assert manifest["data"]["rows"] == {"test": len(np.load(file))}
@@ -161,6 +163,7 @@ def test_an_external_result_is_recorded_unverified(
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.data.tags["verified"] == "false"
     assert run.data.tags["model"] == "LegNet, their own"
+    assert run.data.tags["source"] == address
     assert len([name for name in run.data.metrics if name.startswith("test/")]) == 20
     capsys.readouterr()
     bench("runs")
@@ -193,6 +196,11 @@ def test_an_external_result_is_recorded_unverified(
         (
             ("--task", "dream", "--predictions", "p.npy", "--subset-file", "x=p.npy"),
             "dream has no subset 'x'",
+        ),
+        (("--run", "x", "--source", "a"), "--source is recorded with the result: add --log"),
+        (
+            ("--task", "dream", "--predictions", "p.npy", "--log", "--name", "a", "--source", "\n"),
+            "--source takes at most 200 printable characters.",
         ),
         (("--run", "x", "--name", "a"), "--log and --name NAME go together"),
         (("--task", "dream", "--predictions", "p.npy", "--log", "--name", "a\nb"), "printable"),

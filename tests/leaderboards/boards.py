@@ -62,6 +62,7 @@ def board(groups: Sequence[Group], excluded: Sequence[tuple[Entry, str]] = ()) -
         board=ranked,
         selection=Selection(tuple(groups), tuple(excluded), {"failed": 2}, "f00d"),
         primary=FIGURE,
+        part="private",
         second="all/spearman",
     )
 

@@ -181,3 +181,43 @@ def test_an_array_that_is_no_vector_of_predictions_is_refused(
 def test_a_missing_file_is_named(test: TestSet, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"gone\.tsv: no such file"):
         read_predictions(tmp_path / "gone.tsv", test)
+
+
+PARTS = {"public": np.array([1, 3]), "most": np.array([0, 1, 2])}
+
+
+def test_a_json_file_may_hold_exactly_the_rows_of_the_scored_part(
+    test: TestSet, tmp_path: Path
+) -> None:
+    """Teams of the challenge submitted the 9,045 public rows alone, in an order of their own."""
+    path = tmp_path / "p.json"
+    path.write_text('{"3": 0.5, "1": -2}')
+    read = read_predictions(path, test, parts=PARTS, scored="public")
+    np.testing.assert_array_equal(read, [np.nan, -2, np.nan, 0.5])
+    path.write_text('{"3": 0.5, "1": -2, "0": 1, "2": 7}')  # all rows, whatever is scored
+    assert read_predictions(path, test, parts=PARTS, scored="public").tolist() == [1, -2, 7, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("content", "scored", "expected"),
+    [
+        ('{"1": 0, "3": 1}', None, "public rows only. Give rows=public."),
+        ('{"1": 0, "3": 1}', "private", "public rows only. Give rows=public."),
+        ('{"1": 0, "3": 1}', "most", "public rows only. Give rows=public."),
+        ('{"3": 1}', "public", "1 predictions for 2 public rows; the first without one is '1'."),
+        ('{"2": 1, "3": 1}', "public", "2 predictions for 2 public rows; the first without one is"),
+        ('{"1": 0, "2": 1, "3": 1}', "public", "3 predictions for 4 test rows; the first without"),
+        ('{"1": 0, "2": 1}', None, "2 predictions for 4 test rows; the first without one is '0'."),
+        ('{"1": 0, "3": 1, "4": 2}', "public", "'4' is no row of the 4 test rows (from 0)."),
+        ('{"1": 0, "1": 0, "3": 1}', "public", "index '1' is given twice."),
+        ('{"1": 0, "3": null}', "public", "index '3': 'None' is not a finite number."),
+    ],
+)
+def test_any_other_rows_of_a_json_file_are_refused(
+    content: str, scored: str | None, expected: str, test: TestSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(content)
+    with pytest.raises(BenchError) as raised:
+        read_predictions(path, test, parts=PARTS, scored=scored)
+    assert str(raised.value).startswith(f"{path}: {expected}")

@@ -94,11 +94,7 @@ def index(
 
 def _columns(board: Leaderboard) -> dict[str, formats.Cell]:
     """Return the columns with a value for at least one model; links replace the column of runs."""
-    return {
-        name: cell
-        for name, cell in formats.columns(board).items()
-        if name != "run" and any(cell(row) != "-" for row in board.rows)
-    }
+    return {name: cell for name, cell in formats.filled_columns(board).items() if name != "run"}
 
 
 def _lines(board: Leaderboard, cards: Sequence[Card]) -> list[RankedLine]:

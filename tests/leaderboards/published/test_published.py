@@ -27,6 +27,8 @@ from bench.registry import MODELS, TASKS
 from bench.tracking.logged import _flat
 from tests.conftest import ROOT
 from tests.runner.test_run import assay, bench, elsewhere
+from tests.tasks.dream.test_published import by_team
+from tests.tasks.dream.test_scoring import KNOWN_R, KNOWN_RHO
 
 __all__ = ["assay", "elsewhere"]
 
@@ -64,12 +66,25 @@ def entry(model: str, settings: dict[str, str], track: str, **figures: float) ->
     return Entry("1", "id", "name", "finished", now, tags, settings, named, "")
 
 
-def held(*groups: Group, data: str = "dream") -> list[Any]:
+def held(
+    *groups: Group,
+    data: str = "dream",
+    subsets: bool = False,
+    remarks: dict[str, str] | None = None,
+) -> list[Any]:
     rows = [
         SimpleNamespace(group=group, newest=group.entries[0]) for group in groups
     ]  # the attributes that are read from the rows
-    board: Any = SimpleNamespace(data=data, rows=rows)
-    return list(published_comparisons(board))
+    board: Any = SimpleNamespace(
+        data=data,
+        rows=rows,
+        part="private" if data == "dream" else "all",
+        primary="pearson_score",
+        second="spearman_score",
+        remarks=tuple((remarks or {}).values()),
+        test=SimpleNamespace(remarks=remarks or {}),
+    )
+    return list(published_comparisons(board, subsets=subsets))
 
 
 def cell(**changes: Any) -> Any:
@@ -117,16 +132,47 @@ def values(model: str, figure: str) -> list[float]:
 
 def test_what_was_published_of_whole_models_is_as_printed() -> None:
     assert values("proformer", "validation/pearson") == [0.7501]
-    assert values("proformer", "test/pearson_score") == [0.766, 0.765, 0.781, 0.765]
-    assert values("proformer", "test/spearman_score") == [0.819, 0.817, 0.827, 0.810]
-    assert values("proformer", "test/all/pearson squared") == [0.918, 0.921, 0.926, 0.929]
-    assert values("proformer", "test/all/spearman") == [0.961, 0.964, 0.965, 0.967]
+    exact, *talk = values("proformer", "test/pearson_score")
+    assert (exact, talk) == (0.765725584488155, [0.766, 0.765, 0.781, 0.765])
+    assert values("proformer", "test/spearman_score")[1:] == [0.819, 0.817, 0.827, 0.810]
+    assert values("proformer", "test/all/pearson squared")[1:] == [0.918, 0.921, 0.926, 0.929]
+    assert values("proformer", "test/all/spearman")[1:] == [0.961, 0.964, 0.965, 0.967]
     assert {r.training_rows for r in published_of("madlab")} == {4_703_150}  # the report's n
     assert values("madlab", "validation/mse") == [0.4494]
     assert values("madlab", "validation/r2") == [0.5608]
     assert [round(r**0.5, 3) for r in values("madlab", "validation/pearson squared")] == [0.756]
-    assert values("autosome.org", "test/pearson_score") == [0.829]
-    assert values("autosome.org", "test/spearman_score") == [0.860]
+    public = [r for r in published_of("legnet") if r.rows == "public"]
+    assert [r.value for r in public] == [0.829, 0.860, 0.952, 0.979]
+
+
+def test_the_final_ranking_is_the_organisers_table_to_all_digits(published_results: Path) -> None:
+    wanted = by_team(published_results / "private_scores_by_subset.csv")
+    names = {"pearson squared": "pearson", "spearman": "spearman"}
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for r in EVERY:
+        if r.final:
+            team = r.variant.removeprefix("final ranking (").removesuffix(")")
+            metric = names[f] if (f := r.figure.rpartition("/")[2]) in names else f.split("_")[0]
+            found.setdefault((metric, team), {})[r.subset or "score"] = r.value
+    assert found == wanted
+    assert sum(map(len, found.values())) == 120
+
+
+def test_the_final_ranking_has_the_target_of_the_scores_known_answer() -> None:
+    """What the scorer's own test takes for "a winning submission" is this ranking's Proformer."""
+    ours = {r.figure: r.value for r in published_of("proformer") if r.final}
+    assert ours["test/pearson_score"] == pytest.approx(0.7657255844881551, abs=1e-15)
+    assert ours["test/spearman_score"] == pytest.approx(0.8228750904214907, abs=1e-15)
+    for name, r in KNOWN_R.items():
+        assert ours[f"test/{name}/pearson squared"] == pytest.approx(r**2, abs=2e-15)
+        assert ours[f"test/{name}/spearman"] == pytest.approx(KNOWN_RHO[name], abs=2e-15)
+
+
+def test_only_one_figure_of_a_model_is_the_one_of_its_final_ranking() -> None:
+    finals = [(r.task, r.model, r.figure, r.rows) for r in EVERY if r.final]
+    assert len(set(finals)) == len(finals)
+    named = {r.model for r in EVERY if r.final}
+    assert named == {"legnet", "deepgxp", "proformer", "camformer", "wztr", "vaishnav-deboer"}
 
 
 def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None:
@@ -138,12 +184,25 @@ def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None
         assert reference.seeds == 1 or "one-seed" in reference.reason
 
 
+def size(model: str) -> int:
+    """Return the number of parameters of a model at its default settings."""
+    kind = MODELS.get(model)
+    config = kind.Config()
+    positions = kind.layout(config).length
+    assert positions is not None, model
+    built = kind(config, positions)
+    return sum(p.numel() for p in built.parameters())
+
+
 def test_settings_are_ours_and_spelled_as_runs_log_them() -> None:
     for reference in EVERY:
         for name, text in reference.setting.items():
             section, _, field = name.partition(".")
             if name == "track":
                 assert text in ("standard", "paper")
+                continue
+            if name == "parameters":
+                assert reference.model not in MODELS.places() or int(text) == size(reference.model)
                 continue
             model, task = MODELS.get(reference.model), TASKS.get(reference.task)
             kind = model.Config if section == "model" else task.Options
@@ -216,20 +275,63 @@ def test_a_submission_is_held_against_the_best_result_of_its_model() -> None:
 
 def test_squared_figures_are_held_against_the_mean_of_squares() -> None:
     runs = tuple(entry("proformer", {}, "paper", test__all__pearson=r) for r in (0.8, 0.6))
-    line = next(
-        x for x in held(Group("p", runs)) if x.reference.figure == "test/all/pearson squared"
-    )
-    assert line.measured == pytest.approx(0.5)
+    lines = held(Group("p", runs))
+    final, line, *_ = (x for x in lines if x.reference.figure == "test/all/pearson squared")
+    assert line.measured == final.measured == pytest.approx(0.5)
     assert line.reason == ("unknown-size", "one-seed", "other-settings")
+    assert final.label == "proformer, final ranking (Unlock_DNA)"
+    assert final.reason == ("one-seed", "other-settings")
 
 
-def test_the_winner_is_always_there_and_nothing_is_on_a_simulated_board() -> None:
-    assert {line.reference.model for line in held()} == {"autosome.org"}
-    assert all("no-run" in line.reason and line.measured != line.measured for line in held())
+SCORES = ["test/pearson_score", "test/spearman_score"]
+SYSTEMS = ["legnet", "deepgxp", "proformer", "camformer", "wztr", "vaishnav-deboer"]
+
+
+def test_the_final_ranking_stands_beside_every_board_of_its_rows() -> None:
+    lines = held()
+    assert [line.reference.model for line in lines[::2]] == SYSTEMS
+    assert [line.reference.figure for line in lines] == SCORES * 6
+    assert all(line.reason == ("one-seed", "no-run") for line in lines)
+    assert all(line.measured != line.measured for line in lines)
+    assert len(held(subsets=True)) == 120
     assert held(data="dream-simulated") == []
-    logged = Group("autosome.org", (entry("autosome.org", {}, "", test__pearson_score=0.8),))
-    line = held(logged)[0]
-    assert (line.measured, line.reason) == (0.8, ("other-rows", "one-seed"))
+
+
+def test_a_board_is_not_held_against_figures_of_other_rows() -> None:
+    """The winner's public figures are on its card only."""
+    winner = Group("mine", (entry("legnet", {}, "paper", test__pearson_score=0.8),))
+    lines = [line for line in held(winner, subsets=True) if line.reference.model == "legnet"]
+    assert {line.reference.rows for line in lines} == {"private"}
+    assert len(lines) == 20
+
+
+def test_a_network_of_the_published_size_is_held_against_its_final_ranking() -> None:
+    plan = {"plan.steps_per_epoch": "6581", "recipe.batch_size": "1024", "recipe.passes": "1"}
+    plan |= {"recipe.epochs": "10"}
+    shown = {"test__pearson_score": 0.82, "cost__updates": 65_810.0}
+    same = Group("same", (entry("legnet", plan, "paper", cost__parameters=1852846.0, **shown),))
+    line = next(line for line in held(same) if line.reference.model == "legnet")
+    assert (line.label, line.reason) == ("same", ("one-seed",))
+    assert line.difference == pytest.approx(0.82 - 0.818393943278227)
+    short = Group("short", (entry("legnet", plan, "standard", cost__parameters=1852846.0),))
+    line = next(line for line in held(short) if line.reference.model == "legnet")
+    assert line.reason == ("one-seed", "other-recipe", "other-metric")
+    wide = Group("wide", (entry("legnet", plan, "paper", cost__parameters=2e6, **shown),))
+    line = next(line for line in held(wide) if line.reference.model == "legnet")
+    assert line.label == "legnet, final ranking (autosome.org)"
+    assert line.reason == ("one-seed", "other-settings")
+
+
+def test_another_list_of_pairs_and_another_programs_predictions_are_told_by_codes() -> None:
+    tags = {"model": "legnet", "verified": "false"}
+    known = {"test/pearson_score": 0.8, "test/SNVs/spearman": 0.7, "test/yeast/spearman": 0.9}
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    theirs = Entry("1", "id", "name", "finished", now, tags, {}, known, "")
+    lines = held(Group("theirs", (theirs,)), subsets=True, remarks={"SNVs": "reconstructed"})
+    reasons = {line.reference.figure: line.reason for line in lines if line.label == "theirs"}
+    assert reasons["test/pearson_score"] == ("one-seed", "other-list", "unverified")
+    assert reasons["test/SNVs/spearman"] == ("one-seed", "other-list", "unverified")
+    assert reasons["test/yeast/spearman"] == ("one-seed", "unverified")
 
 
 def test_the_table_numbers_its_sources_and_explains_its_codes() -> None:
@@ -238,12 +340,12 @@ def test_the_table_numbers_its_sources_and_explains_its_codes() -> None:
         *("published and measured", "metric", "measured", "published", "difference"),
         *("reason", "source"),
     ]
-    assert rows[0] == [
-        *("autosome.org, winner", "test/pearson_score", "-", "0.8290", "-"),
-        *("other-rows one-seed no-run", "[1]"),
+    assert rows[4] == [
+        *("proformer, final ranking (Unlock_DNA)", "test/pearson_score", "-", "0.7657", "-"),
+        *("one-seed no-run", "[1]"),
     ]
-    assert {note.split(":")[0] for note in notes[:-1]} == {"no-run", "one-seed", "other-rows"}
-    assert notes[-1].startswith("[1] github.com/autosome-ru/dream2022 at ")
+    assert {note.split(":")[0] for note in notes[:-1]} == {"no-run", "one-seed"}
+    assert notes[-1].startswith("[1] github.com/gautammalik-git/Camformer at ")
 
 
 def test_cards_show_what_was_published(capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,18 +368,20 @@ def test_a_leaderboard_in_every_form_ends_with_what_was_published(
     capsys.readouterr()
     bench(*board, "--format", "json")
     lines = json.loads(capsys.readouterr().out)["published"]
-    assert [line["model"] for line in lines] == ["madlab, as submitted"] * 3 + [
-        "autosome.org, winner"
-    ] * 4
+    finals, mine = lines[:120], lines[120:]
+    assert {line["model"].partition(",")[0] for line in finals} == set(SYSTEMS)
+    assert finals[40]["published"] == 0.765725584488155
+    assert [line["model"] for line in mine] == ["madlab, as submitted"] * 3
     (run,) = Path("runs").glob("*/manifest.json")
     measured = json.loads(run.read_text())["metrics"]
-    assert lines[0]["measured"] == pytest.approx(measured["validation/mse"])
-    assert lines[2]["measured"] == pytest.approx(measured["validation/pearson"] ** 2)
+    assert mine[0]["measured"] == pytest.approx(measured["validation/mse"])
+    assert mine[2]["measured"] == pytest.approx(measured["validation/pearson"] ** 2)
     told = {"other-settings", "not-trained-transformer", "other-recipe", "other-budget"}
-    assert told <= set(lines[2]["reason"].split())
+    assert told <= set(mine[2]["reason"].split())
     for form in ("table", "md"):
         bench(*board, "--format", form)
         shown = capsys.readouterr().out
         assert "published and measured" in shown
         assert "other-budget: fewer steps than the recipe's" in shown
-        assert "[1] github.com/de-Boer-Lab/" in shown
+        assert "proformer, final ranking (Unlock_DNA)" in shown
+        assert "[1] github.com/gautammalik-git/Camformer" in shown

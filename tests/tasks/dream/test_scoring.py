@@ -2,13 +2,14 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.data.dataset import TestSet
+from bench.data.dataset import Dataset, TestSet
 from bench.data.sequences import encode
 from bench.errors import BenchError
 from bench.registry import TASKS
@@ -324,3 +325,51 @@ def test_another_file_can_stand_in_for_a_subset_of_the_task_only(tmp_path: Path)
         with_subset(dream(), test, "SNV", tmp_path / "mine.csv")
     with pytest.raises(BenchError, match=r"gone\.csv: no such file"):
         with_subset(dream(), test, "SNVs", tmp_path / "gone.csv")
+
+
+RECONSTRUCTED = "ref_pos,alt_pos,status\n1,0,private\n2,1,public\n5,3,private_probable\n4,6, \n"
+
+
+def test_a_reconstructed_list_of_pairs_is_named_and_its_guesses_are_left_out(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(RECONSTRUCTED)
+    test = with_subset(dream(), toy({}), "SNVs", path)
+    assert test.subsets["SNVs"].tolist() == [[0, 1], [1, 2]]
+    scores = score(dream(), test, np.arange(8.0), "all")
+    assert scores.problems[0] == "SNV list reconstructed: Pearson Score about -.0005"
+    path.write_text("alt_pos,ref_pos\n0,1\n3,2\n")
+    test = with_subset(dream(), test, "SNVs", path)
+    problems = score(dream(), test, np.arange(8.0), "all").problems
+    assert problems[0] == "SNV list of unknown origin: not comparable with published scores"
+    path.write_text("alt_tag,ref_tag,alt_pos,ref_pos\na,b,0,1\nc,d,3,2\n")
+    assert with_subset(dream(), test, "SNVs", path).remarks == {}
+
+
+def test_the_organisers_pairs_win_over_the_reconstructed_ones(assay: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(assay, tmp_path / "files")) / "test_subset_ids"
+    (folder / "snv_pairs_reconstructed.csv").write_text(RECONSTRUCTED)
+    official = load_test(dream(), "dream", assay)
+    both = load_test(dream(), "dream", folder.parent)
+    assert both.subsets_fingerprint == official.subsets_fingerprint
+    assert both.remarks == {}
+    (folder / "all_SNVs_seqs.csv").unlink()
+    other = load_test(dream(), "dream", folder.parent)
+    assert other.subsets["SNVs"].tolist() == [[0, 1], [1, 2]]
+    assert other.subsets_fingerprint != official.subsets_fingerprint  # so they never rank together
+    assert other.missing == {}
+    guess = guesses(official)
+    told = score(dream(), other, guess)
+    assert "SNV list reconstructed" in told.problems[0]
+    assert told.outcome(other).scored.problems == told.problems
+    assert score(dream(), other, guess, "public").problems == ()  # public pairs have own lists
+
+    dataset = dream().read(folder.parent, folder.parent)
+    dataset.save(tmp_path / "encoded")
+    assert Dataset.open(tmp_path / "encoded").test.remarks == other.remarks
+    header = json.loads((tmp_path / "encoded/dataset.json").read_text())
+    header["test"]["remarks"] = {}
+    (tmp_path / "encoded/dataset.json").write_text(json.dumps(header))
+    with pytest.raises(BenchError, match="content has changed"):
+        Dataset.open(tmp_path / "encoded")
