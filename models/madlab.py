@@ -177,7 +177,8 @@ class MadLab(Model[MadLabConfig]):
         x = sum(branch(letters) for branch in self.branches)  # (B, H, L)
         assert isinstance(x, Tensor)
         states = self.lstm(self.transformer(x.transpose(1, 2)))
-        return self.head(states).float().squeeze(-1)
+        with torch.autocast(states.device.type, enabled=False):  # 8 bits are no prediction
+            return self.head(states.float()).squeeze(-1)
 
     def l2_parameters(self) -> Iterable[nn.Parameter]:
         """Yield the kernels of the convolutions and of the output, which the authors regularize."""
