@@ -315,8 +315,8 @@ def load_class(path: Path, name: str) -> type[Any]:
     bases = tuple(registry.base_class() for registry in (MODELS, TASKS))
     found = getattr(module, name, None)
     if not (inspect.isclass(found) and issubclass(found, bases)):
-        plugins = [n for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, bases)]
-        own = [n for n in plugins if getattr(module, n) not in bases]
+        classes = {n: c for n, c in vars(module).items() if inspect.isclass(c) and c not in bases}
+        own = [n for n, c in classes.items() if issubclass(c, bases)]
         raise BenchError(
             f"{path} has no model and no task '{name}'. It has: {', '.join(own) or 'none'}."
         )

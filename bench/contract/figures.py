@@ -11,8 +11,7 @@ import torch
 
 from bench.config import as_dict
 from bench.contract.report import skip
-from bench.contract.specimen import Specimen, planted, predicted, taken, total_loss
-from bench.data.dataset import Split
+from bench.contract.specimen import Specimen, planted, predicted, taken, total_loss, with_columns
 from bench.data.sequences import decode, reverse_complement
 from bench.metrics import pearson
 from bench.model import count_parameters
@@ -33,7 +32,7 @@ def test_strand_consistency(
         decode(reverse_complement(row[:length])[None])[0]
         for row, length in zip(rows.sequences.tokens, rows.sequences.lengths, strict=True)
     ]
-    other = Split.of(turned, rows.target, **rows.columns)  # type: ignore[arg-type]
+    other = with_columns(turned, rows.target, rows.columns)
     loader, model = specimen.loader_of(replace(dataset, validation=other)), specimen.ready()
     there = predicted(model, specimen.validation()).numpy()
     back = predicted(model, taken(loader.validation(), len(rows))).numpy()

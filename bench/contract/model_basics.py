@@ -23,8 +23,9 @@ from bench.contract.specimen import (
     predicted,
     taken,
     total_loss,
+    with_columns,
 )
-from bench.data.dataset import Dataset, Split
+from bench.data.dataset import Dataset
 from bench.data.sequences import N
 from bench.errors import BenchError
 from bench.model import Batch
@@ -276,7 +277,7 @@ def _with_odd_rows(specimen: Specimen, length: int) -> Dataset:
     return Dataset(
         train=whole.train,
         validation=whole.validation,
-        test=Split.of(odd, np.zeros(4), **columns),  # type: ignore[arg-type]
+        test=with_columns(odd, np.zeros(4), columns),  # type: ignore[arg-type]
         usual_length=length,
         flanks=whole.flanks if length > LENGTH else (0, 0),
     )

@@ -95,8 +95,7 @@ def test_declared_noise_only(specimen: Specimen) -> None:
 
 
 def _modes(model: Model, *, training: bool) -> list[str]:
-    found = [name or "the model" for name, m in model.named_modules() if m.training is training]
-    return found
+    return [name or "the model" for name, m in model.named_modules() if m.training is training]
 
 
 def _quieted(specimen: Specimen, model: Model) -> list[nn.Module]:

@@ -58,8 +58,8 @@ def test_planted_motif(learner: Learned) -> None:
     if learner.correlation < NEEDED:
         fail(
             f"after {learner.steps} steps the correlation with the number of planted motifs is "
-            f"{learner.correlation:.2f} on new rows: it should exceed {NEEDED}. If rows are learned "
-            "by heart ('overfits one batch'), the smoke preset is too small or its rate too low"
+            f"{learner.correlation:.2f} on new rows; it should exceed {NEEDED}: if 'overfits one "
+            "batch' passes, the smoke preset is too small or its learning rate too low"
         )
 
 

@@ -8,7 +8,8 @@ Rows go through the engine's loader, so a model gets what it gets in a run.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -146,11 +147,9 @@ def planted(columns: tuple[str, ...] = (), *, length: int = LENGTH, seed: int = 
         seed: Seed of all rows.
     """
     random = np.random.default_rng(seed)
+    asked = [name for name in columns if name != _MADE_BY_THE_ENGINE]
     train, validation, test = (
-        Split.of(
-            *_rows(random, rows, length),
-            **{n: random.random(rows) for n in columns if n != _MADE_BY_THE_ENGINE},
-        )
+        with_columns(*_rows(random, rows, length), {name: random.random(rows) for name in asked})
         for rows in _ROWS.values()
     )
     return Dataset(
@@ -161,6 +160,13 @@ def planted(columns: tuple[str, ...] = (), *, length: int = LENGTH, seed: int = 
         validation=validation,
         test=TestSet(test.sequences, test.target, "planted-motif", columns=test.columns),
     )
+
+
+def with_columns(
+    sequences: list[str], target: NDArray[np.float64], columns: Mapping[str, NDArray[Any]]
+) -> Split:
+    """Return rows with further columns."""
+    return replace(Split.of(sequences, target), columns=dict(columns))
 
 
 def _rows(

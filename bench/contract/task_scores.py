@@ -33,7 +33,7 @@ def test_groups_and_units(task_data: TaskData) -> None:
             fail(f"subsets names {several(lost)}, which scoring_groups does not return")
 
 
-def _check_units(name: str, units: np.ndarray, rows: int) -> None:  # type: ignore[type-arg]
+def _check_units(name: str, units: np.ndarray, rows: int) -> None:
     if (
         units.dtype.kind not in "iu"
         or units.ndim not in (1, 2)
@@ -112,5 +112,5 @@ def test_overall_takes_arrays(task_data: TaskData) -> None:
                 fail(f"{name} of arrays differs from {name} of numbers: use arithmetic only")
 
 
-def _scores(task_data: TaskData, predictions: np.ndarray) -> Mapping[str, float]:  # type: ignore[type-arg]
+def _scores(task_data: TaskData, predictions: np.ndarray) -> Mapping[str, float]:
     return score(task_data.task, task_data.test, predictions, task_data.rows).flat()

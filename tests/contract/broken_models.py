@@ -192,6 +192,8 @@ class CountsCalls(Good):
 
 
 class Remembers(Good):
+    seen: Tensor
+
     def __init__(self, config: GoodConfig, positions: int) -> None:
         super().__init__(config, positions)
         self.register_buffer("seen", torch.zeros(()))
@@ -235,6 +237,8 @@ class CountsSteps(Good):
 
 
 class UnsavedBuffer(Good):
+    mean: Tensor
+
     def __init__(self, config: GoodConfig, positions: int) -> None:
         super().__init__(config, positions)
         self.register_buffer("mean", torch.zeros(config.filters), persistent=False)
@@ -371,7 +375,7 @@ class NoSuchColumn(Good):
     def input_columns(cls, config: GoodConfig, rows: Split) -> dict[str, NDArray[Any]]:
         return {"dose": rows.target}  # NaN outside of training
 
-    def forward(self, tokens: Tensor, dose: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, dose: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(tokens) + dose
 
 
