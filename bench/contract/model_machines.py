@@ -133,7 +133,7 @@ def _noisy(specimen: Specimen) -> bool:
     model, found = ranks.without_dropout(specimen.make()), []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        found.append(Objective(model, 0.0)(specimen.batch(_BATCH)).item())
+        found.append(Objective(model, 0.0)(specimen.batch(_BATCH))[0].item())
     return found[0] != found[1]
 
 
@@ -141,7 +141,7 @@ def _has_batch_norm(model: Model) -> bool:
     return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
 
 
-@pytest.mark.needs("shape", "loss reads the target", "deterministic under a seed")
+@pytest.mark.needs("shape", "loss reads the target", "deterministic under a seed", "prints nothing")
 def test_traces_for_compile(specimen: Specimen) -> None:
     """`--compile` follows the loss in one piece, without a return to Python."""
     if specimen.fitted:
@@ -188,7 +188,7 @@ def _loss_and_gradients(specimen: Specimen, options: dict[str, object] | None) -
         settings = {"fallback_random": True} if options["backend"] == "inductor" else None
         objective = torch.compile(objective, options=settings, **options)  # type: ignore[call-overload]
     torch.manual_seed(0)
-    loss = objective(specimen.batch(_BATCH))
+    loss, _ = objective(specimen.batch(_BATCH))
     loss.backward()
     gradients = {
         f"the gradient of {n}": p.grad for n, p in model.named_parameters() if p.grad is not None

@@ -66,7 +66,7 @@ def losses(specimen: Specimen, ranks: Ranks = ALONE, micro_batches: int = 1) -> 
     parts = MicroBatches.of(_BATCH, ranks, _BATCH // micro_batches)
     step = TrainStep(model, recipe, Plan.of(recipe, 16 * _BATCH), parts, ranks, seed=0)
     batches = specimen.loader.training().shuffled(_BATCH, 0, cut=parts.count, mine=parts.mine)
-    found = torch.stack([step(number, batches).detach() for number in range(_STEPS)])
+    found = torch.stack([step(number, batches)[0].detach() for number in range(_STEPS)])
     return [float(loss) for loss in ranks.sum(found) / ranks.size]
 
 

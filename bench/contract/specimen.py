@@ -21,17 +21,16 @@ from torch import Tensor
 from bench.config import override
 from bench.contract.targets import Target
 from bench.data.dataset import Dataset, Split, TestSet
-from bench.model import FITTED_ROWS, Batch, FittedModel, Model
+from bench.model import FITTED_ROWS, REVERSE_STRAND, Batch, FittedModel, Model
 from bench.recipe import Recipe
 from bench.training.batches import Batches
-from bench.training.loader import Loader
+from bench.training.loader import Loader, further_inputs
 
 LENGTH = 100
 _MOTIF = "CACGTTTG"
 _FLANKS = ("TGCATTTTTC", "GGTTACGGCT")
 _COPIES = 7  # 0 to 6
 _ROWS = {"train": 512, "validation": 128, "test": 16}
-_MADE_BY_THE_ENGINE = "reverse_strand"
 
 
 class Specimen:
@@ -70,7 +69,7 @@ class Specimen:
             self.model.layout(self.config),
             standardize=True,
             device=torch.device("cpu"),
-            input_columns=partial(self.model.input_columns, self.config),
+            input_columns=partial(further_inputs, self.model, self.config),
         )
 
     def recipe(self, **changes: object) -> Recipe:
@@ -99,8 +98,11 @@ class Specimen:
         return copy.deepcopy(self._fit)
 
     def batch(self, rows: int = 8, first: int = 0) -> Batch:
-        """Return a copy of some training rows."""
-        return taken(self.loader.training(), rows, first)
+        """Return a copy of some training rows; every second one is told to be reversed."""
+        batch = taken(self.loader.training(), rows, first)
+        if REVERSE_STRAND in batch.columns:
+            batch.columns[REVERSE_STRAND][::2] = True
+        return batch
 
     def validation(self) -> Batch:
         """Return a copy of all validation rows, with their targets."""
@@ -147,7 +149,7 @@ def planted(columns: tuple[str, ...] = (), *, length: int = LENGTH, seed: int = 
         seed: Seed of all rows.
     """
     random = np.random.default_rng(seed)
-    asked = [name for name in columns if name != _MADE_BY_THE_ENGINE]
+    asked = [name for name in columns if name != REVERSE_STRAND]
     train, validation, test = (
         with_columns(*_rows(random, rows, length), {name: random.random(rows) for name in asked})
         for rows in _ROWS.values()

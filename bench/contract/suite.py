@@ -99,15 +99,18 @@ class _Suite:
         if not self._full:
             items[:] = [item for item in items if item.get_closest_marker("slow") is None]
 
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Skip a check that would only repeat the failure of another."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Skip a check that would only repeat the failure of another; keep prints out."""
         self._started = time.perf_counter()
         marker = item.get_closest_marker("needs")
         wanted = [_name(check) for check in (marker.args if marker else ())]
         if broken := [check for check in wanted if check in self._blocked]:
             pytest.skip(f"{_NOT_TRIED}: it needs '{broken[0]}'")
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
 
-    @pytest.hookimpl(hookwrapper=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
         """Keep what the plugin prints out of the report."""
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

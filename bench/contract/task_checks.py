@@ -70,7 +70,7 @@ def test_fingerprint_stable(task_data: TaskData) -> None:
         )
 
 
-@pytest.mark.needs("reads")
+@pytest.mark.needs("reads", "fingerprint stable")
 def test_test_rows_alone(task_data: TaskData) -> None:
     """Scoring reads only the test rows, which equal those of training."""
     alone, whole = task_data.task.read_test(task_data.folder), task_data.test
@@ -139,7 +139,7 @@ def test_flanks_constant(task_data: TaskData) -> None:
         fail(f"flanks={data.flanks} are not the same in every row: models would cut off bases")
 
 
-@pytest.mark.needs("reads")
+@pytest.mark.needs("reads", "fingerprint stable")
 def test_simulation(task_data: TaskData) -> None:
     """`--simulate` writes files in the real layout; the seed alone decides what is in them."""
     if not task_data.target.simulates:

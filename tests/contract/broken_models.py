@@ -4,6 +4,7 @@
 """
 
 import random
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -377,6 +378,25 @@ class NoSuchColumn(Good):
 
     def forward(self, tokens: Tensor, dose: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(tokens) + dose
+
+
+class Own(nn.Module):
+    """Noise of a model's own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 + 0.1 * torch.randn_like(x)) if self.training else x
+
+
+class Declared(ZeroGradient):
+    noise_modules: ClassVar[tuple[type[nn.Module], ...]] = (Own,)
+    idle_parameters: ClassVar[Mapping[str, str]] = {"de*": "as in the original"}
+
+    def __init__(self, config: GoodConfig, positions: int) -> None:
+        super().__init__(config, positions)
+        self.own = Own()
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        return self.own(super().pooled(tokens))
 
 
 FAULTS: dict[type[Model], set[str]] = {
