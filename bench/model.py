@@ -105,7 +105,7 @@ class Model(nn.Module, Generic[ConfigT]):
     other difference.
     """
     idle_parameters: ClassVar[Mapping[str, str]] = {}
-    """Weights whose gradient is zero by design, each with its reason; names may have ``*``."""
+    """Weights that are not trained, by design, each with its reason; names may have ``*``."""
 
     config: ConfigT
     positions: int

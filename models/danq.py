@@ -76,6 +76,9 @@ class DanQ(Model[DanQConfig]):
             "paper recipe has .001, the root of Keras' 1e-6.",
         ),
     )
+    idle_parameters: ClassVar[Mapping[str, str]] = {
+        "lstm.bias_hh_*": "Keras has one bias per gate, PyTorch two"
+    }
     presets: ClassVar[Mapping[str, Preset]] = {
         "smoke": Preset(
             model={"filters": 64, "units": 32, "hidden": 128},

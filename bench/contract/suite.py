@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import redirect_stderr, redirect_stdout
@@ -34,7 +35,6 @@ _NOT_TRIED = "not tried"
 _OPTIONS = (
     *("-c", os.devnull, "--rootdir", str(_HERE), "--noconftest", "--disable-plugin-autoload"),
     *("--import-mode", "importlib", "--assert", "plain", "--capture", "no", "-W", "ignore"),
-    *("-o", "tmp_path_retention_policy=none"),
     *(part for name in _OFF for part in ("-p", f"no:{name}")),
 )
 
@@ -58,8 +58,8 @@ def check(
     suite = _Suite(target, data, told, full=full)
     if target.kind == "model":
         ranks.prepare()
-    with torch.random.fork_rng(devices=[]):
-        status = pytest.main([*_OPTIONS, *files], plugins=[suite])
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        status = pytest.main([*_OPTIONS, "--basetemp", scratch, *files], plugins=[suite])
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
