@@ -98,6 +98,15 @@ class Model(nn.Module, Generic[ConfigT]):
     Other columns stay as they are, those with a value for every position too.
     """
 
+    noise_modules: ClassVar[tuple[type[nn.Module], ...]] = ()
+    """Classes of the model's own modules that act differently in training than in evaluation.
+
+    Those of torch, such as dropout and batch norm, need not be named. `bench check` refuses every
+    other difference.
+    """
+    idle_parameters: ClassVar[Mapping[str, str]] = {}
+    """Weights that are not trained, by design, each with its reason; names may have ``*``."""
+
     config: ConfigT
     positions: int
     forward: Callable[..., Tensor]

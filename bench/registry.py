@@ -128,7 +128,7 @@ class Registry(Generic[P]):
         Raises:
             BenchError: The class is not a plugin of this kind, or another plugin has the name.
         """
-        if not (inspect.isclass(plugin) and issubclass(plugin, self._base_class())):
+        if not (inspect.isclass(plugin) and issubclass(plugin, self.base_class())):
             raise BenchError(
                 f"a {self.kind} is a name or a class derived from "
                 f"{self._base.replace(':', '.')}; got {plugin!r}."
@@ -218,7 +218,7 @@ class Registry(Generic[P]):
 
     def _classes(self, module: ModuleType) -> list[type[Any]]:
         """Return the plugin classes (the classes with a card) that a module or package defines."""
-        base = self._base_class()
+        base = self.base_class()
         found = [
             value
             for value in vars(module).values()
@@ -229,7 +229,8 @@ class Registry(Generic[P]):
         ]
         return list(dict.fromkeys(found))  # a class may have two names in its module
 
-    def _base_class(self) -> type[Any]:
+    def base_class(self) -> type[Any]:
+        """Import and return the base class of the plugins."""
         base: type[Any] = _imported(self._base)
         return base
 
@@ -286,6 +287,48 @@ def load_plugin_file(path: Path) -> None:
     Raises:
         BenchError: The file is missing, cannot be imported, or defines no plugin.
     """
+    module = _import_file(path)
+    try:
+        claims = [(registry, registry.claim(module, str(path))) for registry in (MODELS, TASKS)]
+        if not any(place for _, place in claims):
+            raise BenchError(
+                f"{argument('plugin')} {path}: no class in it has a card and derives from "
+                "bench.model.Model or bench.task.Task."
+            )
+    except BenchError:
+        del sys.modules[module.__name__]
+        raise
+    for registry, place in claims:  # one file may define both a model and its task
+        if place is not None:
+            registry.add(place)
+
+
+def load_class(path: Path, name: str) -> type[Any]:
+    """Import a user's file, unless it is imported, and return one of its models or tasks.
+
+    Raises:
+        BenchError: The file is missing, cannot be imported, or has no such class.
+    """
+    module = sys.modules.get(path.stem)
+    if module is None or Path(module.__file__ or "").absolute() != path.absolute():
+        module = _import_file(path)
+    bases = tuple(registry.base_class() for registry in (MODELS, TASKS))
+    found = getattr(module, name, None)
+    if not (inspect.isclass(found) and issubclass(found, bases)):
+        classes = {n: c for n, c in vars(module).items() if inspect.isclass(c) and c not in bases}
+        own = [n for n, c in classes.items() if issubclass(c, bases)]
+        raise BenchError(
+            f"{path} has no model and no task '{name}'. It has: {', '.join(own) or 'none'}."
+        )
+    return found
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a user's file as a module of the file's name.
+
+    Raises:
+        BenchError: The file is missing or cannot be imported.
+    """
     name = path.stem
     if not path.is_file():
         raise BenchError(f"{argument('plugin')} {path}: no such file.")
@@ -301,22 +344,13 @@ def load_plugin_file(path: Path) -> None:
     sys.modules[name] = module  # dataclasses look up their module by name
     try:
         spec.loader.exec_module(module)
-        claims = [(registry, registry.claim(module, str(path))) for registry in (MODELS, TASKS)]
     except BenchError:
         del sys.modules[name]
         raise
     except Exception as error:  # a plugin may raise any error; the message has one line
         del sys.modules[name]
         raise BenchError(f"{argument('plugin')} {path}: {_describe(error)}") from error
-    if not any(place for _, place in claims):
-        del sys.modules[name]
-        raise BenchError(
-            f"{argument('plugin')} {path}: no class in it has a card and derives from "
-            "bench.model.Model or bench.task.Task."
-        )
-    for registry, place in claims:  # one file may define both a model and its task
-        if place is not None:
-            registry.add(place)
+    return module
 
 
 def _imported(place: str) -> Any:

@@ -25,6 +25,7 @@ from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
 from ._layers.one_hot import OneHot
+from ._layers.scalar_head import ScalarHead
 from ._layers.stages import convolution, dense, pooled_length
 
 
@@ -109,7 +110,7 @@ class Basset(Model[BassetConfig]):
         self.dense = nn.Sequential(
             *[dense(a, nn.BatchNorm1d(b), dropout=config.dropout) for a, b in pairwise(sizes)]
         )
-        self.head = nn.Linear(config.hidden[-1], 1)
+        self.head = ScalarHead(config.hidden[-1])
 
     @classmethod
     def paper_recipe(cls, config: BassetConfig) -> Recipe:
@@ -129,4 +130,4 @@ class Basset(Model[BassetConfig]):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return predictions, ``(B, L)`` -> ``(B,)``."""
         x = self.convolutions(self.one_hot(tokens))  # (B, filters, pooled positions)
-        return self.head(self.dense(x.flatten(1))).float().squeeze(1)
+        return self.head(self.dense(x.flatten(1)))

@@ -26,6 +26,7 @@ from bench.search_space import Choice, Range, Spaces
 
 from ._layers.keras import glorot_uniform_
 from ._layers.one_hot import OneHot
+from ._layers.scalar_head import ScalarHead
 from ._layers.stages import pooled_length, zeros
 
 
@@ -75,6 +76,9 @@ class DanQ(Model[DanQConfig]):
             "paper recipe has .001, the root of Keras' 1e-6.",
         ),
     )
+    idle_parameters: ClassVar[Mapping[str, str]] = {
+        "lstm.bias_hh_*": "Keras has one bias per gate, PyTorch two"
+    }
     presets: ClassVar[Mapping[str, Preset]] = {
         "smoke": Preset(
             model={"filters": 64, "units": 32, "hidden": 128},
@@ -106,7 +110,7 @@ class DanQ(Model[DanQConfig]):
             nn.Linear(length * 2 * config.units, config.hidden),
             nn.ReLU(),
         )
-        self.head = nn.Linear(config.hidden, 1)
+        self.head = ScalarHead(config.hidden)
         self._initialize()
 
     @torch.no_grad()
@@ -155,4 +159,4 @@ class DanQ(Model[DanQConfig]):
         """Return predictions, ``(B, L)`` -> ``(B,)``."""
         motifs = self.motifs(self.one_hot(tokens))  # (B, filters, pooled positions)
         states, _ = self.lstm(motifs.transpose(1, 2))  # (B, pooled positions, 2 units)
-        return self.head(self.dense(states)).float().squeeze(1)
+        return self.head(self.dense(states))

@@ -30,6 +30,7 @@ from bench.search_space import Choice, Range, Spaces
 
 from ._layers.keras import glorot_uniform_
 from ._layers.one_hot import OneHot
+from ._layers.scalar_head import ScalarHead
 from ._layers.stages import convolution, dense, pooled_length
 
 
@@ -109,7 +110,7 @@ class DeepStarr(Model[DeepStarrConfig]):
         self.dense = nn.Sequential(
             *[dense(a, norm(b), dropout=config.dropout) for a, b in pairwise(sizes)]
         )
-        self.head = nn.Linear(config.hidden[-1], 1)
+        self.head = ScalarHead(config.hidden[-1])
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
                 out, *rest = module.weight.shape  # Keras: width, channels, filters
@@ -135,4 +136,4 @@ class DeepStarr(Model[DeepStarrConfig]):
         """Return predictions, ``(B, L)`` -> ``(B,)``."""
         x = self.convolutions(self.one_hot(tokens))  # (B, filters, L / pool**depth)
         x = self.dense(x.transpose(1, 2).flatten(1))  # position by position, as Keras flattens
-        return self.head(x).float().squeeze(1)
+        return self.head(x)

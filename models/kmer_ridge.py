@@ -59,7 +59,9 @@ class KmerRidge(FittedModel[KmerRidgeConfig]):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return predictions, ``(B, L)`` -> ``(B,)``."""
-        return kmer_counts(tokens, self.config.k) @ self.weight + self.intercept
+        counts = kmer_counts(tokens, self.config.k)
+        with torch.autocast(counts.device.type, enabled=False):  # weights have more than 8 bits
+            return counts @ self.weight + self.intercept
 
     def fit(self, batches: Iterable[Batch]) -> None:
         """Fit the weights from sums over rows; the memory does not depend on the rows' number."""

@@ -30,6 +30,7 @@ from bench.search_space import Choice, Range, Spaces
 from ._layers.channels_last import Linear
 from ._layers.keras import variance_scaling_
 from ._layers.one_hot import OneHot
+from ._layers.scalar_head import ScalarHead
 from ._layers.swish_lstm import SwishBiLSTM
 
 _LARGEST_STATE = 10.0  # on random DNA; stable initial weights stay below 4, others exceed 1e6
@@ -121,7 +122,7 @@ class MadLab(Model[MadLabConfig]):
             *[TransformerBlock(config, positions) for _ in range(config.blocks)]
         )
         self.lstm = SwishBiLSTM(config.hidden, config.units)
-        self.head = nn.Linear(2 * config.units, 1)
+        self.head = ScalarHead(2 * config.units)
         variance_scaling_(self.head.weight, 2 * config.units, 1, scale=2)
         nn.init.zeros_(self.head.bias)
         self._redraw_exploding_lstm()
@@ -178,7 +179,7 @@ class MadLab(Model[MadLabConfig]):
         x = sum(branch(letters) for branch in self.branches)  # (B, H, L)
         assert isinstance(x, Tensor)
         states = self.lstm(self.transformer(x.transpose(1, 2)))
-        return self.head(states).float().squeeze(-1)
+        return self.head(states)
 
     def l2_parameters(self) -> Iterable[nn.Parameter]:
         """Yield the kernels of the convolutions and of the output, which the authors regularize."""

@@ -97,6 +97,9 @@ class Proformer(Model[ProformerConfig]):
             "model.mask_ratio=0 removes it, as in row 1 of the talk's ablation.",
         ),
     )
+    idle_parameters: ClassVar[Mapping[str, str]] = {
+        "expression_embedding.weight": "the original embeds a zero for every expression token"
+    }
     presets: ClassVar[Mapping[str, Preset]] = {
         "smoke": Preset(
             model={

@@ -35,7 +35,7 @@ LAYERS = (
     ("cli",),
     ("bench",),
     ("api",),
-    ("tuning", "sharing", "describe", "leaderboards", "scaffold"),
+    ("tuning", "sharing", "describe", "leaderboards", "scaffold", "contract"),
     ("runner",),
     ("training", "scoring", "sources", "tracking"),
     ("registry", "results", "genomics"),

@@ -13,7 +13,7 @@ import click
 
 import bench
 from bench.children import MEETING
-from bench.cli import data, leaderboard, new, reports, search, speed, training
+from bench.cli import check, data, leaderboard, new, reports, search, speed, training
 from bench.cli.common import Commands, as_mistake, with_options
 from bench.cli.environment import check_surroundings, set_environment
 from bench.cli.signals import end_with_input, interruptible
@@ -34,7 +34,7 @@ def cli() -> None:
 
 for command in (
     *(training.run, training.score, training.predict, training.demo),
-    *(search.search, speed.plan, speed.profile),
+    *(search.search, speed.plan, speed.profile, check.check),
     *(leaderboard.leaderboard, leaderboard.compare, leaderboard.export, leaderboard.import_),
     *(reports.runs, reports.models, reports.tasks, new.new),
     *(data.data, reports.sync, reports.ui),

@@ -1,0 +1,1 @@
+"""The contract of models and tasks, as a suite of checks that pytest runs: ``bench check``."""

@@ -1,0 +1,85 @@
+"""Checks of a model in training: it learns, it fits one batch, it predicts in bfloat16."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench.contract.learning import NEEDED, Learned, learn
+from bench.contract.report import fail, skip
+from bench.contract.specimen import Specimen, predicted, total_loss
+
+_ROWS = 16
+_STEPS, _RATES = 150, (3e-3, 1e-2)
+_FIT = 0.8  # correlation with random targets of 16 rows; chance reaches it once in 10,000 times
+_ERROR = 0.1  # of the predictions' std,
+_SPREAD = 0.5  # which is this at least: after so short a training predictions differ little
+_DISTINCT = 0.9
+
+
+@pytest.fixture(scope="session")
+def learner(specimen: Specimen) -> Learned:
+    """The model after a short training on the planted motif."""
+    return learn(specimen)
+
+
+@pytest.mark.needs("shape", "loss reads the target", "gradient reaches every parameter")
+def test_overfits_one_batch(specimen: Specimen) -> None:
+    """A network that cannot learn a few rows by heart has a mistake in its loss or its sizes."""
+    if specimen.fitted:
+        skip("fitted at once")
+    batch, best = specimen.batch(_ROWS), -1.0
+    for rate in _RATES:
+        model = specimen.make()
+        optimizer = torch.optim.Adam(model.parameters(), rate)
+        for step in range(1, _STEPS + 1):
+            optimizer.zero_grad()
+            total_loss(model, batch).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if step % 10 == 0:
+                outputs = torch.stack([predicted(model, batch, seed) for seed in range(4)])
+                best = max(best, _correlation(outputs.mean(dim=0), batch.target))
+                if best >= _FIT:
+                    return
+    fail(
+        f"after {_STEPS} steps on the same {_ROWS} rows the correlation is {best:.2f}: something "
+        "keeps the model from fitting, such as a wrong axis, a loss of its own, or saturation"
+    )
+
+
+def _correlation(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(torch.nan_to_num(torch.corrcoef(torch.stack([one, other]))[0, 1], nan=-1.0))
+
+
+@pytest.mark.needs("shape", "loss reads the target", "gradient reaches every parameter")
+def test_planted_motif(learner: Learned) -> None:
+    """New rows with more copies of a motif get a higher prediction."""
+    if learner.correlation < NEEDED:
+        fail(
+            f"after {learner.steps} steps the correlation with the number of planted motifs is "
+            f"{learner.correlation:.2f} on new rows; it should exceed {NEEDED}: if 'overfits one "
+            "batch' passes, the smoke preset is too small or its learning rate too low"
+        )
+
+
+@pytest.mark.needs("shape", "planted motif")
+def test_bfloat16(specimen: Specimen, learner: Learned) -> None:
+    """GPUs compute in bfloat16, whose 8 bits must not be the digits of a prediction."""
+    model, batch = learner.model, specimen.validation()
+    exact = predicted(model, batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = predicted(model, batch).float()
+    scale = exact.std().clamp(min=_SPREAD)
+    error = ((rounded - exact).square().mean().sqrt() / scale).item()
+    if not error <= _ERROR:
+        fail(
+            f"bfloat16 changes predictions by {error:.0%} of their std: compute large sums, "
+            "exponentials and norms in float32 (x.float() under autocast(enabled=False))"
+        )
+    values, of = torch.unique(rounded).numel(), torch.unique(exact).numel()
+    if values < _DISTINCT * of:
+        fail(
+            f"in bfloat16 {of} different predictions become {values}: compute the last layer in "
+            "float32, under torch.autocast(x.device.type, enabled=False) with x.float()"
+        )

@@ -1,0 +1,83 @@
+"""The command `bench check`: what it takes, what it prints, its exit status."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.contract.targets import find
+from bench.errors import BenchError
+from bench.registry import MODELS, TASKS
+from tests.forked import bench
+
+ROOT = Path(__file__).parents[2]
+BROKEN = Path(__file__).parent / "broken_models.py"
+
+
+def test_a_fault_is_one_line_and_status_1(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(BROKEN.read_text())
+    done = bench(tmp_path, ["check", "nets.py:WrongShape", "--quick"])
+    lines = done.output.splitlines()
+    assert (done.status, done.errors) == (1, "")
+    assert lines[0] == "model WrongShape"
+    (failed,) = [line for line in lines if line.startswith("  FAILED")]
+    assert failed.split()[:2] == ["FAILED", "shape"]
+    assert "(8, 1)" in failed
+    assert lines[-2].endswith("s)")
+    assert "1 FAILED: shape" in lines[-2]
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".py"] == ["nets.py"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_json_has_every_check(tmp_path: Path) -> None:
+    (tmp_path / "nets.py").write_text(BROKEN.read_text())
+    done = bench(tmp_path, ["check", "nets.py:NoExpectation", "--quick", "--json"])
+    told = json.loads(done.output)
+    assert (done.status, told["model"], told["passed"]) == (1, "NoExpectation", False)
+    outcomes = {check["check"]: check["outcome"] for check in told["checks"]}
+    assert outcomes["shape"] == "failed"
+    assert outcomes["settings round trip"] == "passed"
+    assert outcomes["two ranks"] == "skipped"
+    assert "compiled" not in outcomes  # it is slow
+
+
+def test_options_of_the_users_own_tests_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+    done = bench(tmp_path, ["check", "gm12878-atac", "--quick"])
+    assert (done.status, done.errors) == (0, "")
+    assert "FAILED" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["profomer"], "no model and no task is called 'profomer'. Did you mean 'proformer'? "),
+        (["absent.py"], "--plugin absent.py: no such file."),
+        (["nets.py:Absent"], "nets.py has no model and no task 'Absent'. It has: "),
+        ([], "bench check takes a name or a file, or --all."),
+        (["--all", "dream"], "bench check takes a name or a file, or --all."),
+        (["proformer", "--data", "x"], "--data names the files of one task. Name this task."),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: list[str], line: str, tmp_path: Path
+) -> None:
+    (tmp_path / "nets.py").write_text(BROKEN.read_text())
+    done = bench(tmp_path, ["check", *arguments])
+    assert (done.status, done.output) == (2, "")
+    assert done.errors.startswith(f"bench: {line}")
+    assert len(done.errors.splitlines()) == 1
+
+
+def test_names_files_and_classes_are_found() -> None:
+    assert [(t.kind, t.name, t.built_in) for t in find("dream")] == [("task", "dream", True)]
+    assert find("dream")[0].plugin is TASKS.get("dream")
+    assert find("proformer")[0].plugin is MODELS.get("proformer")
+    (named,) = find(f"{BROKEN}:InPlace")
+    assert (named.kind, named.plugin.__name__, named.built_in) == ("model", "InPlace", False)
+    again = find(f"{BROKEN}:InPlace")[0].plugin
+    assert again is named.plugin
+    with pytest.raises(BenchError, match=r"has no model and no task 'GoodConfig'"):
+        find(f"{BROKEN}:GoodConfig")
