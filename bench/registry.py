@@ -364,7 +364,12 @@ def _is_taken(name: str, path: Path) -> bool:
     if name in sys.modules:
         return True
     found = importlib.util.find_spec(name)  # `python -m bench` finds the current folder's own
-    return found is not None and (found.origin is None or Path(found.origin) != path.resolve())
+    if found is None:
+        return False
+    own = path.resolve()
+    # A folder without __init__.py, such as that of a new plugin with the plugin's file in it.
+    folders = [Path(folder).resolve() for folder in found.submodule_search_locations or ()]
+    return (Path(found.origin) != own) if found.origin else folders != [own.parent]
 
 
 def _describe(error: BaseException) -> str:

@@ -222,6 +222,20 @@ def test_a_plugin_file_is_called_like_no_installed_module(tmp_path: Path, name: 
     assert sys.modules.get(Path(name).stem) is before
 
 
+def test_a_plugin_file_may_lie_in_a_folder_of_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `python -m bench` sees the folder that `bench new` writes."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for folder in ("own_name", "own_name/own_name"):
+        (tmp_path / folder).mkdir()
+    path = tmp_path / "own_name" / "own_name.py"
+    path.write_text(MODEL)
+    load_plugin_file(path)
+    assert "own-name" in MODELS.places()
+    assert "rename the file" in refusal(tmp_path / "own_name" / "own_name" / "own_name.py", MODEL)
+
+
 @pytest.mark.parametrize("name", ["my.model.py", ".hidden.py", "__main__.py"])
 def test_a_file_name_that_is_no_module_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

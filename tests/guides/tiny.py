@@ -1,5 +1,6 @@
 """A convolution and a mean."""
 
+import torch
 from torch import Tensor, nn
 
 from bench.cards import ModelCard, Source
@@ -31,4 +32,6 @@ class Tiny(Model[TinyConfig]):
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.letters(tokens.long()).transpose(1, 2)  # (B, 8, positions)
-        return self.head(self.scan(x).relu().mean(dim=2)).squeeze(1)  # (B,)
+        x = self.scan(x).relu().mean(dim=2)  # (B, filters)
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round predictions
+            return self.head(x.float()).squeeze(1)  # (B,)
