@@ -97,7 +97,11 @@ def losses(
 
 @pytest.mark.parametrize(
     ("make", "recipe"),
-    [(proformer, RECIPE), (bins, RECIPE), pytest.param(terms, AVERAGED, marks=pytest.mark.slow)],
+    [
+        (proformer, RECIPE),
+        (bins, RECIPE),
+        pytest.param(terms, AVERAGED, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="needs a C++ compiler"

@@ -22,7 +22,7 @@ from bench.training.schedule import Plan
 from bench.training.state_check import check_state
 from bench.training.step import TrainStep
 from tests.forked import on_ranks
-from tests.training.test_loop import Letters, Watch, gc_content, run
+from tests.training.test_loop import Constant, Letters, Watch, gc_content, run
 from tests.training.test_monitor import Kept
 
 ROWS = 160  # five steps an epoch of 32 rows
@@ -120,8 +120,7 @@ def test_a_training_resumes_from_any_state_to_the_same_bits(name: str) -> None:
         again = trained(recipe, state=state)
         assert (again[0], again[3:]) == (losses, (kept, weights))
         np.testing.assert_array_equal(again[1], terms)
-        rest = {step: metrics for step, metrics in epochs.items() if step > state["step"]}
-        assert again[2] == rest
+        assert again[2] == {step: told for step, told in epochs.items() if step > state["step"]}
 
 
 def test_a_checkpoint_without_the_newer_parts_resumes() -> None:
@@ -293,10 +292,6 @@ def test_the_last_weights_are_kept_where_the_recipe_says_so() -> None:
 
 
 def test_a_training_of_constants_fails_and_early_stopping_makes_it_short() -> None:
-    class Constant(Letters):
-        def forward(self, tokens: Tensor) -> Tensor:
-            return self.weights.sum().expand(len(tokens))
-
     watch = Watch()
     recipe = Recipe(batch_size=64, epochs=50, early_stop=3, keep="last")
     with pytest.raises(DivergedError, match="no validation gave a correlation"):
