@@ -127,7 +127,7 @@ def test_the_settings_given_stay_as_they_were() -> None:
             "rmsprob",
             "model.rule is one of adam, rmsprop; got 'rmsprob'. Did you mean 'rmsprop'?",
         ),
-        ("rule", "sgd", "model.rule is one of adam, adamw, lion, rmsprop; got 'sgd'."),
+        ("rule", "sgd", "model.rule is one of adam, rmsprop; got 'sgd'."),
         ("strands", "3", "model.strands is one of 1, 2; got '3'."),
         ("widths", "15,0", "model.widths must be between 1 and 99; got 0."),
         ("widths", [100, 15], "model.widths must be between 1 and 99; got 100."),
@@ -312,7 +312,7 @@ def refusal(made: Callable[..., object], **values: Any) -> str:
         ({"lr": math.inf}, "Made.lr must be a finite number; got inf."),
         ({"frozen": 1}, "Made.frozen is true or false; got 1."),
         ({"frozen": "true"}, "Made.frozen is true or false; got 'true'."),
-        ({"rule": "sgd"}, "Made.rule is one of adam, adamw, lion, rmsprop; got 'sgd'."),
+        ({"rule": "sgd"}, "Made.rule is one of adam, rmsprop; got 'sgd'."),
         (
             {"rule": "Adam"},
             "Made.rule is one of adam, rmsprop; got 'Adam'. Did you mean 'adam'?",

@@ -99,7 +99,7 @@ def test_weights_come_back_after_an_error() -> None:
 @pytest.mark.parametrize("kind", ["ema", "swa"])
 def test_averaged_weights_are_the_ones_validated_and_kept(kind: Any, keep: Any) -> None:
     """The weights of every step are recorded by a plain run, whose steps are the same."""
-    base = {"batch_size": 64, "epochs": 4, "lr": 0.05}
+    base: dict[str, Any] = {"batch_size": 64, "epochs": 4, "lr": 0.05}
     steps: list[np.ndarray[Any, Any]] = []
 
     class Recorded(Letters):
@@ -121,7 +121,7 @@ def test_averaged_weights_are_the_ones_validated_and_kept(kind: Any, keep: Any) 
         shares = [0.8 ** (step - 1 - n) if kind == "ema" else float(n >= 20) for n in range(step)]
         if not begun:
             shares[-1] = 1.0
-        mean = sum(s * w["weights"] for s, w in zip(shares, weights, strict=False)) / sum(shares)
+        mean = np.average([w["weights"] for w in weights[:step]], axis=0, weights=shares)
         ends[step] = mean
         predictions = mean[validation._tokens].sum(axis=1)
         error = ((predictions - validation.target.numpy()) ** 2).mean()

@@ -18,9 +18,23 @@ from bench.training.monitor import Controls
 from bench.training.schedule import Plan
 from tests.runner.bins import Bins, BinsConfig
 from tests.training.test_loop import batches_of
+from tests.training.test_recipes_in_the_loop import Terms
 
 Proformer = MODELS.get("proformer")
 RECIPE = Recipe(batch_size=16, epochs=2, warmup=0, lr=0.01)  # an epoch is one step
+AVERAGED = Recipe(
+    batch_size=16,
+    epochs=2,
+    lr=0.05,
+    loss="huber",
+    average_weights="ema",
+    optimizer="adamw",
+    schedule="one_cycle",
+    warmup=2,
+    warmup_unit="steps",
+    cycle_momentum=True,
+    weight_decay=0.1,
+)
 
 
 class Losses(list[float]):
@@ -56,15 +70,23 @@ def bins() -> tuple[Model, Batches]:
     return model, batches_of(tokens, target, singleton=target > 0)
 
 
-def losses(make: Callable[[], tuple[Model, Batches]], *, compiled: bool) -> list[float]:
+def terms() -> tuple[Model, Batches]:
+    """A model whose loss has two terms."""
+    tokens = np.random.default_rng(1).integers(0, 5, (16, 24), dtype=np.uint8)
+    return Terms(noise=0.0), batches_of(tokens, batches(1).target.numpy())
+
+
+def losses(
+    make: Callable[[], tuple[Model, Batches]], recipe: Recipe, *, compiled: bool
+) -> list[float]:
     torch.manual_seed(0)
     model, training = make()
-    told, plan = Losses(), Plan.of(RECIPE, 16)
+    told, plan = Losses(), Plan.of(recipe, 16)
     train(
         model,
         training,
         training,
-        RECIPE,
+        recipe,
         plan,
         seed=0,
         progress=told,
@@ -73,19 +95,29 @@ def losses(make: Callable[[], tuple[Model, Batches]], *, compiled: bool) -> list
     return told
 
 
-@pytest.mark.parametrize("make", [proformer, bins])
+@pytest.mark.parametrize(
+    ("make", "recipe"),
+    [
+        (proformer, RECIPE),
+        (bins, RECIPE),
+        pytest.param(terms, AVERAGED, marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.skipif(
     not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="needs a C++ compiler"
 )
 def test_a_compiled_training_has_the_losses_of_a_plain_one(
-    make: Callable[[], tuple[Model, Batches]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[], tuple[Model, Batches]],
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    plain = losses(make, compiled=False)
+    plain = losses(make, recipe, compiled=False)
     assert not list(tmp_path.iterdir())
     torch.compiler.reset()
     try:
-        compiled = losses(make, compiled=True)
+        compiled = losses(make, recipe, compiled=True)
     finally:
         torch.compiler.reset()
     assert list(tmp_path.rglob("*.cpp"))
