@@ -91,7 +91,9 @@ def select(entries: Iterable[Entry], here: Comparability, filters: Filters) -> S
     full = replace(here, training=fingerprint)
     ranked, excluded = [], []
     for entry in finished:
-        if differences := full.differences(entry.comparability):
+        if members := entry.tags.get("ensemble"):
+            excluded.append((entry, f"an ensemble, the mean of {members}"))
+        elif differences := full.differences(entry.comparability):
             excluded.append((entry, " and ".join(found.words for found in differences)))
         else:
             ranked.append(entry)

@@ -69,8 +69,16 @@ def run_scores_table(manifest: Manifest) -> None:
     _print_scores(title, metrics, rows, overall, scored.problems)
 
 
-def scores_table(data: str, scores: Scores) -> None:
-    """Print scores: a row for each subset, a column for each metric, then the overall scores."""
+def scores_table(data: str, scores: Scores, members: Sequence[str] = ()) -> None:
+    """Print scores: a row for each subset, a column for each metric, then the overall scores.
+
+    Args:
+        data: Name of the data.
+        scores: Scores.
+        members: Names of the runs of an ensemble; empty for a single result.
+    """
+    if members:
+        print_line(f"ensemble, the mean of {len(members)} runs: {', '.join(members)}")
     rows = [
         [name, *("-" for _ in ("n", *scores.metrics))]
         if found is None
@@ -124,7 +132,7 @@ def _speed(manifest: Manifest) -> str:
     if manifest.status != "finished":
         return manifest.status
     if not manifest.verified:
-        return "unverified"
+        return "ensemble" if manifest.model.members else "unverified"
     speed = manifest.cost.sequences_per_second
     return "-" if speed is None else f"{speed:,.0f}"
 

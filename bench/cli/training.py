@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bench.cli.common import (
     renames,
 )
 from bench.cli.run_options import make_request, only_local, takes_all_of_a_run, typed_options
+from bench.cli.seeds import seed_list, train_seeds
 from bench.errors import BenchError
 from bench.paths import runs_dir
 
@@ -33,6 +35,9 @@ from bench.paths import runs_dir
 @click.option(
     "--no-tracking", is_flag=True, help="Write the run folder only; send nothing to MLflow."
 )
+@click.option(
+    "--seeds", callback=seed_list, metavar="N,N,…", help="Seeds to train one after another."
+)
 @click.option("--report", type=Folder, hidden=True, help="File for the path of the run's folder.")
 @click.option("--silent", is_flag=True, hidden=True, help="Print nothing.")
 @as_json
@@ -44,6 +49,7 @@ def run(
     devices: int,
     resume: str | None,
     no_tracking: bool,
+    seeds: tuple[int, ...],
     report: Path | None,
     silent: bool,
     as_json: bool,
@@ -57,6 +63,8 @@ def run(
     from bench.cli.signals import SignalStop
     from bench.console import Console
 
+    if seeds and (resume or options["seed"] != 0):
+        raise BenchError("--seeds names all seeds: leave out --seed and --resume.")
     if resume is None:
         request = make_request(**options)
     else:
@@ -65,13 +73,17 @@ def run(
                 f"--resume {resume} takes its settings from the run: leave out {typed[0]}."
             )
         request = api.resumed(resume, **only_local(options))
-    done = api.train(
-        request,
+    train = partial(
+        api.train,
         devices=devices,
         track=not no_tracking,
         console=Console.mute() if silent else Console(quiet=as_json),
         stop=SignalStop(),
     )
+    if seeds:
+        train_seeds(request, seeds, train, as_json=as_json)
+        return
+    done = train(request)
     if done is None:  # a rank that does not lead
         return
     if report is not None:
@@ -85,7 +97,13 @@ def run(
 
 
 @click.command()
-@click.option("--run", "reference", metavar="RUN", help="Folder or name of a run to score again.")
+@click.option(
+    "--run",
+    "references",
+    multiple=True,
+    metavar="RUN",
+    help="Folder or name of a run to score again; of several, the mean prediction is scored.",
+)
 @click.option("--task", help="Task that has the test rows; not needed with --run.")
 @click.option(
     "--predictions",
@@ -107,16 +125,16 @@ def run(
 )
 @click.option("--snvs", type=Folder, hidden=True)
 @click.option(
-    "--log", is_flag=True, help="Record the scores as an external result, marked unverified."
+    "--log", is_flag=True, help="Record the scores as an external result or as an ensemble."
 )
-@click.option("--name", help="Name of the external result.")
+@click.option("--name", help="Name of the recorded result.")
 @click.option("--source", help="Origin of the external result, such as an address.")
 @home_option
 @plugins
 @as_json
 def score(
     *,
-    reference: str | None,
+    references: tuple[str, ...],
     task: str | None,
     predictions: Path | None,
     data: Path | None,
@@ -130,7 +148,7 @@ def score(
     subset_files: tuple[str, ...],
     snvs: Path | None,
 ) -> None:
-    """Score predictions of the test rows, made by a run or by another program."""
+    """Score predictions of the test rows, made by runs or by another program."""
     from bench.cli import tables
     from bench.console import Console
     from bench.runner import rescore
@@ -142,11 +160,15 @@ def score(
         raise BenchError("--source is recorded with the result: add --log --name NAME.")
     if log and rows is not None:
         raise BenchError("--log records the rows that rank: leave out --rows.")
-    if reference is not None and (predictions, task, name) == (None, None, None):
+    if len(references) == 1 and (predictions, task, name) == (None, None, None):
         scored = rescore.score_run(
-            reference, folder=folder, rows=rows, subset_files=files, home=home, console=console
+            references[0], folder=folder, rows=rows, subset_files=files, home=home, console=console
         )
-    elif predictions is not None and task is not None and reference is None:
+    elif len(references) > 1 and (predictions, task) == (None, None):
+        scored = rescore.score_runs(
+            references, folder=folder, rows=rows, subset_files=files, home=home, console=console
+        )
+    elif predictions is not None and task is not None and not references:
         scored = rescore.score_file(
             predictions, task, folder=folder, rows=rows, subset_files=files, console=console
         )
@@ -155,9 +177,9 @@ def score(
     if name is not None:
         click.echo(scored.log(name, home, source=source or ""), err=True)
     if as_json:
-        print_json(scored.scores.as_json())
+        print_json(scored.as_json())
     else:
-        tables.scores_table(scored.test.name, scored.scores)
+        tables.scores_table(scored.test.name, scored.scores, scored.members)
 
 
 def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:
@@ -175,7 +197,14 @@ def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:
 
 
 @click.command(cls=renames(submission="--format json"))
-@click.option("--run", "reference", metavar="RUN", required=True, help="Folder or name of the run.")
+@click.option(
+    "--run",
+    "references",
+    multiple=True,
+    metavar="RUN",
+    required=True,
+    help="Folder or name of the run; of several, the mean is predicted.",
+)
 @click.option(
     "--sequences",
     required=True,
@@ -197,21 +226,21 @@ def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:
 @plugins
 def predict(
     *,
-    reference: str,
+    references: tuple[str, ...],
     sequences: str,
     out: Path | None,
     form: str,
     device: str,
     home: Path | None,
 ) -> None:
-    """Predict sequences with the model of a run, in the unit of its training data."""
+    """Predict sequences with the models of runs, in the unit of their training data."""
     from bench.console import Console
     from bench.results import run_folder
     from bench.runner.predictor import predict_file
 
-    run = run_folder.find_run(reference, runs_dir(home))
+    runs = run_folder.find_members(references, runs_dir(home))
     predict_file(
-        run, sequences, out or sys.stdout.buffer, Console(), as_json=form == "json", device=device
+        runs, sequences, out or sys.stdout.buffer, Console(), as_json=form == "json", device=device
     )
 
 

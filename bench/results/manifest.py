@@ -28,8 +28,9 @@ class ModelRecord(Record):
     """The model: its name, its settings and its size.
 
     Attributes:
-        origin: "built in", a distribution, a plugin's file, "external" or "imported".
+        origin: "built in", a distribution, a plugin's file, "external", "ensemble" or "imported".
         source: Origin of an external result's predictions, in the words of who recorded them.
+        members: Names of the runs whose mean prediction an ensemble is.
         positions: Length of the input in tokens.
         trained_parameters: Parameters that the optimizer changes.
     """
@@ -37,6 +38,7 @@ class ModelRecord(Record):
     name: str = entry("", needed=True)
     origin: str = entry("", incidental=True)
     source: str = entry("", incidental=True)
+    members: tuple[str, ...] = entry((), incidental=True)
     config: Mapping[str, Any] = entry(dict, needed=True, values=SETTING)
     positions: int | None = entry(None)
     parameters: int | None = entry(None, needed=True)

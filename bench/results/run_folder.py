@@ -15,7 +15,7 @@ import io
 import math
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -277,3 +277,15 @@ def find_run(reference: str, directory: Path, option: str = "run") -> Path:
         named = argument(option.removeprefix("--"))  # the command line's --resume comes with dashes
         raise BenchError(f"{named} {reference}: {known}. `bench runs` lists them.")
     return directory / found[0]
+
+
+def find_members(references: Sequence[str], directory: Path) -> list[Path]:
+    """Return the folders of the runs of an ensemble; see :func:`find_run`.
+
+    Raises:
+        BenchError: A reference matches no run, or two of them the same one.
+    """
+    found = [find_run(reference, directory) for reference in references]
+    if len({path.resolve() for path in found}) < len(found):
+        raise BenchError("a run is named twice. Name each run of an ensemble once.", field="run")
+    return found

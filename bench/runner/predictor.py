@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -126,6 +126,38 @@ class Predictor:
         return predictions, faults
 
 
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Several predictors, whose mean is the prediction.
+
+    Attributes:
+        members: Predictors of runs with the same target.
+    """
+
+    members: tuple[Predictor, ...]
+
+    @classmethod
+    def load(cls, runs: Sequence[Path], device: torch.device) -> Ensemble:
+        """Return the ensemble of finished runs; a single run is an ensemble of one.
+
+        Raises:
+            BenchError: A run cannot predict, or runs predict different tasks.
+        """
+        tasks = {run_folder.read_manifest(run).task.name for run in runs}
+        if len(tasks) > 1:
+            raise BenchError(f"runs of different tasks have no mean: {', '.join(sorted(tasks))}.")
+        return cls(tuple(Predictor.load(run, device) for run in runs))
+
+    def __call__(self, texts: list[bytes]) -> tuple[NDArray[np.float64], dict[int, str]]:
+        """Return the mean predictions of a chunk of sequences; see :class:`Predictor`.
+
+        A sequence that one of the members cannot take has no prediction.
+        """
+        found = [member(texts) for member in self.members]
+        faults = {row: reason for _, told in found for row, reason in told.items()}
+        return np.mean([values for values, _ in found], axis=0), dict(sorted(faults.items()))
+
+
 def _fault(text: bytes, longest: int) -> str:
     if not text:
         return "no sequence"
@@ -137,7 +169,7 @@ def _fault(text: bytes, longest: int) -> str:
 
 
 def predict_file(
-    run: Path,
+    runs: Sequence[Path],
     sequences: str,
     out: Path | IO[bytes],
     console: Console = SILENT,
@@ -148,7 +180,7 @@ def predict_file(
     """Write the predictions of a file of sequences, and report the rows without a value.
 
     Args:
-        run: Folder of the run whose model predicts.
+        runs: Folders of the runs whose models predict; the mean of several is written.
         sequences: Path of a file, or "-" for standard input.
         out: Path of a file, which appears once it is complete, or an open file.
         console: Console for the rows without a value.
@@ -158,7 +190,10 @@ def predict_file(
     Raises:
         BenchError: The run cannot predict, or a file cannot be read or written.
     """
-    predictor = Predictor.load(run, choose_device(device))
+    predictor = Ensemble.load(runs, choose_device(device))
+    if len(runs) > 1:
+        names = ", ".join(run.name for run in runs)
+        console.say(f"ensemble, the mean of {len(runs)} runs: {names}")
     told = 0
     try:
         with open_sequences(sequences) as source, open_whole(out) as file:
@@ -175,14 +210,14 @@ def predict_file(
 
 
 def write_predictions(
-    predictor: Predictor, source: Iterable[bytes], out: IO[bytes], *, as_json: bool = False
+    predictor: Ensemble, source: Iterable[bytes], out: IO[bytes], *, as_json: bool = False
 ) -> Iterator[tuple[int, str]]:
     """Write one prediction for every sequence of ``source``, in their order.
 
     Values have all their digits, so that their scores are the same as the run's.
 
     Args:
-        predictor: Predictor of a run.
+        predictor: Predictors of one or several runs.
         source: Plain lines, tab-separated lines with the sequence first, or FASTA.
         out: File for lines ``name<TAB>value``; the name is the sequence, or that of the FASTA
             record.

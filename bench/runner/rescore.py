@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,13 +27,28 @@ from bench.tracking import uploader
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Predictions, their test rows and their scores."""
+    """Predictions, their test rows and their scores.
+
+    Attributes:
+        task_name: Name of the task, or a table's path.
+        task: Task with its options.
+        test: Test rows.
+        predictions: Predictions in the order of the test rows.
+        scores: Scores of the predictions.
+        members: Names of the runs whose mean the predictions are; empty for a single result.
+    """
 
     task_name: str
     task: Task
     test: TestSet
     predictions: Predictions
     scores: Scores
+    members: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the scores as nested JSON values, with the members of an ensemble."""
+        found = self.scores.as_json()
+        return {"ensemble": list(self.members), **found} if self.members else found
 
     def log(self, name: str, home: Path | None, *, source: str = "") -> str:
         """Record the scores as an external result, here and in MLflow; return a message.
@@ -51,8 +67,10 @@ class Scored:
             self.scores,
             source=source,
             home=home,
+            members=self.members,
         )
-        told = f"{run.path}: recorded as '{name}', unverified"
+        kind = "an ensemble, which does not rank" if self.members else "unverified"
+        told = f"{run.path}: recorded as '{name}', {kind}"
         try:
             uploader.sync(run.path, runs_dir(home))
         except BenchError as error:
@@ -100,6 +118,36 @@ def score_run(
             f"of its test rows by {argument('data')}."
         )
     return score_values(opened, stored, rows, subset_files)
+
+
+def score_runs(
+    references: Sequence[str],
+    *,
+    folder: Path | None,
+    rows: str | None,
+    subset_files: Mapping[str, Path],
+    home: Path | None,
+    console: Console = SILENT,
+) -> Scored:
+    """Return the scores of the mean of the predictions of several runs; see :func:`score_run`.
+
+    Raises:
+        BenchError: A run cannot be scored or is named twice, or its task or test rows are others.
+    """
+    paths = run_folder.find_members(references, runs_dir(home))
+    first = score_run(
+        str(paths[0]), folder=folder, rows=rows, subset_files=subset_files, home=home,
+        console=console,
+    )  # fmt: skip
+    total = first.predictions.astype(np.float64)
+    for path in paths[1:]:
+        if run_folder.read_manifest(path).scored.test != first.test.fingerprint:
+            raise BenchError(f"{path} has no predictions of the test rows of {paths[0]}.")
+        total += read_predictions(path / run_folder.PREDICTIONS, first.test)
+    mean = total / len(paths)
+    scores = score(first.task, first.test, mean, rows)
+    names = tuple(path.name for path in paths)
+    return replace(first, predictions=mean, scores=scores, members=names)
 
 
 def score_file(

@@ -36,6 +36,8 @@ def tags(manifest: Manifest) -> dict[str, str]:
         "device": manifest.device.name or manifest.device.kind,
         **{f"version.{name}": version for name, version in manifest.environment.items()},
     }
+    if members := manifest.model.members:
+        found["ensemble"] = f"{len(members)} runs: {', '.join(members)}"
     if manifest.model.source:
         found["source"] = manifest.model.source
     if manifest.tuned is not None:

@@ -524,7 +524,7 @@ def test_memory_does_not_grow_with_the_sequences(ridge: Path) -> None:
         code = (
             "from pathlib import Path; from bench.runner.predictor import predict_file;"
             "from bench.console import Console\n"
-            f"predict_file(Path({str(ridge)!r}), 's', Path('o'), Console(), as_json=False,"
+            f"predict_file([Path({str(ridge)!r})], 's', Path('o'), Console(), as_json=False,"
             " device='cpu')\n"
             "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
         )
