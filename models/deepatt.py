@@ -84,8 +84,6 @@ class DeepAtt(Model[DeepAttConfig]):
         ),
         differences=(
             "Adam's epsilon is added after bias correction (PyTorch), not before (TensorFlow).",
-            "The weights of all positions of the LSTM are drawn at once for both directions, by "
-            "Keras' rules: another order of random numbers.",
         ),
     )
     presets: ClassVar[Mapping[str, Preset]] = {

@@ -46,6 +46,7 @@ def _array(file: Any, name: str, size: int, path: Path) -> NDArray[np.float32]:
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         raise BenchError(f"{path} has no array {name}.")
-    if found.dtype.kind != "f" or found.external or found.is_virtual or found.nbytes > size:
+    elsewhere = found.external or found.is_virtual or found.file.filename != file.filename
+    if elsewhere or found.dtype.kind != "f" or found.nbytes > size:
         raise BenchError(f"{path}: {name} is not a plain array of floating-point numbers.")
     return np.asarray(found[()], dtype=np.float32)
