@@ -21,7 +21,7 @@ from bench.cards import ModelCard
 from bench.config import NoSettings
 from bench.data.dataset import Split
 from bench.data.layout import Layout
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.recipe import Preset, Recipe
 from bench.search_space import Spaces
 from bench.weights.safetensors_file import read_safetensors
@@ -80,7 +80,7 @@ class TargetScale:
         except ValueError:
             scale = cls(math.nan)
         if not (math.isfinite(scale.mean) and 0 < scale.std < math.inf):
-            raise BenchError("the scale of the targets in this file of weights is not valid.")
+            raise BenchError(f"{argument('weights')}: the scale of the targets is not valid.")
         return scale
 
 

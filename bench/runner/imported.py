@@ -55,10 +55,7 @@ class Imported:
         Raises:
             BenchError: The file cannot be read, or is not one that the model can import.
         """
-        try:
-            return cls(path, model_class.import_weights(config, path))
-        except BenchError as error:
-            raise error.wrapped(f"{argument('weights')} ") from None
+        return cls(path, model_class.import_weights(config, path))
 
     def put_into(self, model: Model) -> None:
         """Copy the weights into a model.

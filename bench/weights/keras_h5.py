@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.atomic import open_regular
-from bench.errors import BenchError, first_line
+from bench.errors import BenchError, argument, first_line
 from bench.extras import needed
 
 
@@ -30,9 +30,11 @@ def read_h5(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
             return {name: _array(file, name, size, path) for name in names}
     except OSError as error:
         reason = error.strerror or f"not a whole HDF5 file ({first_line(error)[:120]})"
-        raise BenchError(f"{path}: {reason}.") from None
+        raise BenchError(f"{argument('weights')} {path}: {reason}.") from None
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise BenchError(f"{path} is damaged: {first_line(error)[:160]}.") from None
+        raise BenchError(
+            f"{argument('weights')} {path} is damaged: {first_line(error)[:160]}."
+        ) from None
 
 
 def _array(file: Any, name: str, size: int, path: Path) -> NDArray[np.float32]:
@@ -45,8 +47,10 @@ def _array(file: Any, name: str, size: int, path: Path) -> NDArray[np.float32]:
 
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise BenchError(f"{path} has no array {name}.")
+        raise BenchError(f"{argument('weights')} {path} has no array {name}.")
     elsewhere = found.external or found.is_virtual or found.file.filename != file.filename
     if elsewhere or found.dtype.kind != "f" or found.nbytes > size:
-        raise BenchError(f"{path}: {name} is not a plain array of floating-point numbers.")
+        raise BenchError(
+            f"{argument('weights')} {path}: {name} is not a plain array of floating-point numbers."
+        )
     return np.asarray(found[()], dtype=np.float32)

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from bench.atomic import open_regular
-from bench.errors import BenchError, first_line
+from bench.errors import BenchError, argument, first_line
 
 
 class Tensors(NamedTuple):
@@ -32,7 +32,11 @@ def read_safetensors(path: Path) -> Tensors:
             names = list(file.keys())
             return Tensors({name: file.get_tensor(name) for name in names}, file.metadata() or {})
     except OSError as error:
-        raise BenchError(f"{path}: {error.strerror or first_line(error)}.") from None
+        raise BenchError(
+            f"{argument('weights')} {path}: {error.strerror or first_line(error)}."
+        ) from None
     except (SafetensorError, ValueError) as error:
         reason = first_line(error)[:200]
-        raise BenchError(f"{path} is not a whole safetensors file: {reason}.") from None
+        raise BenchError(
+            f"{argument('weights')} {path} is not a whole safetensors file: {reason}."
+        ) from None

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.atomic import open_regular, read_plain
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.weights.crc32c import masked_crc32c
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -61,7 +61,10 @@ def read_checkpoint(index: Path, names: Iterable[str]) -> dict[str, NDArray[np.f
         BenchError: A file cannot be read or is damaged, or a tensor is missing or has no float32.
     """
     names = list(names)
-    content = read_plain(index, _LARGEST_INDEX)
+    try:
+        content = read_plain(index, _LARGEST_INDEX)
+    except BenchError as error:
+        raise error.wrapped(f"{argument('weights')} ") from None
     try:
         shards, entries = _read_index(content, set(names))
     except (_Damaged, IndexError, struct.error, ValueError) as error:
@@ -72,7 +75,7 @@ def read_checkpoint(index: Path, names: Iterable[str]) -> dict[str, NDArray[np.f
     missing = [name for name in names if name not in entries]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise BenchError(f"{index} has no tensor {missing[0]}{more}.")
+        raise BenchError(f"{argument('weights')} {index} has no tensor {missing[0]}{more}.")
     prefix = index.name.removesuffix(".index")
     files = {
         shard: index.with_name(f"{prefix}.data-{shard:05d}-of-{shards:05d}")
@@ -84,18 +87,22 @@ def read_checkpoint(index: Path, names: Iterable[str]) -> dict[str, NDArray[np.f
 def _read_tensor(path: Path, name: str, entry: _Entry) -> NDArray[np.float32]:
     """Return one tensor of a data file, which has to hold as many bytes as the shape says."""
     if entry.kind != _FLOAT32 or entry.sliced:
-        raise BenchError(f"{path}: {name} is not one tensor of float32.")
+        raise BenchError(f"{argument('weights')} {path}: {name} is not one tensor of float32.")
     try:
         with open_regular(path) as file:
             whole = 4 * math.prod(entry.shape) == entry.size
             if not whole or entry.offset + entry.size > os.fstat(file.fileno()).st_size:
-                raise BenchError(f"{path} has not the {entry.size:,} bytes of {name}.")
+                raise BenchError(
+                    f"{argument('weights')} {path} has not the {entry.size:,} bytes of {name}."
+                )
             file.seek(entry.offset)
             content = file.read(entry.size)
     except OSError as error:
-        raise BenchError(f"{path}: {error.strerror}.") from None
+        raise BenchError(f"{argument('weights')} {path}: {error.strerror}.") from None
     if len(content) != entry.size or masked_crc32c(content) != entry.checksum:
-        raise BenchError(f"{path} is damaged: the checksum of {name} differs.")
+        raise BenchError(
+            f"{argument('weights')} {path} is damaged: the checksum of {name} differs."
+        )
     return np.frombuffer(content, "<f4").astype(np.float32).reshape(entry.shape)
 
 

@@ -72,7 +72,7 @@ def _lstm(state: dict[str, Floats], way: int, x: Floats) -> Floats:
     return np.array(states)
 
 
-SMALL = dict(length=41, filters=6, kernel=8, pool=4, units=6, attention_heads=3, hidden=5)
+SMALL = {"length": 41, "filters": 6, "kernel": 8, "pool": 4, "units": 6, "attention_heads": 3}
 
 
 @pytest.mark.parametrize("sizes", [{}, SMALL], ids=["published", "small"])
