@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,10 @@ from bench.errors import BenchError, argument
 from bench.model import Model, Weights
 from bench.results.manifest import Manifest, RecipeRecord, WeightsRecord
 from bench.results.options import Request, run_options
+from bench.training.views import PredictionRule
 
 _TRAINING = ("seed", "fraction", "compiled", "epochs", "max_steps", "max_seconds")
-_PREDICTION = (
-    *("standardize", "precision", "average_strands", "average_shifts"),
-    *("output", "output_shift"),
-)
+_PREDICTION = ("standardize", *(field.name for field in fields(PredictionRule)))
 """Fields of a recipe that decide the predictions of trained weights."""
 
 
