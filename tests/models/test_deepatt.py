@@ -82,7 +82,7 @@ def test_predictions_are_those_of_an_independent_computation(sizes: dict[str, in
     model = DeepAtt(config, config.length).eval()
     with torch.no_grad():
         for parameter in model.parameters():  # nothing at its default; gates beyond both bounds
-            parameter += 0.3 * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
     state = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
     tokens = torch.randint(5, (7, config.length), dtype=torch.uint8)
     expected = recompute(state, tokens.numpy(), config.pool, config.attention_heads)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,12 +72,13 @@ def test_a_checkpoint_gives_the_golden_outputs(path: Path, name: str, tmp_path: 
 def test_a_checkpoint_of_other_sizes_is_refused(path: Path, tmp_path: Path) -> None:
     z = np.load(path)
     index = written(z, tmp_path / "m.index")
-    for changes, reason in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"blocks": 3}, "has no tensor blocks/layer_with_weights-2/ff1/net/"),
         ({"dim": 16}, r"position is \(200, 32\), and \(200, 16\) is needed"),
         ({"head": "pool"}, "its expression_embedding.bias is unknown"),
         ({"ffn": "glu", "k": 3}, r"kmer.weight is \(32, 30\)|kmer.weight is"),
-    ]:
+    ]
+    for changes, reason in cases:
         config = Proformer.Config(**{**settings(z), **changes})
         with pytest.raises(BenchError, match=f"weights .*{reason}"):
             Imported.read(index, Proformer, config).put_into(Proformer(config, 200))

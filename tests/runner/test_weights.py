@@ -109,7 +109,7 @@ def test_a_run_of_weights_says_so_wherever_it_is_shown(
     assert Manifest.from_json(manifest).to_json() == manifest
     bench("runs")
     assert "unverified" in capsys.readouterr().out
-    board = leaderboard(table, resamples=100)
+    board = leaderboard(str(table), resamples=100)
     assert "proformer (unverified: weights of theirs.safetensors)" in board.markdown()
     assert board.board.selection.fingerprint == ""
     board.write_site("site")
