@@ -6,8 +6,10 @@ CONTRIBUTING.md for a complete example.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, is_dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, get_args, get_origin
 
 from numpy.typing import NDArray
@@ -19,9 +21,10 @@ from bench.cards import ModelCard
 from bench.config import NoSettings
 from bench.data.dataset import Split
 from bench.data.layout import Layout
-from bench.errors import BenchError
+from bench.errors import BenchError, argument
 from bench.recipe import Preset, Recipe
 from bench.search_space import Spaces
+from bench.weights.safetensors_file import read_safetensors
 
 ConfigT = TypeVar("ConfigT", default=Any)
 
@@ -59,12 +62,46 @@ class TargetScale:
         """Convert values in the task's unit to standardized values."""
         return (raw - self.mean) / self.std
 
+    def texts(self) -> dict[str, str]:
+        """Return the scale as texts, which a file of weights keeps beside the tensors."""
+        return {"target_mean": repr(self.mean), "target_std": repr(self.std)}
+
+    @classmethod
+    def of_texts(cls, texts: Mapping[str, str]) -> TargetScale | None:
+        """Return the scale that a file of weights tells; None if it tells none.
+
+        Raises:
+            BenchError: A text is not a finite number, or the std is not positive.
+        """
+        if not texts.keys() >= UNSCALED.texts().keys():
+            return None
+        try:
+            scale = cls(float(texts["target_mean"]), float(texts["target_std"]))
+        except ValueError:
+            scale = cls(math.nan)
+        if not (math.isfinite(scale.mean) and 0 < scale.std < math.inf):
+            raise BenchError(f"{argument('weights')}: the scale of the targets is not valid.")
+        return scale
+
 
 REVERSE_STRAND = "reverse_strand"
 """Name of the column that says whether a row is shown as its reverse complement."""
 
 UNSCALED = TargetScale()
 """Scale that leaves targets unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Trained weights from a file.
+
+    Attributes:
+        tensors: Tensors by their names in the model's state dict.
+        scale: Scale of the model's output; None where the file does not tell it.
+    """
+
+    tensors: Mapping[str, Tensor]
+    scale: TargetScale | None = None
 
 
 class Model(nn.Module, Generic[ConfigT]):
@@ -144,6 +181,23 @@ class Model(nn.Module, Generic[ConfigT]):
     def paper_recipe(cls, config: ConfigT) -> Recipe:
         """Return the authors' recipe; by default the standard recipe."""
         return Recipe()
+
+    @classmethod
+    def import_weights(cls, config: ConfigT, path: Path) -> Weights:
+        """Return trained weights from a file, for ``bench run --weights FILE``.
+
+        By default the file is bench's own safetensors file. A model whose authors published weights
+        overrides this method for their format; :mod:`bench.weights` reads some formats.
+
+        Args:
+            config: Settings of the model.
+            path: Path that the user gave.
+
+        Raises:
+            BenchError: The file cannot be read, or lacks tensors of such a model.
+        """
+        found = read_safetensors(path)
+        return Weights(found.tensors, TargetScale.of_texts(found.texts))
 
     @classmethod
     def input_columns(cls, config: ConfigT, rows: Split) -> Mapping[str, NDArray[Any]]:

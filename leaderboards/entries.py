@@ -89,6 +89,14 @@ class Entry:
         return self.tags.get("verified") == "true"
 
     @property
+    def unverified(self) -> str:
+        """Remark for tables on a run that ``bench`` did not train; empty for other runs."""
+        if self.verified:
+            return ""
+        weights = self.tags.get("weights")
+        return f"unverified: weights of {weights}" if weights else "unverified"
+
+    @property
     def comparability(self) -> Comparability:
         """What has to agree between results that rank together."""
         return Comparability.from_tags(self.tags)

@@ -15,6 +15,7 @@ over positions. With ``mask_ratio=0`` no base is masked, and there is no nucleot
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -26,10 +27,11 @@ from bench.config import setting, settings
 from bench.data.layout import Layout
 from bench.data.sequences import MASK, N
 from bench.errors import BenchError
-from bench.model import Batch, Model
+from bench.model import Batch, Model, Weights
 from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
+from ._importers.proformer import read_proformer
 from ._layers.channels_last import Depthwise, Linear
 from ._layers.keras import glorot_uniform_
 from ._layers.one_hot import OneHot
@@ -159,6 +161,13 @@ class Proformer(Model[ProformerConfig]):
             drop_longer=True,
             reverse_complement=True,
         )
+
+    @classmethod
+    def import_weights(cls, config: ProformerConfig, path: Path) -> Weights:
+        """Return the weights of the authors' TensorFlow checkpoint, or of a file of bench."""
+        if not path.name.endswith(".index"):
+            return super().import_weights(config, path)
+        return Weights(read_proformer(path, config.blocks, nucleotides=config.mask_ratio > 0))
 
     @classmethod
     def paper_recipe(cls, config: ProformerConfig) -> Recipe:

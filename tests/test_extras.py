@@ -155,6 +155,13 @@ LINES: dict[str, list[tuple[tuple[str, ...], str, str]]] = {
             "postgresql",
         )
     ],
+    "h5py": [
+        (
+            ("run", "--model", "deepatt", "--task", "dream", *SIMULATED, "--weights", "w.h5"),
+            "a weights file of Keras",
+            "weights",
+        )
+    ],
     "cmaes": [
         (
             ("search", *PEAK, *SIMULATED, "--sampler", "cmaes", "--trials", "1"),

@@ -41,7 +41,7 @@ LAYERS = (
     ("registry", "results", "genomics"),
     ("model", "task"),
     ("recipe",),
-    ("data",),
+    ("data", "weights"),
     ("search_space",),
     ("config", "metrics", "atomic", "paths", "console", "extras", "children"),
     ("cards", "errors", "inert", "version", "addresses"),
@@ -51,7 +51,7 @@ BESIDE = {
     ("tracking", "scoring"): "tags in MLflow say what a run's scores can be compared with",
 }
 PLUGINS = {
-    "models": {"cards", "model", "recipe", "data", "search_space", "config", "errors"},
+    "models": {"cards", "model", "recipe", "data", "weights", "search_space", "config", "errors"},
     "tasks": {
         *(
             "cards",

@@ -70,7 +70,7 @@ def test_run_takes_what_the_table_of_options_says() -> None:
 
 @pytest.mark.parametrize("command", ["run", "plan", "profile"])
 def test_the_command_line_has_every_option_of_the_table(command: str) -> None:
-    alone = {"max_seconds", "checkpoint_minutes", "resume", "force"}
+    alone = {"weights", "max_seconds", "checkpoint_minutes", "resume", "force"}
     wanted = {
         known.flag: known.name
         for known in run_options()

@@ -38,6 +38,7 @@ def run(
     model_options: Options | None = None,
     recipe_options: Options | None = None,
     task_options: Options | None = None,
+    weights: PathLike | None = None,
     data: PathLike | None = None,
     test_data: PathLike | None = None,
     download: bool = False,
@@ -73,6 +74,7 @@ def run(
         model_options: Settings of the model, by name.
         recipe_options: Settings of the recipe that differ from ``recipe`` and ``preset``.
         task_options: Options of the task.
+        weights: File of trained weights to score as they are; nothing is trained.
         data: Folder of the data; ``$BENCH_DATA/TASK``, else the cache, if None.
         test_data: Folder of the test files, if it is another one.
         download: Whether missing published files are fetched first.
@@ -111,6 +113,7 @@ def run(
         recipe=recipe,
         preset=preset,
         overrides=settings_texts(model=model_options, task=task_options, recipe=recipe_options),
+        weights=paths.as_path(weights),
         data=paths.as_path(data),
         test_data=paths.as_path(test_data),
         download=download,

@@ -18,7 +18,7 @@ _SIMULATED_ROWS = 100_000
 _SIMULATE = click.option(
     "--simulate", is_flag=True, help="Use a simulated assay in place of real data."
 )
-_OF_RUN_ALONE = ("max_seconds", "checkpoint_minutes", "resume", "force")
+_OF_RUN_ALONE = ("weights", "max_seconds", "checkpoint_minutes", "resume", "force")
 
 
 def takes(*names: str, **meanings: str) -> Callable[[F], F]:

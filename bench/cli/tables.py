@@ -49,7 +49,9 @@ def print_line(text: str) -> None:
 def run_scores_table(manifest: Manifest) -> None:
     """Print the scores of one run: a row for each set of sequences, a column for each metric."""
     values, scored = manifest.metrics, manifest.scored
-    counts: dict[str, int | None] = {"validation": manifest.data.rows["validation"]}
+    counts: dict[str, int | None] = {
+        name: n for name, n in manifest.data.rows.items() if name == "validation"
+    }
     counts |= {f"test/{name}": n for name, n in scored.n.items()}
     metrics = get_task(manifest.task.name).all_metrics()
     rows = [

@@ -79,7 +79,10 @@ class DataRecord(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeRecord(Record):
-    """The recipe: its name and, as extra fields, those of :class:`bench.recipe.Recipe`."""
+    """The recipe: its name and, as extra fields, those of :class:`bench.recipe.Recipe`.
+
+    A run of imported weights has the name "none", and the fields that decide its predictions.
+    """
 
     open_to: ClassVar[Kinds] = SETTING
 
@@ -120,6 +123,22 @@ class TunedRecord(Record):
     trials: int = entry(0)
     device_hours: float = entry(0.0)
     trial: int = entry(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsRecord(Record):
+    """The file of trained weights that a run scored without training.
+
+    Attributes:
+        file: Name of the file.
+        sha256: Hash of the file.
+        scale: Origin of the scale of the model's output: "the file", or "training rows" of the
+            task.
+    """
+
+    file: str = entry("")
+    sha256: str = entry("")
+    scale: str = entry("")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +212,7 @@ class Manifest(Record):
         seed: Seed of the run; None where it is unknown.
         tested: Whether test rows are scored.
         track: Protocol of the run: standard, paper, or open where settings were changed.
+        weights: File of weights that were trained elsewhere; None for a run that was trained.
         rows_at_once: Rows of a micro-batch; None for a model that is fitted at once.
         environment: Versions by package, the platform, and the commit of this program.
         best_step: Step whose weights were kept.
@@ -222,6 +242,7 @@ class Manifest(Record):
     seed: int | None = entry(None, needed=True)
     study: StudyRecord | None = entry(None, shared=False)
     tuned: TunedRecord | None = entry(None)
+    weights: WeightsRecord | None = entry(None)
     device: DeviceRecord = entry(DeviceRecord, needed=True)
     target: TargetRecord = entry(TargetRecord)
     rows_at_once: int | None = entry(None)

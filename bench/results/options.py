@@ -98,6 +98,7 @@ class Request:
         recipe: Name of a recipe, standard or paper.
         preset: Name of one of the model's presets, or paper for its full size.
         overrides: Values of settings as text, by section (model, task, recipe) and field.
+        weights: File of trained weights, which are scored without training.
         data: Folder of the data.
         test_data: Folder of the test files.
         download: Whether missing published files are downloaded first.
@@ -148,6 +149,15 @@ class Request:
             metavar="SECTION.FIELD=VALUE",
             decides=True,
             spell=_spell_settings,
+        ),
+    )
+    weights: Path | None = field(
+        default=None,
+        metadata=option(
+            "File of trained weights: score them as they are, without training.",
+            flag="--weights",
+            metavar="FILE",
+            decides=True,
         ),
     )
     data: Path | None = field(
@@ -284,7 +294,7 @@ class Request:
         """
         folders = {
             name: Path(recorded[name])
-            for name in ("data", "test_data")
+            for name in ("weights", "data", "test_data")
             if recorded.get(name) is not None
         }
         return cls(**{**recorded, **folders, **here})

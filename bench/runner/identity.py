@@ -45,6 +45,8 @@ def identity(
         "training": TRAINING,
         "version": __version__,
     }
+    if described.weights is not None:  # a part of its own: other runs keep their identity
+        parts["weights"] = [described.weights.sha256, described.target.to_json()]
     return {
         name: hashlib.blake2b(
             json.dumps(finite(part), sort_keys=True).encode(), digest_size=6

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Watch = Callable[[int, Mapping[str, float]], None]
 """A function that is called after every validation with the step and the metrics."""
 
+_ROWS = {"train": "training", "validation": "validation", "test": "test"}
 _PLAIN_SECONDS = 10.0  # between two lines where there is no terminal to redraw
 
 
@@ -29,11 +30,11 @@ def announce(console: Console, path: Path, manifest: Manifest) -> None:
     model, data, plan, recipe = manifest.model, manifest.data, manifest.plan, manifest.recipe
     if data.name.endswith("-simulated"):
         console.say("SIMULATED data: scores say nothing about the real assay.")
-    console.say(
-        f"{model.name}: {model.parameters:,} parameters on {data.name}: "
-        f"{data.rows['train']:,} training, {data.rows['validation']:,} validation, "
-        f"{data.rows['test']:,} test rows"
-    )
+    used = ("test",) if manifest.weights else ("train", "validation", "test")
+    counts = ", ".join(f"{data.rows[name]:,} {_ROWS[name]}" for name in used)
+    console.say(f"{model.name}: {model.parameters:,} parameters on {data.name}: {counts} rows")
+    if manifest.weights is not None:
+        console.say(f"  weights of {manifest.weights.file}, as they are: nothing is trained here")
     for name, count in data.rows.items():
         if count and name.startswith(("dropped", "cropped")):
             verb, _, split = name.partition("_")

@@ -14,6 +14,7 @@ from bench.model import FittedModel, Model
 from bench.recipe import Preset, Recipe
 from bench.registry import MODELS, get_task
 from bench.results.options import Request, run_options
+from bench.runner.imported import check_untrained
 from bench.sources import locate
 from bench.task import Task
 
@@ -38,6 +39,8 @@ def resolve(request: Request) -> ResolvedRequest:
         BenchError: A name or a value is wrong.
     """
     check_numbers(request)
+    if request.weights is not None:
+        check_untrained(request)
     model_class, task_class = MODELS.get(request.model), get_task(request.task)
     preset = named_preset(request.preset, request.model, model_class)
     for_model = {**preset.model, **request.overrides.get("model", {})}

@@ -145,7 +145,8 @@ def _claim(
     with only_starter(wanted, home):
         earlier = earlier_run(job.request, wanted, home, console)
         if earlier is None:
-            title = f"{job.request.model}-{job.dataset.name}-s{job.request.seed}"
+            origin = "imported" if job.imported else f"s{job.request.seed}"
+            title = f"{job.request.model}-{job.dataset.name}-{origin}"
             run = run_folder.RunFolder.create(home, title)
             held.enter_context(run_folder.held(run.path))
             return run, False
@@ -170,18 +171,9 @@ def _record(
 ) -> None:
     """Train and score a model, and write the outcome or the error to the run's folder."""
     try:
-        trained = job.fit(report, state, checkpoints)
-        outcome = Manifest(
-            best_step=trained.best_step,
-            cost=job.cost(trained),
-            metrics=report.at(trained.best_step) or job.validate(),
-        )
-        if note := _weakness(outcome.metrics):
-            outcome = outcome.changed(notes=(note,))
-        if trained.losses is not None:
-            run.write_array(run_folder.LOSSES, trained.losses)
-        if trained.terms is not None:
-            run.write_array(run_folder.LOSS_TERMS, trained.terms)
+        outcome = Manifest()
+        if job.imported is None:
+            outcome = _train(job, run, report, state, checkpoints)
         if (predictions := job.predict_test()) is not None:
             scored = _score(job, predictions, run)
             metrics = {**outcome.metrics, **scored.metrics}
@@ -213,6 +205,29 @@ def _weakness(metrics: Mapping[str, float | None]) -> str | None:
     )
 
 
+def _train(
+    job: Job,
+    run: run_folder.RunFolder,
+    report: ProgressReporter,
+    state: State | None,
+    checkpoints: Checkpoints,
+) -> Manifest:
+    """Train a model, write its losses, and return costs and validation metrics."""
+    trained = job.fit(report, state, checkpoints)
+    outcome = Manifest(
+        best_step=trained.best_step,
+        cost=job.cost(trained),
+        metrics=report.at(trained.best_step) or job.validate(),
+    )
+    if note := _weakness(outcome.metrics):
+        outcome = outcome.changed(notes=(note,))
+    if trained.losses is not None:
+        run.write_array(run_folder.LOSSES, trained.losses)
+    if trained.terms is not None:
+        run.write_array(run_folder.LOSS_TERMS, trained.terms)
+    return outcome
+
+
 def _score(job: Job, predictions: NDArray[np.float64], run: run_folder.RunFolder) -> Manifest:
     """Write the predictions of the test rows and the weights; return the scores."""
     if not np.isfinite(predictions).all():
@@ -220,7 +235,7 @@ def _score(job: Job, predictions: NDArray[np.float64], run: run_folder.RunFolder
     run.write_array(run_folder.PREDICTIONS, predictions)
     with run.new_file(run_folder.WEIGHTS) as path:
         try:
-            save_model(job.model, str(path))
+            save_model(job.model, str(path), job.model.scale.texts())
         except SafetensorError as error:  # a full disk
             raise OSError(first_line(error)) from None
         # safetensors makes a file that only its owner can read.

@@ -33,6 +33,7 @@ from bench.results.manifest import (
     TunedRecord,
 )
 from bench.results.options import Request
+from bench.runner.imported import Imported
 from bench.runner.request import ResolvedRequest, data_folder, named_recipe
 from bench.sources import locate
 from bench.training.checkpoints import Checkpoints, State
@@ -56,8 +57,9 @@ class Job:
 
     Attributes:
         folder: Folder of the data.
-        plan: Schedule of the training; None for a model that is fitted at once.
-        rows_at_once: Rows of a micro-batch; None for a model that is fitted at once.
+        plan: Schedule of the training; None for a model that is not trained in steps.
+        rows_at_once: Rows of a micro-batch; None for a model that is not trained in steps.
+        imported: Weights that were trained elsewhere; None for a model that is trained here.
         stop: Request to end the training early.
     """
 
@@ -70,6 +72,7 @@ class Job:
     model: Model
     plan: Plan | None
     rows_at_once: int | None
+    imported: Imported | None
     stop: Stop
 
     @classmethod
@@ -87,8 +90,11 @@ class Job:
         Raises:
             BenchError: There is no such data, or it does not fit the model or the devices.
         """
-        console.say(f"reading the {request.task} data")
         model_class, config = prepared.model_class, prepared.config
+        imported = None
+        if request.weights is not None:
+            imported = Imported.read(request.weights, model_class, config)
+        console.say(f"reading the {request.task} data")
         with enough_memory("while the data is read", "Free some memory.", device):
             with ranks.leader_first():
                 folder = data_folder(request, type(prepared.task), console)
@@ -101,20 +107,25 @@ class Job:
                 device=device,
                 input_columns=partial(further_inputs, model_class, config),
                 rule=PredictionRule.of(as_dict(prepared.recipe)),
+                scale=imported.weights.scale if imported else None,
             )
         torch.manual_seed(request.seed)
         with enough_memory("while the model is made", "Take a smaller model.", device):
             model = model_class(config, loader.transform.positions).to(device)
         model.scale = loader.transform.scale
         plan = rows = None
-        if not isinstance(model, FittedModel):
+        if imported is not None:
+            imported.put_into(model)
+        elif not isinstance(model, FittedModel):
             plan = Plan.of(prepared.recipe, loader.counts["train"], prepared.max_steps)
             rows = MicroBatches.of(prepared.recipe.batch_size, ranks, request.batch_per_device).rows
-        elif ranks.size > 1:
+        if plan is None and ranks.size > 1:
             raise BenchError(
-                f"{request.model} is fitted on one device. Leave out {argument('devices')}."
+                f"{request.model} is not trained in steps. Leave out {argument('devices')}."
             )
-        return cls(request, prepared, ranks, folder, dataset, loader, model, plan, rows, stop)
+        return cls(
+            request, prepared, ranks, folder, dataset, loader, model, plan, rows, imported, stop
+        )
 
     def fit(
         self, progress: Progress, state: State | None, checkpoints: Checkpoints | None
@@ -210,7 +221,7 @@ class Job:
         recipe = {"name": request.recipe, **as_dict(prepared.recipe)}
         numbers = describe_device(self.loader.device, prepared.recipe.precision)
         device = {**numbers, "count": self.ranks.size}
-        return Manifest(
+        described = Manifest(
             model=self._model(),
             task=TaskRecord(name=self._task_name(), version=prepared.task.card.version),
             data=self._data(),
@@ -228,6 +239,7 @@ class Job:
             environment=describe_environment(),
             target=TargetRecord(mean=scale.mean, deviation=scale.std),
         )
+        return described if self.imported is None else self.imported.described(described)
 
     def _model(self) -> ModelRecord:
         model = self.model

@@ -40,6 +40,8 @@ def tags(manifest: Manifest) -> dict[str, str]:
         found["ensemble"] = f"{len(members)} runs: {', '.join(members)}"
     if manifest.model.source:
         found["source"] = manifest.model.source
+    if manifest.weights is not None:
+        found |= {"weights": manifest.weights.file, "weights.sha256": manifest.weights.sha256}
     if manifest.tuned is not None:
         found |= {f"tuned.{name}": str(v) for name, v in manifest.tuned.to_json().items()}
     return found

@@ -137,6 +137,7 @@ class Loader:
         device: Device that batches are put on.
         input_columns: Function that returns the model's further inputs of some rows.
         rule: Rule of the predictions.
+        scale: Scale of the model's output; that of the training targets if None.
 
     Attributes:
         device: Device that batches are put on.
@@ -155,6 +156,7 @@ class Loader:
         device: torch.device,
         input_columns: Callable[[Split], Columns] = no_columns,
         rule: PredictionRule = PLAIN,
+        scale: TargetScale | None = None,
     ) -> None:
         self._dataset, self.device = dataset, device
         transform = InputTransform(
@@ -162,7 +164,8 @@ class Loader:
         )
         self._train, self.counts = _fitting(dataset, transform)
         target = self._train.target
-        self.transform = replace(transform, scale=target_scale(target, standardize=standardize))
+        scale = scale or target_scale(target, standardize=standardize)
+        self.transform = replace(transform, scale=scale)
         # Only training rows show a model their targets: a model whose inputs depend on the target
         # would otherwise get good validation scores.
         self._train_columns, self._validation_columns, self._test_columns = (

@@ -27,6 +27,11 @@ def _range(low: float, high: float, form: str) -> str:
     return format(low, form) if low == high else f"{low:{form}}-{high:{form}}"
 
 
+def _model(row: Row) -> str:
+    remark = row.newest.unverified
+    return f"{row.group.label} ({remark})" if remark else row.group.label
+
+
 def columns(board: Leaderboard) -> dict[str, Cell]:
     """Return the columns of a table by heading: functions that return the text of a row's cell."""
     form = board.score.form
@@ -34,7 +39,7 @@ def columns(board: Leaderboard) -> dict[str, Cell]:
     shown: dict[str, Cell] = {
         "rank": lambda row: _range(row.ranked.rank_low, row.ranked.rank_high, "d"),
         "tier": lambda row: str(row.ranked.tier),
-        "model": lambda row: row.group.label + ("" if row.newest.verified else " (unverified)"),
+        "model": _model,
         "recipe": lambda row: row.newest.tags.get("track", "-"),
         board.score.label: lambda row: _number(row.ranked.value, form),
         "95%": lambda row: f"{row.ranked.low:{form}}-{row.ranked.high:{form}}",

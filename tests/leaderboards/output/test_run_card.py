@@ -35,6 +35,7 @@ REQUESTS = [
         compiled=True,
     ),
     Request(model="toy", task="dream", simulate_rows=5000),
+    Request(model="toy", task="dream", weights=Path("/their weights.h5")),
 ]
 
 

@@ -1,0 +1,1 @@
+"""Names and axes of the weights that the authors of a model published, one file a model."""
