@@ -203,6 +203,11 @@ def test_finite_output(specimen: Specimen) -> None:
     model, batch = specimen.ready(), specimen.batch(32)
     batch.tokens[0], batch.tokens[1] = 0, 3
     _finite(specimen, batch, "random rows, poly-A and poly-T")
+    if not predicted(model, specimen.validation()).isfinite().all():
+        fail(
+            "predictions of validation rows are NaN or infinite: their targets are NaN, so "
+            "input_columns must not need them"
+        )
     if torch.unique(predicted(model, batch)).numel() == 1 and not specimen.fitted:
         other = predicted(specimen.make(seed=1).eval(), batch)
         if torch.unique(other).numel() == 1:

@@ -149,7 +149,24 @@ def test_batch_independence(specimen: Specimen) -> None:
         fail("the prediction of a row changes with its place in the batch")
 
 
-@pytest.mark.needs("shape", "deterministic under a seed")
+@pytest.mark.needs("shape")
+def test_loss_reads_the_target(specimen: Specimen) -> None:
+    """The loss is one finite number, and other targets give another one."""
+    if specimen.fitted:
+        skip("fitted at once, without a loss")
+    batch, losses = specimen.batch(16), []
+    for target in (batch.target, batch.target.flip(0) * 0.5 + 0.3):
+        torch.manual_seed(0)
+        terms = specimen.make().losses(batch._replace(target=target))
+        for name, value in terms.items():
+            if value.shape != ():
+                fail(f"the loss '{name}' has the shape {tuple(value.shape)}: return its mean")
+        losses.append(torch.stack(list(terms.values())).sum().item())
+    if losses[0] == losses[1]:
+        fail("the loss is the same for other targets: it ignores batch.target")
+
+
+@pytest.mark.needs("loss reads the target", "deterministic under a seed")
 def test_training_state_saved(specimen: Specimen) -> None:
     """A resumed run knows only what is in the state dict."""
     if specimen.fitted:
@@ -187,23 +204,6 @@ def _equal(value: Any, before: dict[str, Any], name: str) -> bool:
     if isinstance(value, Tensor) and isinstance(old, Tensor):
         return torch.equal(value, old)
     return bool(type(value) is type(old) and value == old)
-
-
-@pytest.mark.needs("shape")
-def test_loss_reads_the_target(specimen: Specimen) -> None:
-    """The loss is one finite number, and other targets give another one."""
-    if specimen.fitted:
-        skip("fitted at once, without a loss")
-    batch, losses = specimen.batch(16), []
-    for target in (batch.target, batch.target.flip(0) * 0.5 + 0.3):
-        torch.manual_seed(0)
-        terms = specimen.make().losses(batch._replace(target=target))
-        for name, value in terms.items():
-            if value.shape != ():
-                fail(f"the loss '{name}' has the shape {tuple(value.shape)}: return its mean")
-        losses.append(torch.stack(list(terms.values())).sum().item())
-    if losses[0] == losses[1]:
-        fail("the loss is the same for other targets: it ignores batch.target")
 
 
 @pytest.mark.needs("shape", "loss reads the target")

@@ -52,7 +52,7 @@ def _correlation(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(torch.nan_to_num(torch.corrcoef(torch.stack([one, other]))[0, 1], nan=-1.0))
 
 
-@pytest.mark.needs("shape", "loss reads the target", "gradient reaches every parameter")
+@pytest.mark.needs("finite output", "loss reads the target", "gradient reaches every parameter")
 def test_planted_motif(learner: Learned) -> None:
     """New rows with more copies of a motif get a higher prediction."""
     if learner.correlation < NEEDED:

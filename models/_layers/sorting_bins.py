@@ -83,7 +83,8 @@ class SortingBins(Model[ConfigT]):
     def expectation(self, output: Tensor) -> Tensor:
         """Return the mean class, standardized, ``(B, K)`` -> ``(B,)``."""
         classes = torch.arange(self.config.bins, dtype=torch.float32, device=output.device)
-        mean = output.float().softmax(dim=1) @ classes
+        # Not a product "@": autocast would round the mean to steps of 1/16 class.
+        mean = (output.float().softmax(dim=1) * classes).sum(dim=1)
         return class_scale(self.scale, self.config.bins).standardized(mean)
 
     def loss(self, batch: Batch) -> Tensor:
