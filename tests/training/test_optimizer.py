@@ -85,7 +85,8 @@ def test_lion_is_its_papers_rule() -> None:
     """Two steps in float64, element by element; Chen et al. (2023), algorithm 2."""
     generator = np.random.default_rng(0)
     weights, first, second = (generator.normal(size=5) for _ in range(3))
-    second[0] = -0.05 * first[0]  # the kept mean outweighs the new gradient
+    second[0] = -0.05 * first[0]  # the kept mean of .4 g outweighs the new gradient
+    second[1] = -0.15 * first[1]  # and here it does not, as a mean of .8 g would
     model = two_tensors(first.tolist())
     parameter = next(model.parameters())
     parameter.data[:] = torch.tensor(weights)
