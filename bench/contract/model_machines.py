@@ -60,7 +60,12 @@ class _Killer:
             raise _KilledError
 
 
-@pytest.mark.needs("nothing outside the state dict", "training state saved")
+@pytest.mark.needs(
+    "finite output",
+    "nothing outside the state dict",
+    "gradient reaches every parameter",
+    "training state saved",
+)
 def test_resume(specimen: Specimen, tmp_path: Path) -> None:
     """A training that is killed and resumed has the losses and weights of one that is not."""
     if specimen.fitted:

@@ -242,13 +242,11 @@ class UnsavedBuffer(Good):
 
     def __init__(self, config: GoodConfig, positions: int) -> None:
         super().__init__(config, positions)
-        self.register_buffer("mean", torch.zeros(config.filters), persistent=False)
+        self.register_buffer("mean", torch.zeros(()), persistent=False)
 
-    def pooled(self, tokens: Tensor) -> Tensor:
-        x = super().pooled(tokens)
-        if self.training:
-            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(dim=0)
-        return x - self.mean
+    def loss(self, batch: Batch) -> Tensor:
+        self.mean = 0.9 * self.mean + 0.1 * batch.target.mean()
+        return super().loss(batch) * (1 + self.mean.square())
 
 
 class DeviceInForward(Good):
@@ -444,7 +442,7 @@ FAULTS: dict[type[Model], set[str]] = {
     ReturnsDoubles: {"shape"},
     Prints: {"prints nothing"},
     IgnoresTheRow: {"finite output"},
-    NeverLearns: {"overfits one batch", "planted motif"},
-    FittedOutsideTheState: {"safetensors round trip"},
+    NeverLearns: {"gradient reaches every parameter"},
+    FittedOutsideTheState: {"device", "safetensors round trip"},
     InputsFromTargets: {"finite output"},
 }

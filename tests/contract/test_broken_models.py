@@ -49,9 +49,10 @@ def test_every_check_has_a_model_that_fails_it() -> None:
     named = set().union(*broken.FAULTS.values())
     every = {found.check for found in checked(broken.Good).findings}
     figures = {"strand consistency", "size", "speed and memory"}
+    training = {"overfits one batch", "planted motif"}
     # A fault of these shows in another check before, or is one of settings and cards.
     others = {"card", "presets and recipes", "builds", "resume"}
-    assert every - figures - others <= named
+    assert every - figures - training - others <= named
 
 
 def test_the_state_of_random_numbers_is_left_alone() -> None:
