@@ -1,9 +1,8 @@
-"""Checks of a model: settings, card, shapes, lengths, devices."""
+"""Checks of a model: shapes, lengths, devices, what it does with its input."""
 
 from __future__ import annotations
 
 import io
-import json
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
 from typing import Any
 from unittest import mock
@@ -13,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from bench.config import as_dict, describe, override
 from bench.contract.attributes import attributes
 from bench.contract.report import fail, several, skip
 from bench.contract.specimen import (
@@ -29,46 +27,8 @@ from bench.data.dataset import Dataset
 from bench.data.sequences import N
 from bench.errors import BenchError
 from bench.model import Batch
-from bench.recipe import Recipe
-from bench.search_space import checked
-from bench.training.schedule import Plan
 
 _LENGTHS, _LONG = (47, 301), (1023,)
-_ROWS = 6_000_000  # of a large data set, for plans
-
-
-def test_settings_round_trip(specimen: Specimen) -> None:
-    """Settings are stored as JSON in the run folder and read again."""
-    kind = specimen.model.Config
-    for config in (kind(), specimen.config):
-        try:
-            text = json.dumps(as_dict(config))
-        except TypeError as error:
-            fail(f"the settings cannot be written as JSON ({error}): use numbers, texts, tuples")
-        if override(kind(), json.loads(text), section="model") != config:
-            fail(f"{kind.__name__} read from its JSON differs from what was written: {text}")
-    silent = [row["name"] for row in describe(kind) if not row["meaning"]]
-    if silent:
-        fail(f"{several(silent)}: say what it means by setting(default, 'meaning')")
-
-
-def test_card(specimen: Specimen) -> None:
-    """`bench models NAME` shows the card; a reader follows its address to the original."""
-    card = getattr(specimen.model, "card", None)
-    if card is None:
-        fail("there is no card: card = ModelCard(summary=…, source=Source(…))")
-    if not card.summary or not card.source.url.startswith("https://"):
-        fail("the card needs a summary, and a source whose url begins with https://")
-
-
-def test_presets_and_recipes(specimen: Specimen) -> None:
-    """Presets, the paper's recipe and the search space fit the settings, on a large data set."""
-    model = specimen.model
-    Plan.of(model.paper_recipe(model.Config()), _ROWS)
-    for preset in model.presets.values():
-        override(model.Config(), preset.model, section="model")
-        Plan.of(override(Recipe(), preset.recipe, section="recipe"), _ROWS, preset.max_steps)
-    checked({"model": model.space}, {"model": model.Config})
 
 
 def test_builds(specimen: Specimen) -> None:

@@ -27,7 +27,10 @@ from bench.contract.task_data import TaskData
 
 _HERE = Path(__file__).parent
 _FILES = {
-    "model": ("model_basics", "model_behaviour", "model_training", "model_machines", "figures"),
+    "model": (
+        *("model_card", "model_basics", "model_behaviour", "model_training", "model_machines"),
+        "figures",
+    ),
     "task": ("task_checks", "task_scores"),
 }
 _OFF = ("terminal", "cacheprovider", "faulthandler", "logging", "doctest", "debugging")
