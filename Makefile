@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check benchmark-score benchmark-data benchmark-step benchmark-loop \
+.PHONY: demo test check check-plugins benchmark-score benchmark-data benchmark-step benchmark-loop \
   benchmark-resume benchmark-bootstrap faults
 demo: .venv/ready
 	$(BIN)/bench demo
@@ -14,6 +14,9 @@ check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check-plugins: .venv/ready
+	$(BIN)/bench check --all --quick
 
 benchmark-score: .venv/ready
 	$(BIN)/python -m tests.benchmarks.scoring $(DATA) $(SNVS)

@@ -1,4 +1,4 @@
-"""Every built-in model and task passes the checks; a new file is checked without a new test."""
+"""Every built-in model and task passes the checks, which `make check-plugins` runs in part."""
 
 from pathlib import Path
 
@@ -11,18 +11,12 @@ ROOT = Path(__file__).parents[2]
 BUILT_IN = [target for target in every() if target.built_in]
 
 
-@pytest.mark.parametrize("target", BUILT_IN, ids=lambda target: f"{target.kind}-{target.name}")
-def test_a_built_in_plugin_passes_the_quick_checks(target: Target) -> None:
-    report = check(target, full=False)
-    told = {found.check: found.text for found in report.findings if found.outcome == "failed"}
-    assert told == {}
-    assert len(report.findings) > 10
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("target", BUILT_IN, ids=lambda target: f"{target.kind}-{target.name}")
 def test_a_built_in_plugin_passes_all_checks(target: Target) -> None:
-    assert check(target).failed == []
+    report = check(target)
+    assert report.failed == []
+    assert len(report.findings) > 10
 
 
 @pytest.mark.parametrize("folder", ["models", "tasks", "leaderboards"])
