@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,13 +185,12 @@ def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None
         assert reference.seeds == 1 or "one-seed" in reference.reason
 
 
+@cache
 def size(model: str) -> int:
     """Return the number of parameters of a model at its default settings."""
     kind = MODELS.get(model)
     config = kind.Config()
-    positions = kind.layout(config).length
-    assert positions is not None, model
-    built = kind(config, positions)
+    built = kind(config, kind.layout(config).positions(110, (17, 13)))  # a promoter of dream
     return sum(p.numel() for p in built.parameters())
 
 
