@@ -195,17 +195,16 @@ def size(model: str) -> int:
 
 
 def test_settings_are_ours_and_spelled_as_runs_log_them() -> None:
-    for reference in EVERY:
-        for name, text in reference.setting.items():
-            section, _, field = name.partition(".")
-            if name == "track":
-                assert text in ("standard", "paper")
-                continue
-            if name == "parameters":
-                assert reference.model not in MODELS.places() or int(text) == size(reference.model)
-                continue
-            model, task = MODELS.get(reference.model), TASKS.get(reference.task)
-            kind = model.Config if section == "model" else task.Options
+    known = MODELS.places()
+    named = {(r.model, r.task, *pair) for r in EVERY for pair in r.setting.items()}
+    for model, task, name, text in sorted(named):
+        section, _, field = name.partition(".")
+        if name == "track":
+            assert text in ("standard", "paper")
+        elif name == "parameters":
+            assert model not in known or int(text) == size(model)
+        else:
+            kind = MODELS.get(model).Config if section == "model" else TASKS.get(task).Options
             settings = as_dict(override(kind(), {field: text}, section=section))
             assert str(_flat(section, settings)[name]) == text
 
