@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,28 +185,26 @@ def test_every_figure_says_where_it_is_printed_and_what_keeps_it_apart() -> None
         assert reference.seeds == 1 or "one-seed" in reference.reason
 
 
+@cache
 def size(model: str) -> int:
     """Return the number of parameters of a model at its default settings."""
     kind = MODELS.get(model)
     config = kind.Config()
-    positions = kind.layout(config).length
-    assert positions is not None, model
-    built = kind(config, positions)
+    built = kind(config, kind.layout(config).positions(110, (17, 13)))  # a promoter of dream
     return sum(p.numel() for p in built.parameters())
 
 
 def test_settings_are_ours_and_spelled_as_runs_log_them() -> None:
-    for reference in EVERY:
-        for name, text in reference.setting.items():
-            section, _, field = name.partition(".")
-            if name == "track":
-                assert text in ("standard", "paper")
-                continue
-            if name == "parameters":
-                assert reference.model not in MODELS.places() or int(text) == size(reference.model)
-                continue
-            model, task = MODELS.get(reference.model), TASKS.get(reference.task)
-            kind = model.Config if section == "model" else task.Options
+    known = MODELS.places()
+    named = {(r.model, r.task, *pair) for r in EVERY for pair in r.setting.items()}
+    for model, task, name, text in sorted(named):
+        section, _, field = name.partition(".")
+        if name == "track":
+            assert text in ("standard", "paper")
+        elif name == "parameters":
+            assert model not in known or int(text) == size(model)
+        else:
+            kind = MODELS.get(model).Config if section == "model" else TASKS.get(task).Options
             settings = as_dict(override(kind(), {field: text}, section=section))
             assert str(_flat(section, settings)[name]) == text
 
