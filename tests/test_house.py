@@ -37,7 +37,7 @@ LAYERS = (
     ("api",),
     ("tuning", "sharing", "describe", "leaderboards", "scaffold", "contract"),
     ("runner",),
-    ("training", "scoring", "sources", "tracking"),
+    ("training", "scoring", "sources", "tracking", "plugin_files"),
     ("registry", "results", "genomics"),
     ("model", "task"),
     ("recipe",),

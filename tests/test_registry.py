@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from bench.cli.program import cli
 from bench.errors import BenchError
 from bench.model import Model
-from bench.registry import MODELS, TASKS, Registry, load_plugin_file
+from bench.plugin_files import load_plugin_file
+from bench.registry import MODELS, TASKS, Registry
 from bench.task import Task
 
 ROOT = Path(__file__).parents[1]

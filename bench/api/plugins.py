@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.registry import MODELS, TASKS, Place, Registry, load_plugin_file
+from bench.plugin_files import load_plugin_file
+from bench.registry import MODELS, TASKS, Place, Registry
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset

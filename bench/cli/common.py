@@ -94,7 +94,7 @@ def plugins(command: F) -> F:
     def load(ctx: click.Context, option: click.Parameter, paths: tuple[Path, ...]) -> None:
         """Register the files; torch is imported only if there are any."""
         if paths:
-            from bench.registry import load_plugin_file
+            from bench.plugin_files import load_plugin_file
 
             for path in paths:
                 load_plugin_file(path)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.registry import MODELS, TASKS, Registry, get_task, load_class, load_plugin_file
+from bench.plugin_files import load_class, load_plugin_file
+from bench.registry import MODELS, TASKS, Registry, get_task
 from bench.task import Task
 
 _KINDS: tuple[Registry[Any], ...] = (MODELS, TASKS)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.registry import TASKS, load_plugin_file
+from bench.plugin_files import load_plugin_file
+from bench.registry import TASKS
 from tests.runner.test_run import bench, elsewhere, fails
 
 __all__ = ["elsewhere"]  # an autouse fixture: every test in its own folder

@@ -18,7 +18,8 @@ from torch.nn import functional
 from bench.data.dataset import Dataset, Split
 from bench.data.sequences import encode_lines
 from bench.model import Batch, TargetScale
-from bench.registry import MODELS, load_plugin_file
+from bench.plugin_files import load_plugin_file
+from bench.registry import MODELS
 from bench.runner.predictor import Predictor
 from tests.forked import Done, bench
 from tests.runner.bins import Bins, BinsConfig

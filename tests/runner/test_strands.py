@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 import bench as api
-from bench.registry import MODELS, load_plugin_file
+from bench.plugin_files import load_plugin_file
+from bench.registry import MODELS
 from tests.forked import Done, bench
 
 PLUGIN = Path(__file__).with_name("stranded.py")
