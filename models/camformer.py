@@ -32,7 +32,7 @@ class Camformer(CamformerNetwork):
             (
                 "recipe.loss=huber recipe.schedule=one_cycle recipe.warmup=0.3 "
                 "recipe.warmup_unit=share recipe.cycle_momentum=true",
-                "with --recipe paper: the paper's Large, the same network by another recipe",
+                "with the paper's recipe: its Large, the same network by another recipe",
             ),
         ),
         differences=DIFFERENCES,

@@ -326,6 +326,7 @@ def test_the_command_line_prints_options(
 # Single words of command lines that these files put together.
 COMMAND_LINES = {
     "bench/results/command.py": "bench run, to repeat a run",
+    "bench/contract/suite.py": "pytest, which runs the checks",
     "bench/results/environment.py": "git",
     "bench/api/training.py": "bench run, once a rank",
     "bench/results/options.py": "the table of the options of a run",

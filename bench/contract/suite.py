@@ -95,7 +95,7 @@ class _Suite:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Declare the markers of the checks."""
         config.addinivalue_line("markers", "needs(*checks): checks without which it says nothing")
-        config.addinivalue_line("markers", "slow: left out by --quick")
+        config.addinivalue_line("markers", "slow: left out by a quick check")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Leave the slow checks out where they are not asked for."""
