@@ -274,7 +274,7 @@ def test_optimized_legnet_keeps_the_initial_weights_of_pytorch() -> None:
     model = network("legnet-optimized", blocks=(64, 48, 40), kernel=5)
     convs = [m for m in model.modules() if isinstance(m, torch.nn.Conv1d)]
     linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    weights = [m.weight for m in (*convs, *linears)]
+    weights = [*(m.weight for m in convs), *(m.weight for m in linears)]
     std = [1 / math.sqrt(3 * math.prod(weight.shape[1:])) for weight in weights]
     assert std_of(weights, std) == pytest.approx(1, rel=0.02)
     assert model.head.weight.std().item() == pytest.approx(1 / math.sqrt(3 * 40), rel=0.05)
