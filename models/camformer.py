@@ -1,6 +1,6 @@
 """Camformer, the original size: six convolutions of 512 filters in residual pairs.
 
-The network with its table of shapes is in ``_layers/camformer.py``.
+The network with its table of shapes: :mod:`bench.models._layers.camformer`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,16 @@ class Camformer(CamformerNetwork):
         source=Source(citation=CITATION, url=URL, license="MIT; written anew from a description"),
         variants=(
             (
-                "recipe.loss=huber recipe.schedule=one_cycle recipe.warmup=0.3 "
+                "recipe.loss=huber recipe.lr=0.01 recipe.schedule=one_cycle recipe.warmup=0.3 "
                 "recipe.warmup_unit=share recipe.cycle_momentum=true",
                 "with the paper's recipe: its Large, the same network by another recipe",
             ),
         ),
-        differences=DIFFERENCES,
+        differences=(
+            *DIFFERENCES,
+            "The authors' Huber loss, in the recipe of the paper's Large, turns linear at .9, "
+            "ours at 1.",
+        ),
     )
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {"dream": {"validation": 0.1}}
     presets: ClassVar[Mapping[str, Preset]] = {

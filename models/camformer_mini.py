@@ -1,7 +1,8 @@
-"""Camformer, the mini size: six convolutions of 384 to 64 filters, which make a row longer.
+"""Camformer, the mini size: six convolutions of 64 to 384 filters that lengthen the row.
 
-The network with its table of shapes is in ``_layers/camformer.py``. Every layer has five zeros on
-both sides, so 110 positions become 116, 121, 126 and 132, after the max pool 63, then 69 and 76.
+The network with its table of shapes: :mod:`bench.models._layers.camformer`. The input has a fifth
+channel, purine or not. Every layer has five zeros on both sides, so 110 positions become 116, 121,
+126 and 132, after the max pool 63, then 69 and 76.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ._layers.camformer import CITATION, DIFFERENCES, URL, CamformerConfig, Camf
 class CamformerMiniConfig(CamformerConfig):
     """Sizes of the network; the defaults are those of the mini model."""
 
+    purines: bool = setting(True, "a fifth channel, 1 for A and G; N is .25 four times and .5")
     channels: tuple[int, ...] = setting(
         (384, 256, 128, 64, 128, 192), "filters of every layer", low=1
     )
@@ -42,6 +44,7 @@ class CamformerMini(CamformerNetwork):
 
     Config = CamformerMiniConfig
     space: ClassVar[Spaces] = {
+        "purines": Choice((False, True)),
         "pool": Choice((3, 5, 7)),
         "dropout": Range(0, 0.4),
         "last_dropout": Range(0, 0.5),
@@ -49,9 +52,14 @@ class CamformerMini(CamformerNetwork):
         "hidden_layers": Range(1, 3),
     }
     card = ModelCard(
-        summary="six convolutions that widen the row, dense head; a tenth of Camformer's size",
+        summary="six convolutions that lengthen the row, dense head; a twelfth of Camformer's size",
         source=Source(citation=CITATION, url=URL, license="MIT; written anew from a description"),
-        variants=(("model.purines=true", "a fifth channel, purine or not: 1,446,721 parameters"),),
+        variants=(
+            (
+                "model.purines=false recipe.loss=l1",
+                "with --recipe paper: four channels and the original's loss, 1,444,801 parameters",
+            ),
+        ),
         differences=DIFFERENCES,
     )
     paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {"dream": {"validation": 0.1}}

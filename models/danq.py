@@ -70,6 +70,7 @@ class DanQ(Model[DanQConfig]):
             "one way to do this, so no score of the original is shown beside it.",
             "One linear output in place of 919 probabilities, and the recipe's loss in place of "
             "the cross-entropy: a task has one number per sequence.",
+            "The best epoch has the best validation Pearson; the authors take the smallest loss.",
             "The LSTM's gates are logistic; those of Keras 0.2 were piecewise linear, for which "
             "no library has a fast LSTM.",
             "RMSProp's epsilon is added to the root (PyTorch), not under it (Keras 0.2), so the "

@@ -41,7 +41,7 @@ from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
 from ._layers.one_hot import OneHot
-from ._layers.same_length import ParallelConvs
+from ._layers.same_length import ParallelConvs, check_shares
 from ._layers.scalar_head import ScalarHead
 
 # The vector beside the oligo. The left one ends at the oligo, the right one starts at it.
@@ -58,7 +58,7 @@ class DeepGXPConfig:
     first_channels: int = setting(512, "channels before the LSTM; a multiple of len(widths)", low=1)
     widths: tuple[int, ...] = setting((9, 15), "widths of parallel convolutions, in nt", low=1)
     units: int = setting(320, "LSTM units a direction", low=1)
-    second_channels: int = setting(320, "channels after the LSTM; a multiple, too", low=1)
+    second_channels: int = setting(320, "channels after the LSTM; a multiple of len(widths)", low=1)
     hidden: int = setting(64, "width of each hidden layer of the head", low=1)
     hidden_layers: int = setting(2, "hidden layers of the head", low=0)
     conv_dropout: float = setting(0.2, "dropout after a convolution", low=0, high=1)
@@ -66,14 +66,8 @@ class DeepGXPConfig:
 
     def __post_init__(self) -> None:
         """Check that parallel convolutions can share the channels."""
-        count = len(self.widths)
-        for name in ("first_channels", "second_channels"):
-            channels = getattr(self, name)
-            if channels % count:
-                raise BenchError(
-                    f"model.{name} ({channels}) is not a multiple of the {count} widths. "
-                    f"Try {max(channels // count, 1) * count}."
-                )
+        check_shares("first_channels", self.first_channels, self.widths)
+        check_shares("second_channels", self.second_channels, self.widths)
 
 
 class DeepGXP(Model[DeepGXPConfig]):
@@ -112,9 +106,11 @@ class DeepGXP(Model[DeepGXPConfig]):
             "The paper recipe's targets have mean 0. The authors' are (bin - 11) / sd, and their "
             "distribution function has its center at .062, the mean of these: output_shift is 0 "
             "here for the same numbers.",
-            "Rows are held out to validate on; the authors' last training used all rows.",
+            "A thousandth of the training rows is held out and watched; the authors' last training "
+            "used all.",
         ),
     )
+    paper_options: ClassVar[Mapping[str, Mapping[str, object]]] = {"dream": {"validation": 0.001}}
     presets: ClassVar[Mapping[str, Preset]] = {
         "smoke": Preset(
             model={

@@ -78,6 +78,8 @@ class DeepStarr(Model[DeepStarrConfig]):
             "original's 622,722 trained weights.",
             "The paper recipe trains on the rows as they are; whether the authors' files hold "
             "both strands of every enhancer was not checked.",
+            "The best epoch has the best validation Pearson; the authors take the smallest loss.",
+            "Targets are standardized here; the authors train on log2 values as they are.",
             "Adam's epsilon is added after bias correction (PyTorch), not before (Keras).",
         ),
     )

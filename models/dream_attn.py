@@ -28,7 +28,9 @@ from bench.search_space import Choice, Range, Spaces
 from ._layers.channels_last import Depthwise, Linear
 from ._layers.dream_nets import DIFFERENCES, SOURCE, dream_recipe
 from ._layers.efficient_block import convolved
-from ._layers.same_length import Conv, he_out_
+from ._layers.he_out import he_out_
+from ._layers.macaron import FeedForward
+from ._layers.same_length import Conv
 from ._layers.sorting_bins import SixChannels, SortingBins, SortingBinsConfig
 
 
@@ -118,12 +120,12 @@ class Block(nn.Module):
     def __init__(self, config: DreamAttnConfig) -> None:
         super().__init__()
         dim = config.dim
-        self.first = FeedForward(config)
+        self.first = FeedForward(dim, config.ffn * dim, dropout=config.dropout)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.conv = LocalMix(config)
         self.attention_norm = nn.LayerNorm(dim, eps=1e-6)
         self.attention = Attention(dim, config.attention_heads)
-        self.second = FeedForward(config)
+        self.second = FeedForward(dim, config.ffn * dim, dropout=config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, L, D)`` to the same shape."""
@@ -132,23 +134,6 @@ class Block(nn.Module):
         x = self.attention_norm(x + v + self.conv(v))
         x = x + self.attention(x)
         return x + 0.5 * self.second(x)
-
-
-class FeedForward(nn.Module):
-    """A gated feed-forward: norm, widening, gate by the second half, projection."""
-
-    def __init__(self, config: DreamAttnConfig) -> None:
-        super().__init__()
-        wide = config.ffn * config.dim
-        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.widen = Linear(config.dim, wide, bias=False)
-        self.narrow = Linear(wide // 2, config.dim, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, L, D)`` to the same shape."""
-        value, gate = self.widen(self.norm(x)).chunk(2, dim=-1)
-        return self.dropout(self.narrow(self.dropout(value * functional.silu(gate))))
 
 
 class LocalMix(nn.Module):

@@ -27,7 +27,8 @@ from bench.search_space import Choice, Range, Spaces
 
 from ._layers.dream_nets import DIFFERENCES, SOURCE, dream_recipe
 from ._layers.efficient_block import EfficientBlock
-from ._layers.same_length import Conv, ParallelConvs, he_out_
+from ._layers.he_out import he_out_
+from ._layers.same_length import Conv, ParallelConvs, check_shares
 from ._layers.sorting_bins import SixChannels, SortingBins, SortingBinsConfig
 
 
@@ -46,11 +47,7 @@ class DreamCnnConfig(SortingBinsConfig):
 
     def __post_init__(self) -> None:
         """Check that the fields fit together."""
-        if self.first % len(self.first_widths):
-            raise BenchError(
-                f"model.first ({self.first}) is not a multiple of the number of "
-                f"model.first_widths ({len(self.first_widths)})."
-            )
+        check_shares("first", self.first, self.first_widths)
         for channels, filters in pairwise((self.first, *self.blocks)):
             if filters * self.resize % self.group:
                 raise BenchError(

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from bench.cards import ModelCard
 from bench.config import setting, settings
-from bench.errors import BenchError
 from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
 
 from ._layers.dream_nets import DIFFERENCES, SOURCE, dream_recipe
-from ._layers.same_length import Conv, ParallelConvs, he_out_
+from ._layers.he_out import he_out_
+from ._layers.same_length import Conv, ParallelConvs, check_shares
 from ._layers.sorting_bins import SixChannels, SortingBins, SortingBinsConfig
 
 
@@ -44,13 +44,8 @@ class DreamRnnConfig(SortingBinsConfig):
 
     def __post_init__(self) -> None:
         """Check that every width has the same number of filters."""
-        for name in ("first", "last"):
-            channels, widths = getattr(self, name), getattr(self, f"{name}_widths")
-            if channels % len(widths):
-                raise BenchError(
-                    f"model.{name} ({channels}) is not a multiple of the number of "
-                    f"model.{name}_widths ({len(widths)})."
-                )
+        check_shares("first", self.first, self.first_widths)
+        check_shares("last", self.last, self.last_widths)
 
 
 class DreamRnn(SortingBins[DreamRnnConfig]):

@@ -1,6 +1,6 @@
 """LegNet as submitted, the winner of the DREAM Challenge 2022.
 
-The network with its table of shapes is in ``_layers/legnet.py``.
+The network with its table of shapes: :mod:`bench.models._layers.legnet`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from bench.cards import ModelCard, Source
 from bench.recipe import Recipe
 
+from ._layers.he_out import he_out_
 from ._layers.legnet import CITATION, DIFFERENCES, LegNetConfig, LegNetNetwork
 
 
@@ -25,8 +26,16 @@ class LegNet(LegNetNetwork):
             ("model.gate=simple", "gate without products, as in DREAM-CNN and optimized LegNet"),
             ("model.context=false", "N in place of the yeast plasmid, for DNA of other assays"),
         ),
-        differences=DIFFERENCES,
+        differences=(
+            *DIFFERENCES,
+            "The singleton flag is 0 for all rows to predict, as the report says. The authors' "
+            "test.py derives it from the test file's placeholders.",
+        ),
     )
+
+    def __init__(self, config: LegNetConfig, positions: int) -> None:
+        super().__init__(config, positions)
+        self.apply(he_out_)
 
     @classmethod
     def paper_recipe(cls, config: LegNetConfig) -> Recipe:

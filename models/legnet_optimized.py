@@ -1,6 +1,7 @@
-"""LegNet as its authors simplified it after the challenge; as submitted it is in ``legnet.py``.
+"""LegNet as its authors simplified it after the challenge.
 
-The network with its table of shapes is in ``_layers/legnet.py``.
+The network with its table of shapes: :mod:`bench.models._layers.legnet`. As submitted:
+:mod:`bench.models.legnet`. Initial weights are PyTorch's, as in the authors' program.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ class LegNetOptimizedConfig(LegNetConfig):
 
     resize_of: Literal["output", "input"] = setting("input", "channels that `resize` multiplies")
     group: int = setting(1, "channels of a group in a block; 1: depthwise", low=1)
-    gate: GateKind = setting("simple", "with or without products of the gate's units")
+    gate: GateKind = setting(
+        "simple", "bilinear: with products of the gate's units; simple: without"
+    )
     branch_first: bool = setting(True, "the branch before the block's input, not after it")
     head_silu: bool = setting(False, "SiLU between the last convolution and the mean")
-    n: float = setting(0.25, "value of N in the four channels of the bases", low=0, high=1)
 
 
 class LegNetOptimized(LegNetNetwork):
@@ -39,7 +41,13 @@ class LegNetOptimized(LegNetNetwork):
             license="MIT; written anew from its description",
         ),
         variants=(("model.context=false", "N in place of the yeast plasmid, for other DNA"),),
-        differences=DIFFERENCES,
+        differences=(
+            *DIFFERENCES,
+            "The singleton flag is 0 for rows to predict; in the authors' program it is an option "
+            "without a default.",
+            "An N is all zeros, as in the authors' program in effect: it writes .25 into a tensor "
+            "of whole numbers, where .25 becomes 0.",
+        ),
     )
 
     @classmethod

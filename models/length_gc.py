@@ -1,14 +1,13 @@
 """Least squares on a sequence's length and GC share: the floor of every model.
 
 tokens   (B, L)   the sequence, flanks kept
-facts    (B, 2)   number of bases without N, and the share of G and C among them
-output   (B,)     facts · weight + intercept
+features (B, 2)   number of bases without N, and the share of G and C among them
+output   (B,)     features · weight + intercept
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ from bench.recipe import Recipe
 class LengthGc(FittedModel[NoSettings]):
     """See the module docstring."""
 
-    card: ClassVar[ModelCard] = ModelCard(
+    card = ModelCard(
         summary="least squares on length and GC share; the floor, no training loop",
         source=Source(
             citation="Legendre, Nouvelles méthodes pour la détermination des orbites des comètes "
@@ -32,7 +31,7 @@ class LengthGc(FittedModel[NoSettings]):
             license="BSD-3-Clause (scikit-learn)",
         ),
         differences=(
-            "A fact that is the same in every row gets the weight 0, so that a task whose "
+            "A feature that is the same in every row gets the weight 0, so that a task whose "
             "sequences all have one length is predicted by the GC share alone.",
             "Sequences longer than the task's usual length are cropped, as for every model.",
         ),
@@ -65,12 +64,12 @@ class LengthGc(FittedModel[NoSettings]):
         rows = sums[3, 3]
         mean = sums[3, :3] / rows
         covariance = sums[:3, :3] / rows - torch.outer(mean, mean)
-        facts = covariance[:2, :2]
-        # A constant fact has a variance of rounding errors, relative to its square.
-        varies = facts.diagonal() > 1e-13 * sums.diagonal()[:2] / rows
+        features = covariance[:2, :2]
+        # A constant feature has a variance of rounding errors, relative to its square.
+        varies = features.diagonal() > 1e-13 * sums.diagonal()[:2] / rows
         weight = torch.zeros_like(mean[:2])
         weight[varies] = (
-            torch.linalg.pinv(facts[varies][:, varies], hermitian=True)
+            torch.linalg.pinv(features[varies][:, varies], hermitian=True)
             @ (covariance[:2, 2][varies])
         )
         self.weight.copy_(weight)

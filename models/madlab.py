@@ -11,7 +11,6 @@ Shapes, with the report's sizes (H 96, U 4):
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -30,6 +29,8 @@ from bench.search_space import Choice, Range, Spaces
 from ._layers.channels_last import Linear
 from ._layers.keras import variance_scaling_
 from ._layers.one_hot import OneHot
+from ._layers.relative_attention import RelativeAttention
+from ._layers.same_length import Conv
 from ._layers.scalar_head import ScalarHead
 from ._layers.swish_lstm import SwishBiLSTM
 
@@ -194,11 +195,9 @@ class Branch(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        # TensorFlow's "same" padding: an even width has one zero more on the right.
-        self.padding = ((width - 1) // 2, width // 2)
-        self.scan = nn.Conv1d(4, 2 * hidden, width)
+        self.scan = Conv(4, 2 * hidden, width, bias=True)
         self.scan_norm = nn.BatchNorm1d(2 * hidden, eps=1e-3, momentum=0.01)
-        self.reduce = nn.Conv1d(2 * hidden, hidden, 1)
+        self.reduce = Conv(2 * hidden, hidden, 1, bias=True)
         self.reduce_norm = nn.BatchNorm1d(hidden, eps=1e-3, momentum=0.01)
         for conv in (self.scan, self.reduce):
             filters, channels, size = conv.weight.shape
@@ -208,8 +207,7 @@ class Branch(nn.Module):
 
     def forward(self, letters: Tensor) -> Tensor:
         """Map ``(B, 4, L)`` to ``(B, H, L)``."""
-        x = self.scan(functional.pad(letters, self.padding))
-        x = self.reduce(functional.silu(self.scan_norm(x)))
+        x = self.reduce(functional.silu(self.scan_norm(self.scan(letters))))
         return functional.silu(self.reduce_norm(x))
 
 
@@ -233,76 +231,3 @@ class TransformerBlock(nn.Module):
         """Map ``(B, L, H)`` to the same shape."""
         x = x + self.attention(self.attention_norm(x))
         return x + self.narrow(functional.silu(self.widen(self.ffn_norm(x))))
-
-
-class RelativeAttention(nn.Module):
-    """Transformer-XL attention, with Enformer's basis functions of the distance.
-
-    The logit of query i and key j is (q_i + u)·k_j + (q_i + w)·r_(j-i), where r is a linear map of
-    the distance's features and u, w are learned.
-    """
-
-    features: Tensor
-
-    def __init__(self, hidden: int, heads: int, positions: int) -> None:
-        super().__init__()
-        self.heads, self.size = heads, hidden // heads
-        # One head's width sets the number of features, as in Enformer's code.
-        features = relative_features(positions, self.size // 6 * 6)
-        self.register_buffer("features", features, persistent=False)
-        self.query, self.key, self.value = (Linear(hidden, hidden, bias=False) for _ in range(3))
-        self.relative_key = nn.Linear(features.shape[1], hidden, bias=False)
-        self.content_bias = nn.Parameter(torch.empty(1, heads, 1, self.size))
-        self.position_bias = nn.Parameter(torch.empty(1, heads, 1, self.size))
-        self.out = Linear(hidden, hidden)
-        for linear in (self.query, self.key, self.value, self.relative_key):
-            variance_scaling_(linear.weight, linear.in_features, linear.out_features, scale=2)
-        for bias in (self.content_bias, self.position_bias):
-            variance_scaling_(bias, *bias.shape, scale=2)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, L, H)`` to the same shape."""
-        length = x.shape[1]
-        q = self._split(self.query(x)) * self.size**-0.5  # (B, heads, L, size)
-        k, v = self._split(self.key(x)), self._split(self.value(x))
-        r = self._split(self.relative_key(self.features)[None])  # (1, heads, 2L - 1, size)
-        by_distance = (q + self.position_bias) @ r.transpose(-1, -2)  # (B, heads, L, 2L - 1)
-        # Distance j - i is column j - i + L - 1, so entry (i, j) is the flat element
-        # i (2L - 2) + L - 1 + j. So a slice and a reshape replace a gather.
-        flat = by_distance.flatten(-2)[..., length - 1 : length - 1 + length * (2 * length - 2)]
-        position = torch.unflatten(flat, -1, (length, 2 * length - 2))[..., :length]
-        mixed = functional.scaled_dot_product_attention(
-            q + self.content_bias, k, v, attn_mask=position, scale=1.0
-        )
-        return self.out(mixed.transpose(1, 2).flatten(2))
-
-    def _split(self, x: Tensor) -> Tensor:
-        return torch.unflatten(x, -1, (self.heads, self.size)).transpose(1, 2)
-
-
-def relative_features(length: int, count: int) -> Tensor:
-    """Return Enformer's features of the distances -(length-1)..length-1.
-
-    Args:
-        length: Number of positions in the sequence.
-        count: Number of features, a multiple of six: a third each of exponential decays, central
-            masks and gamma densities, first symmetric, then times the distance's sign.
-
-    Returns:
-        Float32 features ``(2 length - 1, count)``, computed in float64.
-    """
-    m = count // 6
-    signed = torch.arange(-length + 1, length, dtype=torch.float64)[:, None]
-    a = signed.abs()
-    half_life = 2 ** torch.linspace(3, math.log2(length), m, dtype=torch.float64)
-    exponential = 2 ** (-a / half_life)
-    mask = (2 ** torch.arange(1, m + 1, dtype=torch.float64) - 1 > a).double()
-    mean = torch.linspace(length / m, length, m, dtype=torch.float64)
-    std = length / (2 * m)
-    shape, rate = (mean / std) ** 2, mean / std**2
-    log_density = torch.xlogy(shape - 1, a) - rate * a - torch.lgamma(shape) + shape * rate.log()
-    density = log_density.exp() + 1e-8
-    symmetric = torch.cat([exponential, mask, density / density.amax(dim=0)], dim=1)
-    return torch.cat([symmetric, signed.sign() * symmetric], dim=1).float()

@@ -34,7 +34,10 @@ from bench.search_space import Choice, Range, Spaces
 from ._importers.proformer import read_proformer
 from ._layers.channels_last import Depthwise, Linear
 from ._layers.keras import glorot_uniform_
+from ._layers.keras_attention import Attention
+from ._layers.macaron import FeedForward
 from ._layers.one_hot import OneHot
+from ._layers.scalar_head import ScalarHead
 
 
 @settings
@@ -134,7 +137,7 @@ class Proformer(Model[ProformerConfig]):
         self.expression_embedding = nn.Linear(1, dim) if config.head == "multi" else None
         self.blocks = nn.Sequential(*[Block(config) for _ in range(config.blocks)])
         self.dropout = nn.Dropout(config.dropout)
-        self.expression_head = nn.Linear(dim, 1)
+        self.expression_head = ScalarHead(dim)
         self.nucleotide_head = nn.Linear(dim, 6) if config.mask_ratio else None
         self._initialize()
 
@@ -244,7 +247,7 @@ class Proformer(Model[ProformerConfig]):
             x = x.mean(dim=1, keepdim=True)
         else:
             x = x[:, : self.config.expression_heads]
-        return self.expression_head(self.dropout(x)).float().mean(dim=(1, 2))
+        return self.expression_head(self.dropout(x)).mean(dim=1)
 
     def _read_nucleotides(self, x: Tensor) -> Tensor:
         if self.nucleotide_head is None:
@@ -258,13 +261,14 @@ class Block(nn.Module):
     def __init__(self, config: ProformerConfig) -> None:
         super().__init__()
         dim = config.dim
-        self.first = FeedForward(config)
+        gate = functional.silu if config.ffn == "swiglu" else torch.sigmoid
+        self.first = FeedForward(dim, 4 * dim, dropout=config.dropout, gate=gate)
         self.conv_norm = nn.LayerNorm(dim, eps=1e-6)
         self.depthwise = Depthwise(dim, config.kernel)
         self.pointwise = Linear(dim, dim)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.attention = Attention(dim, config.attention_heads)
-        self.second = FeedForward(config)
+        self.second = FeedForward(dim, 4 * dim, dropout=config.dropout, gate=gate)
         self.dropout = nn.Dropout(config.dropout)
 
     def initialize(self) -> None:
@@ -281,45 +285,3 @@ class Block(nn.Module):
         x = self.norm(x)  # the residual of the attention is the normalized x, as in the original
         x = x + self.attention(x)
         return x + 0.5 * self.second(x)
-
-
-class FeedForward(nn.Module):
-    """A gated feed-forward: norm, four times the width, gate by the second half, projection."""
-
-    def __init__(self, config: ProformerConfig) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(config.dim, eps=1e-6)
-        self.widen = Linear(config.dim, 4 * config.dim, bias=False)
-        self.narrow = Linear(2 * config.dim, config.dim, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
-        self.gate = functional.silu if config.ffn == "swiglu" else torch.sigmoid
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, T, D)`` to the same shape."""
-        value, gate = self.widen(self.norm(x)).chunk(2, dim=-1)
-        return self.dropout(self.narrow(self.dropout(value * self.gate(gate))))
-
-
-class Attention(nn.Module):
-    """Keras' multi-head attention with ``key_dim`` = dim: every head has the network's width."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.dim, self.heads = dim, heads
-        self.query, self.key, self.value = (Linear(dim, heads * dim) for _ in range(3))
-        self.out = Linear(heads * dim, dim)
-
-    def initialize(self) -> None:
-        """Draw the kernels within Keras' limits for kernels of three axes."""
-        for projection in (self.query, self.key, self.value):
-            glorot_uniform_(projection.weight, self.dim, self.heads, self.dim)
-        glorot_uniform_(self.out.weight, self.heads, self.dim, self.dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, T, D)`` to the same shape."""
-        q, k, v = (
-            projection(x).unflatten(-1, (self.heads, self.dim)).transpose(1, 2)  # (B, H, T, D)
-            for projection in (self.query, self.key, self.value)
-        )
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        return self.out(mixed.transpose(1, 2).flatten(2))

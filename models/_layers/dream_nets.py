@@ -3,6 +3,8 @@
 from bench.cards import Source
 from bench.recipe import Recipe
 
+from .sorting_bins import CLASSES
+
 SOURCE = Source(
     citation="Rafi et al., Nature Biotechnology (2024), doi:10.1038/s41587-024-02414-w",
     url="https://github.com/de-Boer-Lab/random-promoter-dream-challenge-2022/tree/17d20713"
@@ -15,8 +17,7 @@ DIFFERENCES = (
     "organisers' have their true flags, which rows to predict do not have.",
     "The seed of a run decides initial weights, order and dropout; the organisers seeded all but "
     "dropout and PyTorch's own initial weights.",
-    "Targets that are no sorting bins are laid over the classes by their mean and std (-3..3 std), "
-    "and no row is a singleton; the organisers' loss is then the mean squared error.",
+    f"{CLASSES} Without classes the organisers' loss is the mean squared error.",
 )
 
 

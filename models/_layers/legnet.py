@@ -7,8 +7,8 @@ Shapes, with the submitted sizes (blocks 256, 128, 128, 64, 64, 64, 64):
     x         (B, 256, L)  after the stem; then (B, 128, L), (B, 128, L), (B, 64, L), ...
     output    (B, 18)      mean over positions: logits of the sorting bins
 
-Classes, their loss and the prediction are in ``sorting_bins.py``, the block in
-``efficient_block.py``.
+Classes, their loss and the prediction: :mod:`bench.models._layers.sorting_bins`. The block:
+:mod:`bench.models._layers.efficient_block`.
 """
 
 from __future__ import annotations
@@ -25,21 +25,17 @@ from bench.recipe import Preset
 from bench.search_space import Choice, Spaces
 
 from .efficient_block import EfficientBlock, GateKind, convolved
-from .same_length import Conv, he_out_
-from .sorting_bins import SixChannels, SortingBins, SortingBinsConfig
+from .same_length import Conv
+from .sorting_bins import CLASSES, SixChannels, SortingBins, SortingBinsConfig
 
 CITATION = "Penzar et al., Bioinformatics 39:btad457 (2023), doi:10.1093/bioinformatics/btad457"
 DIFFERENCES = (
     "Six passes over both strands (78,894 steps of 1,024 rows), where "
     "the authors count 80,000 steps: a recipe counts whole passes.",
-    "A thousandth of the training rows is held out and watched; the submitted run had no "
+    "A thousandth of the training rows is held out and watched; the authors' run had no "
     "validation rows. The last weights are kept either way.",
-    "Rows are shuffled over the whole set in every pass, and none is left out but the last "
-    "partial batch; the authors' loader drops one batch more whenever a pass starts.",
-    "The singleton flag is 0 for all rows to predict, as the report says. The authors' "
-    "test.py derives it from the test file's placeholders.",
-    "Targets that are no sorting bins are laid over the classes by their mean and std "
-    "(-3..3 std), and no row is a singleton; the authors' program has no such case.",
+    "A pass leaves out the last partial batch (fewer than 1,024 rows); the authors train on it.",
+    f"{CLASSES} The authors' program has no such case.",
 )
 
 
@@ -54,11 +50,12 @@ class LegNetConfig(SortingBinsConfig):
     resize: int = setting(4, "inner channels of a block, in multiples of `resize_of`", low=1)
     resize_of: Literal["output", "input"] = setting("output", "channels that `resize` multiplies")
     group: int = setting(2, "channels of a group in a block; 1: depthwise", low=1)
-    gate: GateKind = setting("bilinear", "with or without products of the gate's units")
+    gate: GateKind = setting(
+        "bilinear", "bilinear: with products of the gate's units; simple: without"
+    )
     reduction: int = setting(4, "channels of a block's input per unit of its gate", low=1)
     branch_first: bool = setting(False, "the branch before the block's input, not after it")
     head_silu: bool = setting(True, "SiLU between the last convolution and the mean")
-    n: float = setting(0.0, "value of N in the four channels of the bases", low=0, high=1)
 
     def __post_init__(self) -> None:
         """Check that groups are whole, and that every gate has the units that it needs."""
@@ -106,7 +103,7 @@ class LegNetNetwork(SortingBins[LegNetConfig]):
 
     def __init__(self, config: LegNetConfig, positions: int) -> None:
         super().__init__(config, positions)
-        self.channels = SixChannels(n=config.n)
+        self.channels = SixChannels()
         self.stem = nn.Sequential(*convolved(SixChannels.count, config.blocks[0], config.kernel))
         self.blocks = nn.Sequential(
             *[
@@ -125,7 +122,6 @@ class LegNetNetwork(SortingBins[LegNetConfig]):
         )
         self.head = Conv(config.blocks[-1], config.bins, 1, bias=True)
         self.activation = nn.SiLU() if config.head_silu else nn.Identity()
-        self.apply(he_out_)
 
     def forward(self, tokens: Tensor, reverse_strand: Tensor, singleton: Tensor) -> Tensor:
         """Return the logits of the classes, ``(B, L)`` and two flags ``(B,)`` -> ``(B, bins)``."""

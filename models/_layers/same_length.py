@@ -1,13 +1,14 @@
-"""Convolutions that keep the length of a sequence, and the initial weights of LegNet."""
+"""Convolutions that keep the length of a sequence."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from bench.errors import BenchError
 
 
 class Conv(nn.Conv1d):
@@ -48,18 +49,20 @@ class ParallelConvs(nn.Module):
         return self.dropout(torch.cat([conv(x).relu() for conv in self.convs], dim=1))
 
 
-def he_out_(module: nn.Module) -> None:
-    """Draw the weights of one convolution or linear layer as LegNet's authors do; biases are 0.
+def check_shares(name: str, channels: int, widths: Sequence[int]) -> None:
+    """Check that :class:`ParallelConvs` of these widths can share the channels.
 
-    A convolution's weights are normal with variance 2 / (width x filters), also where it is
-    grouped; those of a linear layer are normal with std .001. To be given to ``Module.apply``.
+    Args:
+        name: Name of the setting that is the number of channels.
+        channels: Number of channels, all widths together.
+        widths: Width of each convolution.
+
+    Raises:
+        BenchError: The channels are not a multiple of the number of widths.
     """
-    if isinstance(module, nn.Conv1d):
-        (width,) = module.kernel_size
-        nn.init.normal_(module.weight, std=math.sqrt(2 / (width * module.out_channels)))
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.001)
-    else:
-        return
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
+    count = len(widths)
+    if channels % count:
+        raise BenchError(
+            f"model.{name} ({channels}) is not a multiple of the {count} widths. "
+            f"Try {max(channels // count, 1) * count}."
+        )

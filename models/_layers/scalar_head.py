@@ -17,6 +17,6 @@ class ScalarHead(nn.Linear):
         super().__init__(inputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, inputs)`` to ``(B,)``."""
+        """Map ``(B, ..., inputs)`` to ``(B, ...)``."""
         with torch.autocast(x.device.type, enabled=False):
-            return functional.linear(x.float(), self.weight, self.bias).squeeze(1)
+            return functional.linear(x.float(), self.weight, self.bias).squeeze(-1)

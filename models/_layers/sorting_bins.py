@@ -12,17 +12,21 @@ A target e stands for a normal distribution of mean e + .5 and std .5: class i h
 i and i + 1; the first and the last class also have what is beyond. The loss is the Kullback-Leibler
 divergence of the output's distribution from that one.
 
-Targets are taken for bins if their mean plus or minus their std lies within 0..K, and their std is
-1 at least. Otherwise no row is a singleton, and the classes divide the range of -3..3 standard
-deviations: class = standardized target x K / 6 + (K - 1) / 2. Targets that a recipe does not
-standardize are always taken for bins.
+With ``classes=auto`` targets are treated as bins if their mean plus or minus their std lies within
+0..K, and their std is 1 at least, or if the recipe does not standardize them; ``classes=bins`` and
+``classes=spread`` put a wrong guess right. A bin above K - 1 counts as K - 1.
+
+Other targets are scaled so that the classes span the mean plus and minus 3 std: class =
+standardized target x K / 6 + (K - 1) / 2. No row is then a singleton. The predictions of 18 classes
+lie between -2.83 and 2.83 std, which limits the correlation on targets with a long tail: take their
+logarithm.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -43,12 +47,27 @@ PLASMID = (
 )
 """The 150 nt of the challenge's plasmid before an insert, with the 17 nt of the left flank."""
 
+CLASSES = (
+    "Targets that are no sorting bins are scaled so that the classes span the mean plus and minus "
+    "3 std, and no row is a singleton. Predictions then lie between -2.83 and 2.83 std, which "
+    "limits the correlation on targets with a long tail: take their logarithm. Targets are treated "
+    "as bins if they fit into them, a target above 17 as 17; model.classes puts a wrong guess "
+    "right."
+)
+"""A difference of every network that is used on other targets than bins, for their cards."""
+
+Classes = Literal["auto", "bins", "spread"]
+"""Whether targets are bins, are spread over the classes, or are one of both by a guess."""
+
 
 @settings
 class SortingBinsConfig:
     """Settings of input and output that the networks share."""
 
     bins: int = setting(18, "classes of the output", low=2)
+    classes: Classes = setting(
+        "auto", "bins: a target is a bin; spread: mean and 3 std around; auto: bins if they fit"
+    )
     length: int = setting(150, "nt after padding or cropping on the left", low=1)
     context: bool = setting(True, "the challenge's plasmid before every row, in place of N")
 
@@ -75,22 +94,23 @@ class SortingBins(Model[ConfigT]):
     @classmethod
     def input_columns(cls, config: ConfigT, rows: Split) -> Mapping[str, NDArray[Any]]:
         """Return the singleton flags of training rows; rows to predict have none."""
-        singleton = np.zeros(len(rows), dtype=bool)
-        if len(rows) and are_bins(float(rows.target.mean()), float(rows.target.std()), config.bins):
-            singleton = rows.target == np.rint(rows.target)
-        return {"singleton": singleton}
+        singleton = rows.target == np.rint(rows.target)
+        if config.classes == "auto" and len(rows):
+            mean, std = float(rows.target.mean()), float(rows.target.std())
+            singleton &= are_bins(mean, std, config.bins)
+        return {"singleton": singleton & (config.classes != "spread")}
 
     def expectation(self, output: Tensor) -> Tensor:
         """Return the mean class, standardized, ``(B, K)`` -> ``(B,)``."""
         classes = torch.arange(self.config.bins, dtype=torch.float32, device=output.device)
         # Not a product "@": autocast would round the mean to steps of 1/16 class.
         mean = (output.float().softmax(dim=1) * classes).sum(dim=1)
-        return class_scale(self.scale, self.config.bins).standardized(mean)
+        return class_scale(self.scale, self.config).standardized(mean)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the divergence from the targets' classes, summed over classes, mean over rows."""
         output = self(batch.tokens, **batch.columns)
-        scale = class_scale(self.scale, self.config.bins)
+        scale = class_scale(self.scale, self.config)
         target = soft_classes(scale.raw(batch.target.double()), self.config.bins)
         return functional.kl_div(
             output.float().log_softmax(dim=1), target.float(), reduction="batchmean"
@@ -98,17 +118,13 @@ class SortingBins(Model[ConfigT]):
 
 
 class SixChannels(nn.Module):
-    """The conversion of tokens and flags to six channels.
-
-    Args:
-        n: Value of N in the channels of the bases.
-    """
+    """The conversion of tokens and flags to six channels; N is zero in those of the bases."""
 
     count: ClassVar[int] = 6
 
-    def __init__(self, *, n: float = 0.0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.letters = OneHot(4, order="AGCT", n=n)
+        self.letters = OneHot(4, order="AGCT")
 
     def forward(self, tokens: Tensor, reverse_strand: Tensor, singleton: Tensor) -> Tensor:
         """Map tokens ``(B, L)`` and two flags ``(B,)`` to ``(B, 6, L)``."""
@@ -118,13 +134,15 @@ class SixChannels(nn.Module):
 
 
 def are_bins(mean: float, std: float, bins: int) -> bool:
-    """Return whether targets of this mean and std are taken for bins; False for NaN."""
+    """Return whether targets of this mean and std fit into the bins; False for NaN."""
     return std >= 1 and mean - std >= 0 and mean + std <= bins
 
 
-def class_scale(scale: TargetScale, bins: int) -> TargetScale:
+def class_scale(scale: TargetScale, config: SortingBinsConfig) -> TargetScale:
     """Return the mean and the std of the targets in classes."""
-    if scale == UNSCALED or are_bins(scale.mean, scale.std, bins):
+    bins = config.bins
+    fit = scale == UNSCALED or are_bins(scale.mean, scale.std, bins)
+    if config.classes == "bins" or (config.classes == "auto" and fit):
         return scale
     return TargetScale(mean=(bins - 1) / 2, std=bins / 6)
 

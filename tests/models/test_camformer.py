@@ -29,6 +29,12 @@ def test_they_have_the_published_number_of_parameters(
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
+def test_the_published_mini_model_has_the_fifth_channel() -> None:
+    model = Mini(Mini.Config(), 110)
+    assert sum(p.numel() for p in model.parameters()) == 1_446_721
+    assert Mini.paper_recipe(Mini.Config()).loss == "mse"
+
+
 def test_the_mini_dropouts_are_the_published_ones() -> None:
     """Of three digits, from .156 to .344."""
     dropouts = [m for m in Mini(Mini.Config(), 110).modules() if isinstance(m, nn.Dropout)]
@@ -99,6 +105,8 @@ def test_the_mini_model_equals_a_float64_computation(purines: bool) -> None:
         ({"channels": (8, 8, 8, 16, 8, 8)}, "residual needs pairs of layers"),
         ({"padding": 2}, "residual needs pairs of layers"),
         ({"pooled_layer": 4}, r"pooled_layer \(4\) is the second .* Try 3\."),
+        ({"pooled_layer": 7}, r"^model\.pooled_layer \(7\) is above the 6 layers .* Try 5\.$"),
+        ({"pooled_layer": 7, "residual": False}, r"\(7\) is above the 6 layers .* Try 6\.$"),
     ],
 )
 def test_layers_that_do_not_fit_together_are_refused(

@@ -18,7 +18,13 @@ from bench.data.dataset import Split
 from bench.data.sequences import encode
 from bench.errors import BenchError
 from bench.model import UNSCALED, Batch, Model, TargetScale
-from bench.models._layers.sorting_bins import SixChannels, are_bins, class_scale, soft_classes
+from bench.models._layers.sorting_bins import (
+    SixChannels,
+    SortingBinsConfig,
+    are_bins,
+    class_scale,
+    soft_classes,
+)
 from bench.registry import MODELS
 
 PARAMETERS = {
@@ -29,6 +35,7 @@ PARAMETERS = {
     "dream-attn": 4_539_410,
 }
 DREAM = TargetScale(mean=11.13, std=2.34)
+AUTO = SortingBinsConfig()
 SMALL: dict[str, Any] = {"blocks": (8, 8, 8)}
 
 
@@ -131,13 +138,13 @@ def test_the_prediction_is_the_mean_class_in_the_tasks_unit() -> None:
 def test_targets_are_bins_if_they_fit_into_them(mean: float, std: float, bins: bool) -> None:
     assert are_bins(mean, std, 18) is bins
     if bins:
-        assert class_scale(TargetScale(mean, std), 18) == TargetScale(mean, std)
+        assert class_scale(TargetScale(mean, std), AUTO) == TargetScale(mean, std)
 
 
-def test_other_targets_are_laid_over_the_classes_by_their_std() -> None:
+def test_other_targets_are_spread_over_the_classes_by_their_std() -> None:
     """-3 and 3 std are the outer edges of the classes; a target's classes predict the target."""
     scale = TargetScale(mean=9.88, std=14.26)
-    in_classes = class_scale(scale, 18)
+    in_classes = class_scale(scale, AUTO)
     edges = in_classes.raw(torch.tensor([-3.0, 3.0])) + 0.5
     torch.testing.assert_close(edges, torch.tensor([0.0, 18.0]))
     model = network("legnet-optimized", **SMALL)
@@ -145,14 +152,44 @@ def test_other_targets_are_laid_over_the_classes_by_their_std() -> None:
     target = torch.linspace(-2, 2, 9)
     classes = soft_classes(in_classes.raw(target.double()), 18)
     torch.testing.assert_close(model.expectation(classes.log().float()), target, atol=2e-3, rtol=0)
-    assert class_scale(UNSCALED, 18) == UNSCALED  # recipe.standardize=false
+    assert class_scale(UNSCALED, AUTO) == UNSCALED  # recipe.standardize=false
 
 
-def flags_of(target: list[float]) -> list[bool]:
+@pytest.mark.parametrize("raw", [[11, 10.25, 0, 17, 8], [0, 84, 12, 5.5, 0], [-2, 1, 0.5, 1, 0]])
+def test_a_wrong_guess_about_the_targets_can_be_put_right(raw: list[float]) -> None:
+    """Two networks of the same logits: one for bins, one for targets that are spread."""
+    scale = TargetScale(float(np.mean(raw)), float(np.std(raw)))
+    logits = torch.full((1, 18), -100.0)
+    logits[0, 13] = 0.0
+    targets = (torch.tensor(raw) - scale.mean) / scale.std
+    for classes, prediction, flags in [
+        ("bins", (13 - scale.mean) / scale.std, [value == int(value) for value in raw]),
+        ("spread", 1.5, [False] * 5),  # 4.5 classes above 8.5, and a std is 3 classes
+    ]:
+        model = network("dream-cnn", first=8, blocks=(8,), classes=classes).eval()
+        model.scale = scale
+        assert model.expectation(logits).item() == pytest.approx(prediction, rel=1e-6)
+        assert flags_of(raw, classes=classes) == flags
+        torch.nn.init.zeros_(model.head.weight)
+        in_classes = np.array(raw) if classes == "bins" else 8.5 + 3 * targets.numpy()
+        edges = np.array([-np.inf, *range(1, 18), np.inf])
+        parts = [np.diff(scipy.stats.norm(value + 0.5, 0.5).cdf(edges)) for value in in_classes]
+        expected = math.log(18) - np.mean([scipy.stats.entropy(part) for part in parts])
+        assert model.loss(rows_of(targets)).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_largest_prediction_of_spread_targets_is_that_of_the_card() -> None:
+    model = network("dream-cnn", first=8, blocks=(8,), classes="spread")
+    last = model.expectation(torch.tensor([[0.0] * 17 + [100.0]])).item()
+    assert f"{-last:.2f} and {last:.2f} std" in " ".join(model.card.differences)
+
+
+def flags_of(target: list[float], **settings: Any) -> list[bool]:
     model_class = MODELS.get("legnet")
     rows = Split.of(["ACGT"] * len(target), np.zeros(len(target)))
     rows = Split(rows.sequences, np.array(target))
-    flags: NDArray[np.bool_] = model_class.input_columns(model_class.Config(), rows)["singleton"]
+    config = model_class.Config(**settings)
+    flags: NDArray[np.bool_] = model_class.input_columns(config, rows)["singleton"]
     assert flags.dtype == bool
     return flags.tolist()
 
@@ -172,8 +209,6 @@ def test_channels_by_hand() -> None:
         [[0, 0, 0, 1, 1], [1, 1, 0, 0, 0], [0] * 5, [0] * 5, [1] * 5, [0] * 5],
     ]
     assert channels.tolist() == expected
-    quarter = SixChannels(n=0.25)(tokens, torch.zeros(2), torch.zeros(2))
-    assert quarter[0, :, 4].tolist() == [0.25] * 4 + [0, 0]
 
 
 @pytest.mark.parametrize("flag", ["reverse_strand", "singleton"])
@@ -232,6 +267,22 @@ def test_initial_weights_of_legnet() -> None:
     biases = torch.cat([network("legnet").blocks[i].branch[6].products.bias for i in range(2)])
     assert 0.8 < biases.abs().max() <= 1
     assert biases.std().item() == pytest.approx(1 / math.sqrt(3), rel=0.2)
+
+
+def test_optimized_legnet_keeps_the_initial_weights_of_pytorch() -> None:
+    """Uniform up to 1 / sqrt(fan), which counts the channels of one group."""
+    model = network("legnet-optimized", blocks=(64, 48, 40), kernel=5)
+    convs = [m for m in model.modules() if isinstance(m, torch.nn.Conv1d)]
+    linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
+    weights = [*(m.weight for m in convs), *(m.weight for m in linears)]
+    std = [1 / math.sqrt(3 * math.prod(weight.shape[1:])) for weight in weights]
+    assert std_of(weights, std) == pytest.approx(1, rel=0.02)
+    assert model.head.weight.std().item() == pytest.approx(1 / math.sqrt(3 * 40), rel=0.05)
+    gate = model.blocks[0].branch[6]
+    assert gate.squeeze.weight.std().item() == pytest.approx(1 / math.sqrt(3 * 256), rel=0.05)
+    submitted = network("legnet", blocks=(64, 48, 40), kernel=5)
+    assert submitted.head.weight.std().item() == pytest.approx(math.sqrt(2 / 18), rel=0.05)
+    assert submitted.blocks[0].branch[6].squeeze.weight.std().item() == pytest.approx(1e-3, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +358,7 @@ def convolve(x: Array, weight: Array) -> Array:
 
 
 def test_optimized_legnet_in_float64() -> None:
-    """Depthwise, w = 4a, a simple gate, the branch first, no SiLU after the head, N = .25."""
+    """Depthwise, w = 4a, a simple gate, the branch first, no SiLU after the head."""
     model = network("legnet-optimized", 12, blocks=(8, 5, 6), kernel=4)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -326,7 +377,7 @@ def test_optimized_legnet_in_float64() -> None:
 
     x = np.zeros((6, 12))
     for position, base in enumerate(text := "ACGTNTTGACAG"):
-        x[:4, position] = 0.25 if base == "N" else np.array([base == b for b in "AGCT"])
+        x[:4, position] = [base == b for b in "AGCT"]
     x[4] = 1
     x = layer(x, "stem.0", "stem.1")
     for block in ("blocks.0", "blocks.1"):

@@ -44,6 +44,23 @@ def test_the_pooled_head_reads_the_mean_over_positions() -> None:
     torch.testing.assert_close(predictions, expected)
 
 
+@pytest.mark.parametrize("head", ["multi", "pool"])
+@torch.no_grad()
+def test_as_many_predictions_differ_in_bfloat16_as_in_float32(
+    head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks, which are slow in bfloat16 on a CPU, are left out."""
+    model = small(head=head).eval()
+    features = torch.randn(1000, 204, 16)
+    monkeypatch.setattr(model, "_encode", lambda tokens: features)
+    tokens = torch.zeros(1000, 200, dtype=torch.uint8)
+    different = model(tokens).unique().numel()
+    with torch.autocast("cpu", torch.bfloat16):
+        predictions = model(tokens)
+    assert predictions.dtype == torch.float32
+    assert predictions.unique().numel() == different > 990
+
+
 @pytest.mark.parametrize(
     ("ffn", "gate"), [("swiglu", lambda z: z * torch.sigmoid(z)), ("glu", torch.sigmoid)]
 )

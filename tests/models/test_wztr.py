@@ -101,6 +101,21 @@ def test_the_last_relu_is_at_zero_of_the_targets_unit(
     assert model(by_hand.tokens("A" * 22)).tolist() == [standardized]
 
 
+def test_without_the_last_relu_targets_below_zero_are_predicted() -> None:
+    tokens = by_hand.tokens(*("ACGTTGCATCG" * 2, "T" * 22, "GATTACAGGAC" * 2))
+    outputs = []
+    for last_relu in (True, False):
+        torch.manual_seed(0)
+        model = small(last_relu=last_relu)
+        model.scale = TargetScale(mean=2.0, std=4.0)
+        torch.nn.init.constant_(model.head.bias, -3.0)
+        outputs.append(model(tokens))
+    cut, free = outputs
+    assert cut.tolist() == [-0.5] * 3  # 0 of the unit
+    assert (free < -2).all()
+    assert free.unique().numel() == 3
+
+
 def test_it_has_the_published_number_of_parameters() -> None:
     assert sum(p.numel() for p in Wztr(Wztr.Config(), 284).parameters()) == 4_823_297
 
