@@ -64,7 +64,7 @@ class TargetScale:
 
     def texts(self) -> dict[str, str]:
         """Return the scale as texts, which a file of weights keeps beside the tensors."""
-        return {"target_mean": repr(self.mean), "target_std": repr(self.std)}
+        return {_SCALE: f"{self.mean!r} {self.std!r}"}  # one text: safetensors shuffles several
 
     @classmethod
     def of_texts(cls, texts: Mapping[str, str]) -> TargetScale | None:
@@ -73,16 +73,20 @@ class TargetScale:
         Raises:
             BenchError: A text is not a finite number, or the std is not positive.
         """
-        if not texts.keys() >= UNSCALED.texts().keys():
+        if _SCALE not in texts:
             return None
         try:
-            scale = cls(float(texts["target_mean"]), float(texts["target_std"]))
+            mean, std = map(float, texts[_SCALE].split())
         except ValueError:
-            scale = cls(math.nan)
+            mean = std = math.nan
+        scale = cls(mean, std)
         if not (math.isfinite(scale.mean) and 0 < scale.std < math.inf):
             raise BenchError(f"{argument('weights')}: the scale of the targets is not valid.")
         return scale
 
+
+_SCALE = "target_scale"
+"""Name of mean and std in a file of weights."""
 
 REVERSE_STRAND = "reverse_strand"
 """Name of the column that says whether a row is shown as its reverse complement."""

@@ -12,11 +12,10 @@ import click
 
 from bench.cli.common import Whole, print_json
 from bench.errors import BenchError
-from bench.metrics import STANDARD
-from bench.results.options import Request
 
 if TYPE_CHECKING:
     from bench.api.results import Run
+    from bench.results.options import Request
 
 
 def seed_list(ctx: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...]:
@@ -61,6 +60,8 @@ def train_seeds(
 
 def _scores(run: Run) -> dict[str, float]:
     """Return the scores that a line shows: overall ones, else correlations over all rows."""
+    from bench.metrics import STANDARD
+
     known = {name: value for name, value in run.metrics.items() if value is not None}
     overall = {
         name: known[name] for name in known if name.startswith("test/") and name.count("/") == 1

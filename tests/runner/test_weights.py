@@ -136,7 +136,7 @@ def test_weights_without_a_scale_take_that_of_the_training_rows(table: Path, tra
 
 
 def test_the_scale_of_the_file_is_the_unit_of_the_predictions(table: Path, trained: Path) -> None:
-    texts = {"target_mean": "100.5", "target_std": "0.25"}
+    texts = {"target_scale": "100.5 0.25"}
     save_file(load_file(trained / "model.safetensors"), "w.safetensors", texts)
     bench("run", *ours(table), "--weights", "w.safetensors")
     folder, manifest = only_run()
@@ -171,7 +171,7 @@ def changed(trained: Path, **tensors: torch.Tensor | None) -> None:
         state.pop(name, None)
         if tensor is not None:
             state[name] = tensor
-    save_file(state, "w.safetensors", {"target_mean": "0", "target_std": "1"})
+    save_file(state, "w.safetensors", {"target_scale": "0 1"})
 
 
 @pytest.mark.parametrize(
@@ -214,11 +214,11 @@ def test_files_that_are_no_weights_are_told_in_a_line(
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize(("mean", "std"), [("x", "1"), ("1", "0"), ("nan", "1"), ("0", "inf")])
+@pytest.mark.parametrize("scale", ["x 1", "1 0", "nan 1", "0 inf", "1", "1 2 3", ""])
 def test_a_scale_that_is_none_is_refused(
-    table: Path, trained: Path, capsys: pytest.CaptureFixture[str], mean: str, std: str
+    table: Path, trained: Path, capsys: pytest.CaptureFixture[str], scale: str
 ) -> None:
-    texts = {"target_mean": mean, "target_std": std}
+    texts = {"target_scale": scale}
     save_file(load_file(trained / "model.safetensors"), "w.safetensors", texts)
     told = fails(capsys, "run", *ours(table), "--weights", "w.safetensors")
     assert told == "--weights: the scale of the targets is not valid."

@@ -48,7 +48,7 @@ def test_the_command_asks_for_the_same(asked: Request) -> None:
     words = shlex.split(repeating(Manifest.from_json(manifest(asked))))
     assert words[:2] == ["bench", "run"]
     typed = run.make_context("run", words[2:]).params
-    for name in ("devices", "resume", "no_tracking", "report", "silent", "as_json"):
+    for name in ("devices", "resume", "no_tracking", "report", "silent", "as_json", "seeds"):
         del typed[name]
     again = make_request(**typed).as_json()
     overrides = {"model": {}, "task": {}, "recipe": {}, **asked.overrides}
