@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,12 @@ LINES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("harm", LINES)
+def slow_but(quick: set[str], names: Iterable[str]) -> list[Any]:
+    """Return the parameters of a test, of which only the quick ones are in the usual suite."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("harm", slow_but({"garbage in between", "nuls for all"}, LINES))
 def test_damaged_lines_of_metrics_are_named_and_the_run_goes_on(
     harm: str, folder: Path, whole: dict[str, Any]
 ) -> None:
@@ -70,11 +75,11 @@ def test_damaged_lines_of_metrics_are_named_and_the_run_goes_on(
 FORGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda state: [1, 2],
     "another shape": lambda state: state["model"].update({"head.bias": torch.zeros(7)}),
-    "nothing": lambda state: None,
     "a step of text": lambda state: state.update(step="40"),
     "a step below 0": lambda state: state.update(step=-3),
     "no losses": lambda state: state.pop("losses"),
     "other moments": lambda state: state["optimizer"]["state"][0].update(exp_avg=torch.zeros(2)),
+    "nothing": lambda state: None,
 }
 
 
@@ -87,7 +92,7 @@ def forge(path: Path, how: Callable[[dict[str, Any]], Any]) -> None:
     path.with_suffix(".json").write_text(json.dumps(note))
 
 
-@pytest.mark.parametrize("name", [name for name in FORGED if name != "nothing"])
+@pytest.mark.parametrize("name", slow_but({"a list", "other moments"}, [*FORGED][:-1]))
 def test_a_forged_checkpoint_is_told_and_the_one_before_it_taken(
     name: str, folder: Path, whole: dict[str, Any]
 ) -> None:

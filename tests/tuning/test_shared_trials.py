@@ -29,6 +29,7 @@ REQUEST = Request(
     checkpoint_minutes=2.5,
     runs_dir=Path("runs"),
     resume=Path("runs/x"),
+    weights=Path("trained.h5"),
     force=True,
     study={"name": "s", "trial": 3},
     tuned={"study": "s", "trials": 3, "device_hours": 0.5},
