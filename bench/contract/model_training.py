@@ -70,7 +70,7 @@ def test_planted_motif(
         )
 
 
-@pytest.mark.needs("shape", "planted motif")
+@pytest.mark.needs("shape", "deterministic under a seed", "planted motif")
 def test_bfloat16(specimen: Specimen, learner: Learned) -> None:
     """GPUs compute in bfloat16, whose 8 bits must not be the digits of a prediction."""
     model, batch = learner.model, specimen.validation()
