@@ -57,7 +57,7 @@ class CamformerMini(CamformerNetwork):
         variants=(
             (
                 "model.purines=false recipe.loss=l1",
-                "with --recipe paper: four channels and the original's loss, 1,444,801 parameters",
+                "with the paper's recipe: four channels, the original's loss; 1,444,801 weights",
             ),
         ),
         differences=DIFFERENCES,
