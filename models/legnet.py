@@ -5,9 +5,12 @@ The network with its table of shapes: :mod:`bench.models._layers.legnet`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.cards import ModelCard, Source
 from bench.recipe import Recipe
 
+from ._layers.dream_nets import dream_recipe
 from ._layers.he_out import he_out_
 from ._layers.legnet import CITATION, DIFFERENCES, LegNetConfig, LegNetNetwork
 
@@ -40,19 +43,4 @@ class LegNet(LegNetNetwork):
     @classmethod
     def paper_recipe(cls, config: LegNetConfig) -> Recipe:
         """Return the submitted recipe: AdamW, one cycle with cycled momentum, both strands."""
-        return Recipe(
-            optimizer="adamw",
-            lr=0.005,
-            weight_decay=0.01,
-            schedule="one_cycle",
-            warmup=0.3,
-            warmup_unit="share",
-            cycle_momentum=True,
-            batch_size=1024,
-            epochs=6,
-            clip_norm=0,
-            strands="both",
-            average_strands=True,
-            keep="last",
-            precision="float32",
-        )
+        return replace(dream_recipe(lr=0.005), epochs=6, keep="last")

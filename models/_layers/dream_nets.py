@@ -22,7 +22,7 @@ DIFFERENCES = (
 
 
 def dream_recipe(*, lr: float) -> Recipe:
-    """Return the organisers' recipe: AdamW, one cycle, 80 passes over both strands."""
+    """Return the organisers' recipe, LegNet's with 80 passes: AdamW, one cycle, both strands."""
     return Recipe(
         optimizer="adamw",
         lr=lr,
