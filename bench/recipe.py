@@ -130,4 +130,10 @@ class Preset:
 
     model: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of the standard recipe, a learning rate for the smaller size among them."""
     max_steps: int | None = None
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """Fields of :attr:`recipe` that only make a training shorter, whatever the recipe."""
+        return {name: self.recipe[name] for name in ("batch_size", "epochs") if name in self.recipe}

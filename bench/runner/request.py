@@ -34,6 +34,7 @@ def resolve(request: Request) -> ResolvedRequest:
     """Return a request with its names and settings resolved.
 
     Settings are the defaults, changed by the recipe, then by the preset, then by the overrides.
+    Presets are tuned for the standard recipe: of a paper's recipe, they change only the budget.
 
     Raises:
         BenchError: A name or a value is wrong.
@@ -46,7 +47,8 @@ def resolve(request: Request) -> ResolvedRequest:
     for_model = {**preset.model, **request.overrides.get("model", {})}
     config = override(model_class.Config(), for_model, section="model")
     recipe, for_task = named_recipe(request.recipe, request.task, model_class, config)
-    for_recipe = {**preset.recipe, **request.overrides.get("recipe", {})}
+    smaller = preset.recipe if request.recipe == "standard" else preset.budget
+    for_recipe = {**smaller, **request.overrides.get("recipe", {})}
     if request.epochs is not None:
         for_recipe["epochs"] = request.epochs
     recipe = override(recipe, for_recipe, section="recipe")

@@ -30,7 +30,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "madlab paper": {
         "model": "madlab",
         "recipe": "paper",
-        "recipe_options": {"batch_size": 64, "passes": 1},
+        "recipe_options": {"batch_size": 64, "passes": 1, "lr": 2e-3},
     },
 }
 
