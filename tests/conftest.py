@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bench.cli.environment import set_environment
 
 ROOT = Path(__file__).parents[1]
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 # Tests in the background of a shell, or under nohup, ignore these signals, and so would the
 # commands that they start. A handler of Python's becomes the default action in these commands.

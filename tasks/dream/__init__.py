@@ -155,7 +155,7 @@ class Dream(Task):
             held_out = max(1, round(len(rows) * self.options.validation))
             validation = Split(table.sequences, table.numbers).take(np.sort(rows[:held_out]))
             rows = rows[held_out:]
-            split = f"{self.options.validation:.0%} of {TRAIN}, seed {self.options.split_seed}"
+            split = f"{self.options.validation * 100:g}% of {TRAIN}, seed {self.options.split_seed}"
         target = table.numbers[rows]
         whole = target == np.rint(target)
         if self.options.singletons == "half":

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bench.data.layout import Layout, lay_out
@@ -72,7 +71,6 @@ def one_by_one(text: str, layout: Layout, length: int, flanks: tuple[int, int], 
     return "".join(text[at] if 0 <= at < len(text) else "N" for at in window)
 
 
-@hypothesis_settings(deadline=None)
 @given(
     texts=st.lists(dna, min_size=1, max_size=5).filter(any),
     sides=st.sampled_from(COMBINATIONS),

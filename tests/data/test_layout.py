@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bench.data.layout import Layout, lay_out
@@ -83,7 +82,6 @@ def one_by_one(text: str, layout: Layout, length: int, flanks: tuple[int, int]) 
     return text
 
 
-@hypothesis_settings(deadline=None)
 @given(
     texts=st.lists(dna, min_size=1, max_size=6).filter(any),
     sides=st.sampled_from(COMBINATIONS),

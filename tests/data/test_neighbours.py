@@ -79,7 +79,7 @@ def test_random_rows_and_their_mutants_are_found_as_by_comparing_everything() ->
 
 
 @pytest.mark.parametrize("within", [0, 1, 2])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_edit_of_any_rows_is_found_as_by_comparing_everything(
     within: int, data: st.DataObject

@@ -59,6 +59,14 @@ def test_validation_rows_depend_on_the_split_seed_and_on_nothing_else(tmp_path: 
     assert read(tmp_path, split_seed=1).validation.target.tolist() != usual
 
 
+@pytest.mark.parametrize(("share", "text"), [(0.001, "0.1%"), (0.05, "5%"), (0.3, "30%")])
+def test_the_share_of_validation_rows_is_told_whole(
+    tmp_path: Path, share: float, text: str
+) -> None:
+    notes = read(release(tmp_path), validation=share).notes
+    assert notes["validation"] == f"{text} of train_sequences.txt, seed 0"
+
+
 def test_a_fraction_is_a_share_of_the_training_rows(tmp_path: Path) -> None:
     release(tmp_path)
     tenth, all_rows = read(tmp_path, fraction=0.1).train, read(tmp_path).train
