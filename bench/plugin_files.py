@@ -81,7 +81,7 @@ def _import_file(path: Path) -> ModuleType:
         raise
     except Exception as error:  # a plugin may raise any error; the message has one line
         del sys.modules[name]
-        raise BenchError(f"{argument('plugin')} {path}: {describe(error)}") from error
+        raise BenchError(f"{argument('plugin')} {path}: {describe(error, path)}") from error
     return module
 
 

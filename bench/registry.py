@@ -15,6 +15,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -284,11 +285,10 @@ def _imported(place: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def describe(error: BaseException) -> str:
-    """Return the type, text and place of an error in one line."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    place = f"{traceback.tb_frame.f_code.co_filename}:{traceback.tb_lineno}" if traceback else "?"
+def describe(error: BaseException, file: Path | None = None) -> str:
+    """Return the type, text and place of an error in one line; the place in a file, if given."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if file and Path(frame.filename) == file.absolute()]
+    place = next((f"{frame.filename}:{frame.lineno}" for frame in reversed(own or frames)), "?")
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text} ({place})"

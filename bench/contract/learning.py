@@ -14,8 +14,7 @@ from bench.training.monitor import Controls
 from bench.training.predict import predict
 from bench.training.schedule import Plan
 
-NEEDED = 0.5
-"""Correlation on new rows that counts as learned."""
+_ENOUGH = 0.5  # correlation on new rows
 _BATCH, _EPOCHS, _SECONDS = 64, 60, 25.0
 _PLAIN = {"passes": 1, "warmup": 1.0, "warmup_unit": "epochs", "schedule": "cosine"}
 
@@ -50,7 +49,7 @@ class _Watch:
     def epoch(self, step: int, metrics: dict[str, float]) -> None:
         """Keep the validation."""
         self.correlation, self.steps = metrics["validation/pearson"], step
-        if self.correlation >= NEEDED:
+        if self.correlation >= _ENOUGH:
             raise _LearnedError
 
 

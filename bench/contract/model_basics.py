@@ -1,109 +1,40 @@
-"""Checks of a model: shapes, lengths, devices, what it does with its input."""
+"""Checks of a model: shapes, lengths, numbers, what it does with its input."""
 
 from __future__ import annotations
 
 import io
-from contextlib import AbstractContextManager, nullcontext, redirect_stderr, redirect_stdout
-from typing import Any
-from unittest import mock
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 
-from bench.contract.attributes import attributes
-from bench.contract.report import fail, several, skip
+from bench.contract.report import explained, fail, several, skip
 from bench.contract.specimen import (
     LENGTH,
     Specimen,
+    chosen,
     planted,
     predicted,
     taken,
     total_loss,
     with_columns,
 )
+from bench.contract.surroundings import unchanged
 from bench.data.dataset import Dataset
 from bench.data.sequences import N
 from bench.errors import BenchError
-from bench.model import Batch
+from bench.metrics import pearson
+from bench.model import Batch, Model
 
 _LENGTHS, _LONG = (47, 301), (1023,)
-
-
-def test_builds(specimen: Specimen) -> None:
-    """The model is made at its smallest preset, and without memory, as `bench models` does."""
-    specimen.make()
-    try:
-        with torch.device("meta"):
-            specimen.model(specimen.config, specimen.loader.transform.positions)
-    except (NotImplementedError, RuntimeError) as error:
-        fail(
-            "__init__ cannot run on the meta device, which has shapes and no values, as `bench "
-            f"models` needs it ({str(error).splitlines()[0]}); test weight.is_meta before values"
-        )
-
-
-@pytest.mark.needs("builds")
-def test_nothing_outside_the_state_dict(specimen: Specimen) -> None:
-    """What is not in the state dict is not trained, not saved and not moved to a GPU."""
-    model = specimen.make()
-    known = {id(part) for part in (*model.modules(), *model.parameters(), *model.buffers())}
-    for name, value in attributes(model):
-        if id(value) in known:
-            continue
-        if isinstance(value, nn.Module):
-            fail(f"{name} holds a {type(value).__name__} that is not registered: use nn.ModuleList")
-        if isinstance(value, torch.Tensor) and value.requires_grad:
-            fail(f"{name} holds a weight that is not registered: use nn.ParameterList")
-
-
-@pytest.mark.needs("builds", "nothing outside the state dict")
-def test_device(specimen: Specimen) -> None:
-    """Every tensor is made where the input is; seen on the meta device, so no GPU is needed."""
-    model = specimen.ready().to("meta")
-    batch = _on(specimen.batch(), "meta")
-    stay = [n for n, t in model.state_dict().items() if not t.is_meta]
-    if stay:
-        fail(f"{several(stay)} does not move with model.to(device)")
-    try:
-        with mock.patch.object(torch, "autocast", _autocast):
-            predicted(model, batch)
-            if not specimen.fitted:
-                total_loss(model.train(), batch)
-    except BenchError as error:
-        skip(str(error))
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        _judge_device(error)
-    if torch.cuda.is_available():
-        torch.testing.assert_close(
-            predicted(specimen.ready().to("cuda"), _on(specimen.batch(), "cuda")).cpu(),
-            predicted(specimen.ready(), specimen.batch()),
-            rtol=1e-2,
-            atol=1e-2,
-        )
-
-
-def _autocast(device: str, *args: Any, **options: Any) -> AbstractContextManager[Any]:
-    """Return torch.autocast, or an empty context for the meta device, which it refuses."""
-    return nullcontext() if device == "meta" else torch.amp.autocast(device, *args, **options)
-
-
-def _judge_device(error: BaseException) -> None:
-    """Fail for an error of mixed devices; skip for an operation that needs values."""
-    text = str(error)
-    mixed = ("expected device", "two devices", "same device", "CUDA", "NVIDIA", "copy out of meta")
-    if any(words in text for words in mixed) or isinstance(error, TypeError):
-        fail(
-            f"a tensor is on a fixed device ({text.splitlines()[0]}): make tensors with "
-            "device=tokens.device, and constants with register_buffer"
-        )
-    skip(f"cannot be seen without a GPU: {text.splitlines()[0][:120]}")
-
-
-def _on(batch: Batch, device: str) -> Batch:
-    columns = {name: values.to(device) for name, values in batch.columns.items()}
-    return Batch(batch.tokens.to(device), batch.target.to(device), columns)
+_NOT_FLOAT32 = {
+    torch.float64: "use float32",
+    torch.float16: "use float32; a run's precision is a field of the recipe",
+}
+_GIVEN_AWAY = 0.9
 
 
 @pytest.mark.needs("builds")
@@ -111,7 +42,9 @@ def test_shape(specimen: Specimen) -> None:
     """The prediction is one float32 number per row."""
     batch = specimen.batch(8)
     try:
-        output = predicted(specimen.ready(), batch)
+        with unchanged():
+            _judge_forward(specimen, batch)
+            output = predicted(specimen.ready(), batch)
     except (AssertionError, RuntimeError) as error:
         if any(words in str(error) for words in ("CUDA", "NVIDIA")):
             skip(f"not tried: the model runs on no CPU ({str(error).splitlines()[0]})")
@@ -122,18 +55,30 @@ def test_shape(specimen: Specimen) -> None:
         fail(f"predictions are {output.dtype}; return float32, as by output.float()")
 
 
+def _judge_forward(specimen: Specimen, batch: Batch) -> None:
+    """Fail for an output of forward that is neither predictions nor one vector per row."""
+    with torch.no_grad():
+        output = specimen.ready()(batch.tokens, **batch.columns)
+    if not isinstance(output, Tensor):
+        fail(f"forward returns a {type(output).__name__}: return one tensor")
+    if specimen.model.expectation is Model.expectation and output.shape == (8, 1):
+        fail("forward returns (8, 1) for 8 rows: return (8,), as by squeeze(1)")
+    if output.shape[:1] != (8,):
+        fail(f"forward returns {tuple(output.shape)} for 8 rows: its first axis must be the rows")
+
+
 @pytest.mark.needs("shape")
 def test_float32_inside(specimen: Specimen) -> None:
     """Float64 is 30 times slower on most GPUs and missing on others."""
     if specimen.fitted:
         skip("fitted at once: exact sums take no time")
-    found: list[str] = []
+    found: dict[torch.dtype, list[str]] = {}
 
     class Looks(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
             result = function(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
-                found.append(getattr(function, "__name__", str(function)))
+            if isinstance(result, Tensor) and result.dtype in _NOT_FLOAT32:
+                found.setdefault(result.dtype, []).append(getattr(function, "__name__", ""))
             return result
 
     model, batch = specimen.ready(), specimen.batch()
@@ -142,8 +87,9 @@ def test_float32_inside(specimen: Specimen) -> None:
     wide = [n for n, t in model.state_dict().items() if t.dtype == torch.float64]
     if wide:
         fail(f"{several(wide)} is float64: use float32")
-    if found:
-        fail(f"forward computes in float64 ({several(list(dict.fromkeys(found)))}): use float32")
+    for kind, names in found.items():
+        by = several(list(dict.fromkeys(names)))
+        fail(f"forward computes in {kind} ({by}): {_NOT_FLOAT32[kind]}")
 
 
 @pytest.mark.needs("shape")
@@ -164,7 +110,7 @@ def test_finite_output(specimen: Specimen) -> None:
     """Predictions of random rows, poly-A and poly-T are finite, and so is the loss."""
     model, batch = specimen.ready(), specimen.batch(32)
     batch.tokens[0], batch.tokens[1] = 0, 3
-    _finite(specimen, batch, "random rows, poly-A and poly-T")
+    _finite(specimen, batch, "random rows, poly-A and poly-T", "look for exp, log and division")
     if not predicted(model, specimen.validation()).isfinite().all():
         fail(
             "predictions of validation rows are NaN or infinite: their targets are NaN, so "
@@ -181,27 +127,32 @@ def test_rows_of_N_only(specimen: Specimen) -> None:  # noqa: N802
     """A row may have nothing but N, alone and among others."""
     batch = specimen.batch(8)
     batch.tokens[3:6] = N
-    _finite(specimen, batch, "rows of N")
+    _finite(specimen, batch, "rows of N", "no base is counted, or all are masked")
     batch.tokens[:] = N
-    _finite(specimen, batch, "a batch of N")
+    _finite(
+        specimen,
+        batch,
+        "a batch of N",
+        "such rows among others are not, so look for a norm over dim 0",
+    )
 
 
-def _finite(specimen: Specimen, batch: Batch, what: str) -> None:
-    if not predicted(specimen.ready(), batch).isfinite().all():
-        fail(f"predictions of {what} are NaN or infinite")
+def _finite(specimen: Specimen, batch: Batch, what: str, hint: str = "") -> None:
+    if not predicted(specimen.ready(), chosen(batch, slice(None))).isfinite().all():
+        fail(f"predictions of {what} are NaN or infinite: {hint}")
     if specimen.fitted:
         return
     model = specimen.make()
-    loss = total_loss(model, batch)
+    loss = total_loss(model, chosen(batch, slice(None)))
     if not loss.isfinite():
-        fail(f"the loss of {what} is {loss.item()}")
+        fail(f"the loss of {what} is {loss.item()}: {hint}")
     loss.backward()  # type: ignore[no-untyped-call]
     gradients = [(n, p.grad) for n, p in model.named_parameters() if p.grad is not None]
     if wrong := [n for n, gradient in gradients if not gradient.isfinite().all()]:
-        fail(f"the gradient of {several(wrong)} is NaN or infinite for {what}")
+        fail(f"the gradient of {several(wrong)} is NaN or infinite for {what}: {hint}")
 
 
-@pytest.mark.needs("shape")
+@pytest.mark.needs("shape", "finite output")
 def test_odd_batch_sizes(specimen: Specimen) -> None:
     """The last batch has any number of rows, also one."""
     model = specimen.ready()
@@ -210,13 +161,17 @@ def test_odd_batch_sizes(specimen: Specimen) -> None:
             shape = tuple(predicted(model, specimen.batch(rows)).shape)
         except BenchError:  # of Model.expectation
             shape = ()
+        except Exception as error:
+            fail(f"a batch of {rows} fails: {explained(error, specimen.file)}")
         if shape != (rows,):
             fail(
                 f"a batch of {rows} gives predictions of shape {shape}, not ({rows},): "
                 "squeeze(1) in place of squeeze() keeps a single row"
             )
     if not specimen.fitted:
-        total_loss(specimen.make(), specimen.batch(3))
+        for rows in (2, 3):
+            if not total_loss(specimen.make(), specimen.batch(rows)).isfinite():
+                fail(f"the loss of a batch of {rows} is NaN or infinite")
 
 
 @pytest.mark.needs("shape", "finite output")
@@ -228,7 +183,13 @@ def test_odd_lengths(specimen: Specimen) -> None:
             model = specimen.ready(loader)
         except BenchError:
             continue  # the model says that it does not take this length
-        outputs = predicted(model, taken(loader.test(), 4))
+        try:
+            outputs = predicted(model, taken(loader.test(), 4))
+        except Exception as error:
+            fail(
+                f"rows of {length} nt fail: {explained(error, specimen.file)}. Take sizes from "
+                "__init__'s positions; it refuses a length by raise BenchError(…)"
+            )
         if outputs.shape != (4,):
             fail(f"rows of {length} nt give predictions of shape {tuple(outputs.shape)}")
         if not outputs.isfinite().all():
@@ -253,11 +214,52 @@ def _with_odd_rows(specimen: Specimen, length: int) -> Dataset:
 @pytest.mark.needs("shape")
 def test_input_unchanged(specimen: Specimen) -> None:
     """The rows stay on the device for all epochs, so nothing may change them in place."""
-    model, batch, before = specimen.ready(), specimen.batch(), specimen.batch()
-    predicted(model, batch)
-    if not specimen.fitted:
-        total_loss(model.train(), batch)
-    changed = [n for n, values in before.columns.items() if not batch.columns[n].equal(values)]
-    changed += [n for n in ("tokens", "target") if not getattr(batch, n).equal(getattr(before, n))]
-    if changed:
-        fail(f"the model changes {several(changed)} in place: work on a copy, x.clone()")
+    for mode in ("evaluation", "training"):
+        model, batch = specimen.ready(), _extreme(specimen)
+        before, versions = _extreme(specimen), {n: t._version for n, t in _parts(batch).items()}
+        if mode == "evaluation":
+            predicted(model, batch)
+        elif not specimen.fitted:
+            total_loss(model.train(), batch)
+        after = _parts(batch)
+        if gone := [name for name in versions if name not in after]:
+            fail(f"the model takes {several(gone)} out of batch.columns: other code reads it, too")
+        changed = [
+            name
+            for name, old in _parts(before).items()
+            if after[name]._version != versions[name] or not after[name].equal(old)
+        ]
+        if changed:
+            fail(f"in {mode} the model changes {several(changed)} in place: use x.clone() first")
+
+
+def _extreme(specimen: Specimen) -> Batch:
+    """Return rows with N and with targets far from the mean."""
+    batch = specimen.batch(16)
+    batch.tokens[2, 1], batch.target[:8] = N, 3 * batch.target[:8]
+    return batch
+
+
+def _parts(batch: Batch) -> dict[str, Tensor]:
+    return {"tokens": batch.tokens, "target": batch.target, **batch.columns}
+
+
+@pytest.mark.needs("builds")
+def test_columns_know_no_target(specimen: Specimen) -> None:
+    """A column derived from the target is known for training rows only, so it says too much."""
+    rows = planted(specimen.model.columns).train
+    unknown = replace(rows, target=np.full(len(rows), np.nan))
+    blind = specimen.model.input_columns(specimen.config, unknown)
+    for name, values in specimen.model.input_columns(specimen.config, rows).items():
+        if len(values) != len(rows):
+            fail(f"the column '{name}' has {len(values)} values for {len(rows)} rows")
+        if values.dtype.kind not in "biuf":
+            fail(f"the column '{name}' is of the kind {values.dtype}: give numbers or booleans")
+        if np.array_equal(values, blind[name]):
+            continue
+        for part in values.reshape(len(rows), -1).T.astype(float):
+            if abs(pearson(part, rows.target)) > _GIVEN_AWAY:
+                fail(
+                    f"the column '{name}' gives the target away, which is NaN for rows to predict: "
+                    "derive it from sequences and other columns"
+                )

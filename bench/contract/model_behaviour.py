@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -11,19 +11,26 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-from bench.contract.attributes import attributes
+from bench.contract.attributes import changed, unsaved
 from bench.contract.report import fail, several, skip
 from bench.contract.specimen import Specimen, chosen, predicted, total_loss
+from bench.contract.surroundings import seeded_anew
 from bench.model import Model
 
 _NOISE = (_DropoutNd, _NormBase, nn.RNNBase, nn.MultiheadAttention, nn.RReLU)
 _STEPS = 4
+_WEIGHT = "the initial weight"
 _SHARE = 1e-3  # of the predictions' std that counts as rounding
 
 
-@pytest.mark.needs("shape")
+@pytest.mark.needs("shape", "finite output")
 def test_deterministic_under_a_seed(specimen: Specimen) -> None:
     """The same seed gives the same weights, predictions and losses; another gives others."""
+    if calls := seeded_anew(lambda: _used(specimen)):
+        fail(
+            f"the model calls {several(calls)}, so all seeds of a run are the same: leave it out, "
+            "or draw from a torch.Generator with this seed"
+        )
     runs = [_run(specimen, seed) for seed in (0, 0, 0, 1)]
     for name, value in runs[0].items():
         if any(not torch.equal(value, other[name]) for other in runs[1:3]):
@@ -31,14 +38,22 @@ def test_deterministic_under_a_seed(specimen: Specimen) -> None:
                 f"{name} differs between two models with the same seed: draw random numbers with "
                 "torch, whose seed a run sets, not with random or numpy; use no time and no set"
             )
-    if not specimen.fitted and all(torch.equal(v, runs[3][n]) for n, v in runs[0].items()):
-        fail("the seed changes nothing: draw the initial weights with torch's generator")
+    weights = [name for name in runs[0] if name.startswith(_WEIGHT)]
+    if not specimen.fitted and all(torch.equal(runs[0][n], runs[3][n]) for n in weights):
+        fail("the seed changes no initial weight: draw them with torch's generator")
+
+
+def _used(specimen: Specimen) -> None:
+    """Make a model and use it once, without a seed."""
+    model = specimen.model(specimen.config, specimen.loader.transform.positions)
+    if not specimen.fitted:
+        total_loss(model.train(), specimen.batch())
 
 
 def _run(specimen: Specimen, seed: int) -> dict[str, Tensor]:
     """Return the weights, predictions and the loss of a new model."""
     model = specimen.make(seed) if not specimen.fitted else specimen.ready()
-    weights = {f"the initial weight {n}": t.clone() for n, t in model.state_dict().items()}
+    weights = {f"{_WEIGHT} {n}": t.clone() for n, t in model.state_dict().items()}
     found = {**weights, "the prediction": predicted(model.eval(), specimen.batch(), seed)}
     if not specimen.fitted:
         torch.manual_seed(seed)
@@ -46,7 +61,7 @@ def _run(specimen: Specimen, seed: int) -> dict[str, Tensor]:
     return found
 
 
-@pytest.mark.needs("shape", "deterministic under a seed")
+@pytest.mark.needs("shape", "nothing outside the state dict", "deterministic under a seed")
 def test_no_state_between_calls(specimen: Specimen) -> None:
     """A prediction does not depend on what was predicted before."""
     model = specimen.ready()
@@ -62,7 +77,7 @@ def test_no_state_between_calls(specimen: Specimen) -> None:
         fail(f"predicting changes {several(changed)}: change it only if self.training")
 
 
-@pytest.mark.needs("shape", "no state between calls")
+@pytest.mark.needs("shape", "input unchanged", "no state between calls")
 def test_declared_noise_only(specimen: Specimen) -> None:
     """Training differs from evaluation by dropout, batch norm and declared modules alone."""
     model = specimen.ready()
@@ -70,13 +85,13 @@ def test_declared_noise_only(specimen: Specimen) -> None:
         fail(f"model.eval() leaves {several(left)} in training mode: train() is overridden")
     batch = specimen.batch(16)
     calm = predicted(model, batch, seed=0)
+    if left := _modes(model, training=True):
+        fail(f"forward puts {several(left)} into training mode: it calls train()")
     if not torch.equal(calm, predicted(model, batch, seed=1)):
         fail(
             "predictions are random in evaluation: nn.Dropout stops by itself, "
             "functional.dropout only with training=self.training"
         )
-    if _modes(model, training=True):
-        fail("forward puts the model into training mode: it calls train()")
     noise = _quieted(specimen, model)
     quiet = predicted(model, batch)
     if not _close(calm, quiet):
@@ -149,7 +164,7 @@ def test_batch_independence(specimen: Specimen) -> None:
         fail("the prediction of a row changes with its place in the batch")
 
 
-@pytest.mark.needs("shape")
+@pytest.mark.needs("shape", "finite output", "input unchanged")
 def test_loss_reads_the_target(specimen: Specimen) -> None:
     """The loss is one finite number, and other targets give another one."""
     if specimen.fitted:
@@ -164,49 +179,46 @@ def test_loss_reads_the_target(specimen: Specimen) -> None:
         losses.append(torch.stack(list(terms.values())).sum().item())
     if losses[0] == losses[1]:
         fail("the loss is the same for other targets: it ignores batch.target")
+    if specimen.model.expectation is Model.expectation:
+        target = specimen.batch(16).target
+        right = _loss_of(specimen, target)
+        for what, other in {
+            "the negative targets: it has the wrong sign": -target,
+            "the raw targets: batch.target is standardized, and so are predictions": (
+                specimen.loader.transform.scale.raw(target)
+            ),
+        }.items():
+            if _loss_of(specimen, other) < right:
+                fail(f"the loss of perfect predictions is higher than that of {what}")
 
 
-@pytest.mark.needs("loss reads the target", "deterministic under a seed")
+def _loss_of(specimen: Specimen, predictions: Tensor) -> float:
+    """Return the loss of given predictions of the first rows."""
+    model = specimen.make()
+    torch.manual_seed(0)
+    with mock.patch.object(model, "forward", return_value=predictions):
+        return float(total_loss(model, specimen.batch(len(predictions))))
+
+
+@pytest.mark.needs(
+    "loss reads the target", "nothing outside the state dict", "deterministic under a seed"
+)
 def test_training_state_saved(specimen: Specimen) -> None:
     """A resumed run knows only what is in the state dict."""
     if specimen.fitted:
         skip("fitted at once")
     model = specimen.make()
-    before = _unsaved(model)
+    before = unsaved(model)
     for first in (0, 16):
         total_loss(model, specimen.batch(16, first))
-    changed = [name for name, value in _unsaved(model).items() if not _equal(value, before, name)]
-    if changed:
+    if found := changed(before, unsaved(model)):
         fail(
-            f"training changes {several(changed)}, which is not in the state dict, so a resumed "
+            f"training changes {several(found)}, which is not in the state dict, so a resumed "
             "run would lose it: make it a buffer by register_buffer(name, value)"
         )
 
 
-def _unsaved(model: Model) -> dict[str, Any]:
-    """Return copies of numbers and tensors of a model that its state dict does not hold."""
-    saved = {id(t) for t in model.state_dict(keep_vars=True).values()}
-    found: dict[str, Any] = {
-        name: buffer.detach().clone()
-        for name, buffer in model.named_buffers()
-        if id(buffer) not in saved
-    }
-    for name, value in attributes(model):
-        if isinstance(value, bool | int | float | str):
-            found[name] = value
-        elif isinstance(value, Tensor) and id(value) not in saved:
-            found[name] = value.detach().clone()
-    return found
-
-
-def _equal(value: Any, before: dict[str, Any], name: str) -> bool:
-    old = before.get(name)
-    if isinstance(value, Tensor) and isinstance(old, Tensor):
-        return torch.equal(value, old)
-    return bool(type(value) is type(old) and value == old)
-
-
-@pytest.mark.needs("shape", "loss reads the target")
+@pytest.mark.needs("shape", "finite output", "loss reads the target")
 def test_gradient_reaches_every_parameter(specimen: Specimen) -> None:
     """A weight without a gradient is never trained, and several devices refuse it."""
     if specimen.fitted:

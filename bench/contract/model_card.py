@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bench.config import as_dict, describe, override
 from bench.contract.report import fail, several
 from bench.contract.specimen import Specimen
@@ -14,6 +16,17 @@ from bench.training.schedule import Plan
 _ROWS = 6_000_000  # of a large data set, for plans
 
 
+def test_presets_and_recipes(specimen: Specimen) -> None:
+    """Presets, the paper's recipe and the search space fit the settings, on a large data set."""
+    model = specimen.model
+    Plan.of(model.paper_recipe(model.Config()), _ROWS)
+    for preset in model.presets.values():
+        override(model.Config(), preset.model, section="model")
+        Plan.of(override(Recipe(), preset.recipe, section="recipe"), _ROWS, preset.max_steps)
+    checked({"model": model.space}, {"model": model.Config})
+
+
+@pytest.mark.needs("presets and recipes")
 def test_settings_round_trip(specimen: Specimen) -> None:
     """Settings are stored as JSON in the run folder and read again."""
     kind = specimen.model.Config
@@ -36,13 +49,3 @@ def test_card(specimen: Specimen) -> None:
         fail("there is no card: card = ModelCard(summary=…, source=Source(…))")
     if not card.summary or not card.source.url.startswith("https://"):
         fail("the card needs a summary, and a source whose url begins with https://")
-
-
-def test_presets_and_recipes(specimen: Specimen) -> None:
-    """Presets, the paper's recipe and the search space fit the settings, on a large data set."""
-    model = specimen.model
-    Plan.of(model.paper_recipe(model.Config()), _ROWS)
-    for preset in model.presets.values():
-        override(model.Config(), preset.model, section="model")
-        Plan.of(override(Recipe(), preset.recipe, section="recipe"), _ROWS, preset.max_steps)
-    checked({"model": model.space}, {"model": model.Config})

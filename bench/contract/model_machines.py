@@ -11,6 +11,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from bench.contract import ranks
+from bench.contract.attributes import changed, unsaved
 from bench.contract.report import fail, several, skip
 from bench.contract.specimen import Specimen, predicted
 from bench.errors import BenchError
@@ -31,12 +32,14 @@ def test_safetensors_round_trip(specimen: Specimen, tmp_path: Path) -> None:
     model, file = specimen.ready(), tmp_path / "model.safetensors"
     save_model(model, str(file))
     other = specimen.make(seed=1)
+    random = changed(unsaved(model), unsaved(other))
     load_model(other, str(file))
     one, two = (predicted(m.eval(), specimen.batch(16)) for m in (model, other))
     if not torch.equal(one, two):
         fail(
-            "predictions differ after saving and loading the weights: something that prediction "
-            "needs is not in the state dict; register it as a buffer"
+            "predictions differ after saving and loading the weights: prediction needs "
+            f"{several(random) or 'something'}, which is not in the state dict; make it a buffer "
+            "by register_buffer"
         )
 
 
@@ -65,6 +68,7 @@ class _Killer:
     "nothing outside the state dict",
     "gradient reaches every parameter",
     "training state saved",
+    "safetensors round trip",
 )
 def test_resume(specimen: Specimen, tmp_path: Path) -> None:
     """A training that is killed and resumed has the losses and weights of one that is not."""
@@ -122,9 +126,14 @@ def test_two_ranks(specimen: Specimen) -> None:
         skip("batch norm together with noise of its own gives two ranks other noise")
     alone = ranks.losses(specimen, micro_batches=2 if noisy else 1)
     try:
-        shared = ranks.on_two(specimen)
+        shared, weights = ranks.on_two(specimen)
     except BenchError as error:
         fail(str(error))
+    if weights != ranks.digest(specimen.make()):
+        fail(
+            "the initial weights differ in another process, although the seed is the same: do not "
+            "use hash(), id(), the order of a set, or the time"
+        )
     worst = max(abs(a - b) / max(abs(a), 1e-3) for a, b in zip(alone, shared, strict=True))
     if not worst <= _CLOSE:
         fail(

@@ -6,6 +6,7 @@ than two new programs.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import warnings
 from contextlib import redirect_stdout
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -70,15 +72,25 @@ def losses(specimen: Specimen, ranks: Ranks = ALONE, micro_batches: int = 1) -> 
     return [float(loss) for loss in ranks.sum(found) / ranks.size]
 
 
-def on_two(specimen: Specimen) -> list[float]:
-    """Return the losses of two ranks.
+def digest(model: Model) -> str:
+    """Return a hash of the weights of a model."""
+    found = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        found.update(
+            tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return found.hexdigest()
+
+
+def on_two(specimen: Specimen) -> tuple[list[float], str]:
+    """Return the losses of two ranks, and a hash of their initial weights.
 
     Raises:
         BenchError: A rank failed; the message is its error.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         started = [_start(specimen, rank, folder) for rank in (0, 1)]
-        told = [
+        told: list[Any] = [
             end.recv() if end.poll(_PATIENCE) else "a rank gave no answer" for _, end in started
         ]
         for process, _ in started:
@@ -87,7 +99,8 @@ def on_two(specimen: Specimen) -> list[float]:
     for answer in told:
         if isinstance(answer, str):
             raise BenchError(answer)
-    return list(told[0])
+    found, weights = told[0]
+    return found, weights
 
 
 def _start(
@@ -112,7 +125,9 @@ def _rank(end: Connection, what: str, name: str, rank: int, folder: str, threads
             found = [t for t in find(what) if t.kind == "model"]
             ranks = Ranks(rank, 2, rank)
             with joined(ranks, torch.device("cpu")):
-                end.send(losses(Specimen(found[0]), ranks, 2))
+                specimen = Specimen(found[0])
+                weights = digest(specimen.make())
+                end.send((losses(specimen, ranks, 2), weights))
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(last.filename).name}:{last.lineno}"

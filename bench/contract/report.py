@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import traceback
 from collections.abc import Sequence
@@ -88,6 +89,14 @@ def several(names: Sequence[str], most: int = 3) -> str:
     """Return the first names of a list, and the number of the others."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def source(plugin: type[Any]) -> Path | None:
+    """Return the file of a class; None for a class of a notebook's cell."""
+    try:
+        return Path(inspect.getfile(plugin))
+    except (OSError, TypeError):
+        return None
 
 
 def explained(error: BaseException, file: Path | None) -> str:

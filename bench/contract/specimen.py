@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.config import override
+from bench.contract.report import source
 from bench.contract.targets import Target
 from bench.data.dataset import Dataset, Split, TestSet
 from bench.model import FITTED_ROWS, REVERSE_STRAND, Batch, FittedModel, Model
@@ -43,12 +44,14 @@ class Specimen:
     Attributes:
         model: Class of the model.
         fitted: Whether the model is fitted at once, without a training loop.
+        file: File of the model's class; None for that of a notebook's cell.
     """
 
     def __init__(self, target: Target, *, full: bool = False) -> None:
         self.target, self.name, self.full = target, target.name, full
         self.model: type[Model] = target.plugin
         self.fitted = issubclass(self.model, FittedModel)
+        self.file = source(self.model)
         self._fit: Model | None = None
 
     @cached_property

@@ -6,7 +6,6 @@ says what it protects from, and ``@needs("shape")`` names checks without which i
 
 from __future__ import annotations
 
-import inspect
 import io
 import os
 import tempfile
@@ -20,7 +19,7 @@ import pytest
 import torch
 
 from bench.contract import ranks
-from bench.contract.report import Finding, Outcome, Report, explained
+from bench.contract.report import Finding, Outcome, Report, explained, source
 from bench.contract.specimen import Specimen
 from bench.contract.targets import Target
 from bench.contract.task_data import TaskData
@@ -28,8 +27,8 @@ from bench.contract.task_data import TaskData
 _HERE = Path(__file__).parent
 _FILES = {
     "model": (
-        *("model_card", "model_basics", "model_behaviour", "model_training", "model_machines"),
-        "figures",
+        *("model_card", "model_start", "model_basics", "model_behaviour", "model_training"),
+        *("model_machines", "figures"),
     ),
     "task": ("task_checks", "task_scores"),
 }
@@ -77,7 +76,7 @@ class _Suite:
         self, target: Target, data: Path | None, told: Callable[[Finding], None], *, full: bool
     ) -> None:
         self._target, self._data, self._told, self._full = target, data, told, full
-        self._file = _source(target.plugin)
+        self._file = source(target.plugin)
         self._blocked: set[str] = set()
         self._started = 0.0
         self.findings: list[Finding] = []
@@ -149,10 +148,3 @@ class _Suite:
 def _name(test: str) -> str:
     """Return the name of a check for that of its function."""
     return test.removeprefix("test_").replace("_", " ")
-
-
-def _source(plugin: type[Any]) -> Path | None:
-    try:
-        return Path(inspect.getfile(plugin))
-    except (OSError, TypeError):  # a class of a notebook's cell
-        return None
