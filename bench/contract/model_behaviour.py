@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from bench.contract.attributes import changed, unsaved
 from bench.contract.report import fail, several, skip
@@ -17,7 +18,10 @@ from bench.contract.specimen import Specimen, chosen, predicted, total_loss
 from bench.contract.surroundings import seeded_anew
 from bench.model import Model
 
-_NOISE = (_DropoutNd, _NormBase, nn.RNNBase, nn.MultiheadAttention, nn.RReLU)
+_NOISE = (
+    *(_DropoutNd, _NormBase, nn.RNNBase, nn.MultiheadAttention, nn.RReLU),
+    _SpectralNorm,  # it improves its estimate in every training step
+)
 _STEPS = 4
 _WEIGHT = "the initial weight"
 _SHARE = 1e-3  # of the predictions' std that counts as rounding
@@ -31,7 +35,10 @@ def test_deterministic_under_a_seed(specimen: Specimen) -> None:
             f"the model calls {several(calls)}, so all seeds of a run are the same: leave it out, "
             "or draw from a torch.Generator with this seed"
         )
+    before = unsaved(specimen.make())
     runs = [_run(specimen, seed) for seed in (0, 0, 0, 1)]
+    if found := changed(before, unsaved(specimen.make())):
+        fail(f"a new model differs by {several(found)}, which earlier ones left: use no globals")
     for name, value in runs[0].items():
         if any(not torch.equal(value, other[name]) for other in runs[1:3]):
             fail(
@@ -69,12 +76,14 @@ def test_no_state_between_calls(specimen: Specimen) -> None:
         skip("model.eval() has no effect; see 'declared noise only'")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first = predicted(model, specimen.batch(8))
-    predicted(model, specimen.batch(8, first=8))
+    if _modes(model, training=True):
+        skip("forward calls train(); see 'declared noise only'")
+    predicted(model.train().eval(), specimen.batch(8, first=8))
+    different = [n for n, t in model.state_dict().items() if not torch.equal(t, before[n])]
+    if different:
+        fail(f"eval() or a prediction changes {several(different)}: do so only if self.training")
     if not torch.equal(first, predicted(model, specimen.batch(8))):
         fail("the same rows have another prediction after other rows: keep no state in forward")
-    changed = [n for n, t in model.state_dict().items() if not torch.equal(t, before[n])]
-    if changed:
-        fail(f"predicting changes {several(changed)}: change it only if self.training")
 
 
 @pytest.mark.needs("shape", "input unchanged", "no state between calls")

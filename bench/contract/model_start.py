@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ def test_builds(specimen: Specimen) -> None:
         model = specimen.make()
     if specimen.config != before:
         fail("__init__ changes the settings, so a run stores other ones than the user's: copy them")
+    if missing := [n for n in ("config", "positions", "criterion") if not hasattr(model, n)]:
+        fail(f"{several(missing)} is not set: begin with super().__init__(config, positions)")
     lazy = [n for n, p in model.named_parameters() if isinstance(p, UninitializedParameter)]
     if lazy:
         fail(f"the shape of {several(lazy)} is not known before the first batch: give all sizes")
@@ -141,7 +143,37 @@ def _loose(model: Model, batch: Batch) -> list[str]:
     return found
 
 
-@pytest.mark.needs("builds", "nothing outside the state dict")
+@pytest.mark.needs("builds")
+def test_shape(specimen: Specimen) -> None:
+    """The prediction is one float32 number per row."""
+    batch = specimen.batch(8)
+    try:
+        with unchanged():
+            _judge_forward(specimen, batch)
+            output = predicted(specimen.ready(), batch)
+    except (AssertionError, RuntimeError) as error:
+        if any(words in str(error) for words in ("CUDA", "NVIDIA")):
+            skip(f"not tried: the model runs on no CPU ({str(error).splitlines()[0]})")
+        raise
+    if output.shape != (8,):
+        fail(f"predictions of 8 rows have the shape {tuple(output.shape)}; return (8,)")
+    if output.dtype != torch.float32:
+        fail(f"predictions are {output.dtype}; return float32, as by output.float()")
+
+
+def _judge_forward(specimen: Specimen, batch: Batch) -> None:
+    """Fail for an output of forward that is neither predictions nor one vector per row."""
+    with torch.no_grad():
+        output = specimen.ready()(batch.tokens, **batch.columns)
+    if not isinstance(output, Tensor):
+        fail(f"forward returns a {type(output).__name__}: return one tensor")
+    if specimen.model.expectation is Model.expectation and output.shape == (8, 1):
+        fail("forward returns (8, 1) for 8 rows: return (8,), as by squeeze(1)")
+    if output.shape[:1] != (8,):
+        fail(f"forward returns {tuple(output.shape)} for 8 rows: its first axis must be the rows")
+
+
+@pytest.mark.needs("builds", "nothing outside the state dict", "shape")
 def test_device(specimen: Specimen) -> None:
     """Every tensor is made where the input is; seen on the meta device, so no GPU is needed."""
     model = specimen.ready().to("meta")
@@ -151,7 +183,9 @@ def test_device(specimen: Specimen) -> None:
         fail(f"{several(stay)} does not move with model.to(device)")
     try:
         with mock.patch.object(torch, "autocast", _autocast), _OneDevice():  # type: ignore[no-untyped-call]
-            predicted(model, batch)
+            where = predicted(model, batch).device
+            if where.type != "meta":
+                fail(f"predictions are on {where} whatever the input's device: leave out .cpu()")
             if not specimen.fitted:
                 total_loss(model.train(), batch)
     except BenchError as error:
@@ -171,12 +205,18 @@ class _OneDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuse operations on the meta device and the CPU together, some of which torch lets pass."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if function is torch.ops.aten._to_copy.default and _to_cpu(args[0], kwargs):
+            return torch.ones(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
         tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor) and t.ndim]
         here = {t.device.type for t in tensors}
-        # Rows may be chosen, and are copied, by tensors of the CPU.
-        if len(here) > 1 and not any(w in str(function) for w in ("copy", "index")):
+        # Values may be copied, rows chosen and lengths of packed rows told by tensors of the CPU.
+        if len(here) > 1 and not any(w in str(function) for w in ("copy", "index", "pack")):
             raise RuntimeError(f"{function} with tensors on two devices, the input's and the CPU")
         return function(*args, **(kwargs or {}))
+
+
+def _to_cpu(tensor: Tensor, options: Mapping[str, Any]) -> bool:
+    return tensor.is_meta and torch.device(options.get("device") or "meta").type == "cpu"
 
 
 def _autocast(device: str, *args: Any, **options: Any) -> AbstractContextManager[Any]:
@@ -191,7 +231,7 @@ def _judge_device(error: BaseException, file: Path | None) -> None:
     lines = [frame.lineno for frame in frames if file and Path(frame.filename) == file]
     place = f", line {lines[-1]}" if lines else ""
     mixed = ("expected device", "two devices", "same device", "CUDA", "NVIDIA", "copy out of meta")
-    if any(words in str(error) for words in mixed) or isinstance(error, TypeError):
+    if any(words in str(error) for words in (*mixed, "numpy", "meta device")):
         fail(
             f"a tensor is on a fixed device ({text}{place}): make tensors with "
             "device=tokens.device, and constants with register_buffer"

@@ -80,6 +80,7 @@ def _correlation(one: torch.Tensor, other: torch.Tensor) -> float:
     "loss reads the target",
     "gradient reaches every parameter",
     "overfits one batch",
+    "batch independence",
 )
 def test_planted_motif(
     specimen: Specimen, learner: Learned, record_property: Callable[[str, object], None]
