@@ -188,6 +188,9 @@ def test_loss_reads_the_target(specimen: Specimen) -> None:
         losses.append(torch.stack(list(terms.values())).sum().item())
     if losses[0] == losses[1]:
         fail("the loss is the same for other targets: it ignores batch.target")
+    for rows in (2, 3):
+        if not total_loss(specimen.make(), specimen.batch(rows)).isfinite():
+            fail(f"the loss of a batch of {rows} is NaN or infinite")
     if specimen.model.expectation is Model.expectation:
         target = specimen.batch(16).target
         right = _loss_of(specimen, target)
