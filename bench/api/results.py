@@ -14,7 +14,6 @@ from bench.api.html import as_html
 from bench.atomic import read_plain
 from bench.console import SILENT, Console
 from bench.data.vectors import stored_vector
-from bench.errors import BenchError
 from bench.results import run_folder
 from bench.results.manifest import Manifest
 from bench.results.metrics_file import read_metrics
@@ -102,16 +101,9 @@ class Run:
         Raises:
             BenchError: The run has no model, or the model cannot read a sequence.
         """
-        from bench.runner.predictor import Predictor
-        from bench.training.device import choose_device
+        from bench.runner.predictor import predict_texts
 
-        texts = [sequence.encode() for sequence in sequences]
-        predictions, faults = Predictor.load(self.path, choose_device(device))(texts)
-        if faults:
-            row, reason = next(iter(faults.items()))
-            more = f" ({len(faults) - 1:,} more rows)" if len(faults) > 1 else ""
-            raise BenchError(f"sequence {row}: {reason}{more}.")
-        return predictions
+        return predict_texts([self.path], sequences, device=device)
 
     def model(self) -> nn.Module:
         """Return the trained model: a plain torch module on the CPU, in evaluation mode.
@@ -145,10 +137,10 @@ class Run:
         Raises:
             BenchError: There are no predictions, or the test rows are not on this machine.
         """
-        from bench.runner.rescore import score_run
+        from bench.runner.rescore import score_runs
 
-        return score_run(
-            str(self.path),
+        return score_runs(
+            [str(self.path)],
             folder=paths.as_path(data),
             rows=rows,
             subset_files=subset_files or {},

@@ -71,15 +71,14 @@ def run_scores_table(manifest: Manifest) -> None:
     _print_scores(title, metrics, rows, overall, scored.problems)
 
 
-def scores_table(data: str, scores: Scores, members: Sequence[str] = ()) -> None:
+def scores_table(data: str, scores: Scores) -> None:
     """Print scores: a row for each subset, a column for each metric, then the overall scores.
 
     Args:
         data: Name of the data.
         scores: Scores.
-        members: Names of the runs of an ensemble; empty for a single result.
     """
-    if members:
+    if members := scores.members:
         print_line(f"ensemble, the mean of {len(members)} runs: {', '.join(members)}")
     rows = [
         [name, *("-" for _ in ("n", *scores.metrics))]

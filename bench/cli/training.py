@@ -160,11 +160,9 @@ def score(
         raise BenchError("--source is recorded with the result: add --log --name NAME.")
     if log and rows is not None:
         raise BenchError("--log records the rows that rank: leave out --rows.")
-    if len(references) == 1 and (predictions, task, name) == (None, None, None):
-        scored = rescore.score_run(
-            references[0], folder=folder, rows=rows, subset_files=files, home=home, console=console
-        )
-    elif len(references) > 1 and (predictions, task) == (None, None):
+    if log and len(references) == 1:
+        raise BenchError("--log records predictions of other programs or the mean of several runs.")
+    if references and (predictions, task) == (None, None):
         scored = rescore.score_runs(
             references, folder=folder, rows=rows, subset_files=files, home=home, console=console
         )
@@ -177,9 +175,9 @@ def score(
     if name is not None:
         click.echo(scored.log(name, home, source=source or ""), err=True)
     if as_json:
-        print_json(scored.as_json())
+        print_json(scored.scores.as_json())
     else:
-        tables.scores_table(scored.test.name, scored.scores, scored.members)
+        tables.scores_table(scored.test.name, scored.scores)
 
 
 def _subset_files(typed: tuple[str, ...], snvs: Path | None) -> dict[str, Path]:

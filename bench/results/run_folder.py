@@ -280,11 +280,13 @@ def find_run(reference: str, directory: Path, option: str = "run") -> Path:
 
 
 def find_members(references: Sequence[str], directory: Path) -> list[Path]:
-    """Return the folders of the runs of an ensemble; see :func:`find_run`.
+    """Return the folders of one run, or of the runs of an ensemble; see :func:`find_run`.
 
     Raises:
-        BenchError: A reference matches no run, or two of them the same one.
+        BenchError: A reference matches no run, or two of them the same one, or there is none.
     """
+    if not references:
+        raise BenchError("name a run, or several runs for the mean of them.", field="run")
     found = [find_run(reference, directory) for reference in references]
     if len({path.resolve() for path in found}) < len(found):
         raise BenchError("a run is named twice. Name each run of an ensemble once.", field="run")

@@ -141,11 +141,11 @@ class Ensemble:
         """Return the ensemble of finished runs; a single run is an ensemble of one.
 
         Raises:
-            BenchError: A run cannot predict, or runs predict different tasks.
+            BenchError: A run cannot predict, or the runs are on different data.
         """
-        tasks = {run_folder.read_manifest(run).task.name for run in runs}
-        if len(tasks) > 1:
-            raise BenchError(f"runs of different tasks have no mean: {', '.join(sorted(tasks))}.")
+        data = {run_folder.read_manifest(run).data.name or "?" for run in runs}
+        if len(data) > 1:
+            raise BenchError(f"runs on different data have no mean: {', '.join(sorted(data))}.")
         return cls(tuple(Predictor.load(run, device) for run in runs))
 
     def __call__(self, texts: list[bytes]) -> tuple[NDArray[np.float64], dict[int, str]]:
@@ -166,6 +166,28 @@ def _fault(text: bytes, longest: int) -> str:
     letters = text.decode("latin-1")
     odd = next(letter for letter in letters if letter.upper() not in LETTERS)
     return f"letter {odd!r} is not one of {LETTERS}"
+
+
+def predict_texts(
+    runs: Sequence[Path], sequences: Iterable[str], *, device: str
+) -> NDArray[np.float64]:
+    """Return the predictions of sequences in memory ``(N,)``, in the target's unit.
+
+    Args:
+        runs: Folders of the runs whose models predict; the mean of several is returned.
+        sequences: DNA sequences.
+        device: Name of the device, as for ``bench run``.
+
+    Raises:
+        BenchError: A run cannot predict, or a model cannot take a sequence.
+    """
+    texts = [sequence.encode() for sequence in sequences]
+    predictions, faults = Ensemble.load(runs, choose_device(device))(texts)
+    if faults:
+        row, reason = next(iter(faults.items()))
+        more = f" ({len(faults) - 1:,} more rows)" if len(faults) > 1 else ""
+        raise BenchError(f"sequence {row}: {reason}{more}.")
+    return predictions
 
 
 def predict_file(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +34,6 @@ class Scored:
         test: Test rows.
         predictions: Predictions in the order of the test rows.
         scores: Scores of the predictions.
-        members: Names of the runs whose mean the predictions are; empty for a single result.
     """
 
     task_name: str
@@ -43,12 +41,6 @@ class Scored:
     test: TestSet
     predictions: Predictions
     scores: Scores
-    members: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the scores as nested JSON values, with the members of an ensemble."""
-        found = self.scores.as_json()
-        return {"ensemble": list(self.members), **found} if self.members else found
 
     def log(self, name: str, home: Path | None, *, source: str = "") -> str:
         """Record the scores as an external result, here and in MLflow; return a message.
@@ -67,9 +59,9 @@ class Scored:
             self.scores,
             source=source,
             home=home,
-            members=self.members,
+            members=self.scores.members,
         )
-        kind = "an ensemble, which does not rank" if self.members else "unverified"
+        kind = "an ensemble, which does not rank" if self.scores.members else "unverified"
         told = f"{run.path}: recorded as '{name}', {kind}"
         try:
             uploader.sync(run.path, runs_dir(home))
@@ -78,8 +70,8 @@ class Scored:
         return told
 
 
-def score_run(
-    reference: str,
+def score_runs(
+    references: Sequence[str],
     *,
     folder: Path | None,
     rows: str | None,
@@ -87,10 +79,10 @@ def score_run(
     home: Path | None,
     console: Console = SILENT,
 ) -> Scored:
-    """Return the scores of the predictions that a run has stored.
+    """Return the scores of the predictions that a run has stored, or of the mean of several runs'.
 
     Args:
-        reference: Folder of the run, its name, or the beginning of its name.
+        references: Folder of each run, its name, or the beginning of its name.
         folder: Folder of the test rows; None for the folder that the run recorded.
         rows: Part of the test rows; None for the part that ranks.
         subset_files: Files that replace those of the test set, by subset.
@@ -98,11 +90,11 @@ def score_run(
         console: Console for the progress of reading the test rows.
 
     Raises:
-        BenchError: The run or its test rows cannot be found, or the test rows have changed.
+        BenchError: A run cannot be found, is named twice or has no predictions, its test rows
+            cannot be found or have changed, or those of another run differ.
     """
-    run = run_folder.find_run(reference, runs_dir(home))
+    run, *others = run_folder.find_members(references, runs_dir(home))
     manifest = run_folder.read_manifest(run)
-    stored = run / run_folder.PREDICTIONS
     if not manifest.scored.test:
         raise BenchError(f"{run} is {manifest.status}: it has no predictions to score.")
     opened = open_test(
@@ -117,37 +109,18 @@ def score_run(
             f"{run} was scored on other test rows than those in {opened.folder}. Name the folder "
             f"of its test rows by {argument('data')}."
         )
-    return score_values(opened, stored, rows, subset_files)
-
-
-def score_runs(
-    references: Sequence[str],
-    *,
-    folder: Path | None,
-    rows: str | None,
-    subset_files: Mapping[str, Path],
-    home: Path | None,
-    console: Console = SILENT,
-) -> Scored:
-    """Return the scores of the mean of the predictions of several runs; see :func:`score_run`.
-
-    Raises:
-        BenchError: A run cannot be scored or is named twice, or its task or test rows are others.
-    """
-    paths = run_folder.find_members(references, runs_dir(home))
-    first = score_run(
-        str(paths[0]), folder=folder, rows=rows, subset_files=subset_files, home=home,
-        console=console,
-    )  # fmt: skip
+    first = score_values(opened, run / run_folder.PREDICTIONS, rows, subset_files)
+    if not others:
+        return first
     total = first.predictions.astype(np.float64)
-    for path in paths[1:]:
-        if run_folder.read_manifest(path).scored.test != first.test.fingerprint:
-            raise BenchError(f"{path} has no predictions of the test rows of {paths[0]}.")
-        total += read_predictions(path / run_folder.PREDICTIONS, first.test)
-    mean = total / len(paths)
+    for other in others:
+        if run_folder.read_manifest(other).scored.test != first.test.fingerprint:
+            raise BenchError(f"{other} has no predictions of the test rows of {run}.")
+        total += read_predictions(other / run_folder.PREDICTIONS, first.test)
+    mean = total / len(references)
     scores = score(first.task, first.test, mean, rows)
-    names = tuple(path.name for path in paths)
-    return replace(first, predictions=mean, scores=scores, members=names)
+    names = tuple(path.name for path in (run, *others))
+    return replace(first, predictions=mean, scores=replace(scores, members=names))
 
 
 def score_file(
@@ -159,7 +132,7 @@ def score_file(
     subset_files: Mapping[str, Path],
     console: Console = SILENT,
 ) -> Scored:
-    """Return the scores of a file of predictions of another program; see :func:`score_run`.
+    """Return the scores of a file of predictions of another program; see :func:`score_runs`.
 
     Raises:
         BenchError: The predictions do not fit the test rows, or a file is missing or wrong.

@@ -44,6 +44,7 @@ class Scores:
         overall: Overall scores of the task, if it has any; NaN where a subset is missing.
         subsets: Metrics by subset, "all" first; None where the subset's file is missing.
         problems: Reasons why scores are missing or not comparable, one line each.
+        members: Names of the runs whose mean was scored; empty for a single result.
     """
 
     rows: str
@@ -51,6 +52,7 @@ class Scores:
     overall: Mapping[str, float]
     subsets: Mapping[str, SubsetScores | None]
     problems: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -92,15 +94,20 @@ class Scores:
     def __repr__(self) -> str:
         known = {**self.overall, **_flat({"all": self.subsets["all"]})}
         values = ", ".join(f"{name}={value:.4f}" for name, value in known.items())
-        return f"Scores({self.rows} rows, n={self.n:,}, {values})"
+        mean = f", the mean of {len(self.members)} runs" if self.members else ""
+        return f"Scores({self.rows} rows, n={self.n:,}{mean}, {values})"
 
     def _repr_html_(self) -> str:
         return str(self.table()._repr_html_())
 
     def as_json(self) -> dict[str, Any]:
-        """Return the scores as nested JSON values; a metric without a value is null."""
+        """Return the scores, and the members of an ensemble, as nested JSON values.
+
+        A metric without a value is null.
+        """
         missing = {"n": None, **dict.fromkeys(metric.name for metric in self.metrics)}
         return {
+            **({"ensemble": list(self.members)} if self.members else {}),
             **{name: _known(value) for name, value in self.overall.items()},
             "rows": self.rows,
             "n": self.n,

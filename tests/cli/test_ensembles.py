@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench import api
+from bench.atomic import finite
 from bench.cli.program import cli
+from bench.errors import BenchError
 from bench.registry import TASKS
 from bench.sources.locate import write_simulation
 from tests.cli.test_score import predicted, report, sequences
@@ -163,8 +166,36 @@ def test_runs_that_have_no_mean_are_refused(
     (other / "manifest.json").write_text(json.dumps(manifest))
     message = fails(capsys, "score", *first, "--run", str(other))
     assert message.startswith("other has no predictions of the test rows of ")
-    manifest["task"]["name"] = "gm12878-atac"
+    manifest["data"]["name"] = "dream"  # the measured assay: another unit than the simulated one
     (other / "manifest.json").write_text(json.dumps(manifest))
     Path("s").write_text("ACGT\n")
     message = fails(capsys, "predict", *first, "--run", str(other), "--sequences", "s")
-    assert message == "runs of different tasks have no mean: dream, gm12878-atac."
+    assert message == "runs on different data have no mean: dream, dream-simulated."
+    for wrong in ([], [first[1], first[1]], [first[1], str(other)]):
+        with pytest.raises(BenchError, match=r"several runs|named twice|no mean"):
+            api.predict(wrong, ["ACGT"])
+    with pytest.raises(BenchError, match="no predictions of the test rows"):
+        api.evaluate([first[1], api.load_run(other)])
+    with pytest.raises(BenchError, match="a run has its own task"):
+        api.evaluate(api.load_run(first[1]), "dream")
+    assert "--log records predictions of other programs or the mean" in fails(
+        capsys, "score", *first, "--log", "--name", "x"
+    )
+
+
+def test_python_takes_a_run_or_several_like_the_command_line(
+    assay: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("s").write_text("\n".join(sequences(assay, 3)))
+    words, folders = members(home), members(home)[1::2]
+    for one, typed in ((folders, words), (folders[:1], words[:2])):
+        given = [api.load_run(one[0]), *map(Path, one[1:])]
+        shown = [float(value) for _, value in predicted(capsys, *typed, "--sequences", "s")]
+        assert api.predict(given, sequences(assay, 3)).tolist() == shown
+        scores = api.evaluate(tuple(given), rows="all")
+        assert finite(scores.as_json()) == report(capsys, "score", *typed, "--rows", "all")
+    assert api.predict(folders[0], sequences(assay, 3)).tolist() == shown
+    both = api.evaluate(folders)
+    assert both.members == tuple(Path(folder).name for folder in folders)
+    assert ", the mean of 2 runs, pearson_score=" in repr(both)
+    assert not api.evaluate(api.load_run(folders[0])).members
