@@ -187,6 +187,10 @@ class Model(nn.Module, Generic[ConfigT]):
         return Recipe()
 
     @classmethod
+    def check_recipe(cls, config: ConfigT, recipe: Recipe) -> None:
+        """Raise a BenchError if a recipe contradicts the settings; by default, none does."""
+
+    @classmethod
     def import_weights(cls, config: ConfigT, path: Path) -> Weights:
         """Return trained weights from a file, for ``bench run --weights FILE``.
 

@@ -52,6 +52,7 @@ def resolve(request: Request) -> ResolvedRequest:
     if request.epochs is not None:
         for_recipe["epochs"] = request.epochs
     recipe = override(recipe, for_recipe, section="recipe")
+    model_class.check_recipe(config, recipe)
     for_task = {**for_task, **request.overrides.get("task", {})}
     options = override(task_class.Options(), for_task, section="task")
     max_steps = request.max_steps or preset.max_steps

@@ -14,7 +14,8 @@ divergence of the output's distribution from that one.
 
 With ``classes=auto`` targets are treated as bins if their mean plus or minus their std lies within
 0..K, and their std is 1 at least, or if the recipe does not standardize them; ``classes=bins`` and
-``classes=spread`` put a wrong guess right. A bin above K - 1 counts as K - 1.
+``classes=spread`` put a wrong guess right. Only a recipe that standardizes knows the mean and the
+std that ``spread`` needs. A bin above K - 1 counts as K - 1.
 
 Other targets are scaled so that the classes span the mean plus and minus 3 std: class =
 standardized target x K / 6 + (K - 1) / 2. No row is then a singleton. The predictions of 18 classes
@@ -37,7 +38,9 @@ from torch.nn import functional
 from bench.config import setting, settings
 from bench.data.dataset import Split
 from bench.data.layout import Layout
+from bench.errors import BenchError
 from bench.model import UNSCALED, Batch, Model, TargetScale
+from bench.recipe import Recipe
 
 from .one_hot import OneHot
 
@@ -90,6 +93,17 @@ class SortingBins(Model[ConfigT]):
             pad="left",
             crop="left",
         )
+
+    @classmethod
+    def check_recipe(cls, config: ConfigT, recipe: Recipe) -> None:
+        """Check that targets to spread are standardized: else their mean and std are unknown."""
+        if config.classes == "spread" and not recipe.standardize:
+            raise BenchError(
+                "model.classes=spread places the classes by the targets' mean and std, which a "
+                "recipe without recipe.standardize does not compute.",
+                field="model.classes",
+                hint={"recipe.standardize": True, "model.classes": "bins"},
+            )
 
     @classmethod
     def input_columns(cls, config: ConfigT, rows: Split) -> Mapping[str, NDArray[Any]]:

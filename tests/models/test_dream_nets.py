@@ -26,6 +26,8 @@ from bench.models._layers.sorting_bins import (
     soft_classes,
 )
 from bench.registry import MODELS
+from bench.results.options import Request
+from bench.runner.request import resolve
 
 PARAMETERS = {
     "legnet": 1_852_846,
@@ -176,6 +178,18 @@ def test_a_wrong_guess_about_the_targets_can_be_put_right(raw: list[float]) -> N
         parts = [np.diff(scipy.stats.norm(value + 0.5, 0.5).cdf(edges)) for value in in_classes]
         expected = math.log(18) - np.mean([scipy.stats.entropy(part) for part in parts])
         assert model.loss(rows_of(targets)).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_targets_to_spread_have_to_be_standardized(name: str) -> None:
+    """Raw targets were read as standardized ones: 11 as 11 std above the mean."""
+    given: dict[str, Any] = {"model": {"classes": "spread"}, "recipe": {"standardize": "false"}}
+    with pytest.raises(BenchError, match=r"^model\.classes=spread places") as caught:
+        resolve(Request(model=name, task="dream", overrides=given))
+    assert caught.value.field == "model.classes"
+    assert caught.value.hint == {"recipe.standardize": True, "model.classes": "bins"}
+    for section, value in (("model", {"classes": "bins"}), ("recipe", {"standardize": "true"})):
+        resolve(Request(model=name, task="dream", overrides={**given, section: value}))
 
 
 def test_the_largest_prediction_of_spread_targets_is_that_of_the_card() -> None:
