@@ -23,6 +23,8 @@ Folder = click.Path(path_type=Path)
 class Whole(click.IntRange):
     """Whole numbers of at most 63 bits: libraries and tables hold no larger ones."""
 
+    name = "integer"  # click says "integer range" of a number without bounds, too
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number of a text."""
         number: int = super().convert(_short(value), param, ctx)
@@ -33,6 +35,8 @@ class Whole(click.IntRange):
 
 class Number(click.FloatRange):
     """Finite numbers."""
+
+    name = "number"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

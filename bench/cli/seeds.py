@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.common import Whole, print_json
-from bench.errors import BenchError
+from bench.errors import BenchError, StoppedError
 
 if TYPE_CHECKING:
     from bench.api.results import Run
@@ -43,7 +43,11 @@ def train_seeds(
     """
     runs: list[Run] = []
     for seed in seeds:
-        run = train(replace(request, seed=seed))
+        try:
+            run = train(replace(request, seed=seed))
+        except StoppedError as error:
+            left = "the same command goes on with the seeds that are left; "
+            raise error.wrapped(f"{left if len(seeds) > 1 else ''}seed {seed} ") from None
         if run is None:
             continue
         runs.append(run)

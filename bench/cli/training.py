@@ -63,8 +63,9 @@ def run(
     from bench.cli.signals import SignalStop
     from bench.console import Console
 
-    if seeds and (resume or options["seed"] != 0):
-        raise BenchError("--seeds names all seeds: leave out --seed and --resume.")
+    for other in ("seed", "resume", "weights") if seeds else ():
+        if ctx.get_parameter_source(other) is click.core.ParameterSource.COMMANDLINE:
+            raise BenchError(f"--seeds trains once for each of its seeds: leave out --{other}.")
     if resume is None:
         request = make_request(**options)
     else:

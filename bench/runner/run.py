@@ -93,7 +93,7 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
             job.ranks.broadcast((False, None))
             console.say(
                 f"the run finished before, on {run.manifest.finished}: {run.path} "
-                "(force trains it again)"
+                "(--force, in Python force=True, trains it again)"
             )
             if tracked:
                 console.warn(send_rest(run.path, _store(job.request)))

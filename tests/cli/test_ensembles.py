@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from bench import api
+from bench.api.results import Run
 from bench.atomic import finite
 from bench.cli.program import cli
-from bench.errors import BenchError
+from bench.errors import BenchError, StoppedError
 from bench.registry import TASKS
+from bench.results.options import Request
 from bench.sources.locate import write_simulation
 from tests.cli.test_score import predicted, report, sequences
 from tests.runner.test_run import bench, elsewhere, fails
@@ -85,8 +87,9 @@ def test_seeds_are_runs_of_their_own_and_finished_ones_are_not_repeated(
     [
         (("--seeds", "0,0"), "--seeds 0,0: each seed once."),
         (("--seeds", "0,-1"), "-1 is not in the range x>=0."),
-        (("--seeds", "0,x"), "'x' is not a valid integer range."),
-        (("--seeds", "0,1", "--seed", "2"), "--seeds names all seeds: leave out --seed and"),
+        (("--seeds", "0,x"), "'x' is not a valid integer."),
+        (("--seeds", "0,1", "--seed", "0"), "for each of its seeds: leave out --seed."),
+        (("--seeds", "0,1", "--weights", "w.h5"), "for each of its seeds: leave out --weights."),
     ],
 )
 def test_a_list_of_seeds_that_is_none_is_refused(
@@ -94,6 +97,25 @@ def test_a_list_of_seeds_that_is_none_is_refused(
 ) -> None:
     assert expected in fails(capsys, *command(assay, Path("new")), *words)
     assert not Path("new").exists()
+
+
+def test_a_stopped_seed_says_that_the_others_are_left(
+    assay: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(request: Request, **_: Any) -> Run:
+        if request.seed == 3:
+            return train(request, track=False)
+        raise StoppedError(2, "stopped after step 2. To resume it, run: bench run --resume x")
+
+    train = api.train
+    monkeypatch.setattr(api, "train", stopped)
+    with pytest.raises(StoppedError) as caught:
+        bench(*command(assay, home), "--seeds", "3,1,2")
+    assert caught.value.exit_status == 130
+    assert str(caught.value) == (
+        "the same command goes on with the seeds that are left; seed 1 stopped after step 2. "
+        "To resume it, run: bench run --resume x"
+    )
 
 
 def test_several_runs_score_as_the_mean_of_their_predictions(
