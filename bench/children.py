@@ -37,12 +37,22 @@ def bench_command(*arguments: str) -> list[str]:
     It runs the package that this process has imported. Without the current folder, ``-m bench``
     could find another one: the installed one instead of a checkout.
     """
-    return python_command("-c", _BENCH, str(Path(__file__).parents[1]), *arguments)
+    return own_command("bench.cli:main", *arguments)
 
 
-_BENCH = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); import bench; del sys.path[0]; "
-    "from bench.cli import main; main()"
+def own_command(function: str, *arguments: str) -> list[str]:
+    """Return the command that calls a function of the package that this process has imported.
+
+    Args:
+        function: Text "module:function".
+        arguments: Words after the name of the program.
+    """
+    return python_command("-c", _OWN, str(Path(__file__).parents[1]), function, *arguments)
+
+
+_OWN = (
+    "import importlib, sys; sys.path.insert(0, sys.argv.pop(1)); import bench; del sys.path[0]; "
+    "module, name = sys.argv.pop(1).split(':'); getattr(importlib.import_module(module), name)()"
 )
 
 

@@ -1,4 +1,4 @@
-"""A process of its own that reads a task's rows: ``python -m bench.contract.reading WHAT FOLDER``.
+"""The main function of a process that reads a task's rows; its arguments are WHAT and FOLDER.
 
 It writes the fingerprint of the rows and its peak memory as JSON.
 """
@@ -15,8 +15,9 @@ from bench.contract.targets import find
 from bench.sources import locate
 
 
-def main(what: str, folder: str) -> None:
+def main() -> None:
     """Read the rows and write what :class:`bench.contract.task_data.Reading` holds."""
+    what, folder = sys.argv[1:]
     target = next(target for target in find(what) if target.kind == "task")
     dataset = locate.load(target.plugin(target.plugin.Options()), target.name, Path(folder), None)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -25,7 +26,3 @@ def main(what: str, folder: str) -> None:
         "peak": peak * (1 if sys.platform == "darwin" else 1024),
     }
     os.write(1, json.dumps(told).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

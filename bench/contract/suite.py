@@ -23,6 +23,7 @@ from bench.contract.report import Finding, Outcome, Report, explained, source
 from bench.contract.specimen import Specimen
 from bench.contract.targets import Target
 from bench.contract.task_data import TaskData
+from bench.errors import BenchError
 
 _HERE = Path(__file__).parent
 _FILES = {
@@ -62,6 +63,8 @@ def check(
         ranks.prepare()
     with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         status = pytest.main([*_OPTIONS, "--basetemp", scratch, *files], plugins=[suite])
+    if suite.lost is not None:
+        raise suite.lost
     if status == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
@@ -80,6 +83,7 @@ class _Suite:
         self._blocked: set[str] = set()
         self._started = 0.0
         self.findings: list[Finding] = []
+        self.lost: BenchError | None = None
 
     @pytest.fixture(scope="session")
     def specimen(self) -> Specimen:
@@ -132,7 +136,10 @@ class _Suite:
             self._blocked.add(_name(item.name))
         seconds = time.perf_counter() - self._started
         self.findings.append(Finding(_name(item.name), outcome, text, seconds))
-        self._told(self.findings[-1])
+        try:
+            self._told(self.findings[-1])
+        except BenchError as lost:  # nobody reads the findings any more
+            self.lost, item.session.shouldstop = lost, True
 
     def _verdict(self, item: pytest.Item, error: BaseException | None) -> tuple[Outcome, str]:
         if error is None:

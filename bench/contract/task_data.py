@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.children import own_command
 from bench.contract.report import fail, skip
 from bench.contract.targets import Target
 from bench.data.dataset import Dataset, TestSet
@@ -106,7 +106,7 @@ class TaskData:
             "PYTHONHASHSEED": "12",
             "BENCH_CACHE": str(cache),  # an empty one: what it reads is not encoded already
         }
-        command = [sys.executable, "-m", "bench.contract.reading", self.target.what, str(folder)]
+        command = own_command("bench.contract.reading:main", self.target.what, str(folder))
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no message"]

@@ -102,7 +102,7 @@ def test_a_list_of_seeds_that_is_none_is_refused(
 def test_a_stopped_seed_says_that_the_others_are_left(
     assay: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(request: Request, **_: Any) -> Run:
+    def stopped(request: Request, **_: Any) -> Run | None:
         if request.seed == 3:
             return train(request, track=False)
         raise StoppedError(2, "stopped after step 2. To resume it, run: bench run --resume x")
@@ -197,7 +197,7 @@ def test_runs_that_have_no_mean_are_refused(
         with pytest.raises(BenchError, match=r"several runs|named twice|no mean"):
             api.predict(wrong, ["ACGT"])
     with pytest.raises(BenchError, match="no predictions of the test rows"):
-        api.evaluate([first[1], api.load_run(other)])
+        api.evaluate([api.load_run(first[1]), api.load_run(other)])
     with pytest.raises(BenchError, match="a run has its own task"):
         api.evaluate(api.load_run(first[1]), "dream")
     assert "--log records predictions of other programs or the mean" in fails(
@@ -210,6 +210,7 @@ def test_python_takes_a_run_or_several_like_the_command_line(
 ) -> None:
     Path("s").write_text("\n".join(sequences(assay, 3)))
     words, folders = members(home), members(home)[1::2]
+    given: list[Run | Path]
     for one, typed in ((folders, words), (folders[:1], words[:2])):
         given = [api.load_run(one[0]), *map(Path, one[1:])]
         shown = [float(value) for _, value in predicted(capsys, *typed, "--sequences", "s")]

@@ -1,11 +1,17 @@
 """The command `bench check`: what it takes, what it prints, its exit status."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bench.contract.report import Finding
+from bench.contract.suite import check
 from bench.contract.targets import find
+from bench.contract.task_data import TaskData
 from bench.errors import BenchError
 from bench.registry import MODELS, TASKS
 from tests.forked import bench
@@ -69,6 +75,53 @@ def test_a_mistake_is_one_line_and_status_2(
     assert (done.status, done.output) == (2, "")
     assert done.errors.startswith(f"bench: {line}")
     assert len(done.errors.splitlines()) == 1
+
+
+def test_checks_end_when_nobody_reads_them() -> None:
+    """As `bench check … | head -1`: pytest reported a bug of its own."""
+    told = []
+
+    def tell(found: Finding) -> None:
+        told.append(found)
+        raise BenchError("the reader is gone")
+
+    with pytest.raises(BenchError, match="the reader is gone"):
+        check(find("length-gc")[0], full=False, told=tell)
+    assert len(told) == 1
+
+
+_POISON = 'raise SystemExit("a file of the user was imported")'
+_RANK = """
+import os, signal
+from multiprocessing import forkserver
+from bench.contract import ranks
+ranks.prepare()
+os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)  # as Ctrl-C in a terminal
+rank = ranks._FORKED.Process(target=abs, args=(1,))
+rank.start()
+rank.join()
+print(rank.exitcode, os.environ.get("PYTHONSAFEPATH"))
+"""
+
+
+def test_other_processes_of_a_check_import_no_file_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    for name in ("bench", "torch", "numpy"):
+        (tmp_path / f"{name}.py").write_text(_POISON)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _RANK],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0 None\n", "")
+    data = TaskData(find("gm12878-atac")[0], None, tmp_path / "scratch")
+    assert data.read_elsewhere(data.folder).fingerprint == data.dataset.fingerprint
 
 
 def test_names_files_and_classes_are_found() -> None:
