@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,8 +96,11 @@ def _silent(found: Finding) -> None:
 def _tell(found: Finding) -> None:
     """Print the line of a check."""
     outcome = "FAILED" if found.outcome == "failed" else found.outcome
-    line = f"  {outcome:<9}{found.check:<34}{for_terminal(found.text)}"
-    click.secho(line.rstrip(), fg="red" if found.outcome == "failed" else None)
+    line = f"  {outcome:<9}{found.check:<34}{for_terminal(found.text)}".rstrip()
+    if sys.stdout.isatty():  # folded between words, below the name of the check
+        width = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, width, subsequent_indent=" " * 13, break_on_hyphens=False)
+    click.secho(line, fg="red" if found.outcome == "failed" else None)
 
 
 def _summary(report: Report) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from bench.cli.columns import print_table
 from bench.cli.common import with_options
-from bench.cli.tables import print_table
 from bench.config import as_dict, describe
 from bench.errors import BenchError
 from bench.registry import MODELS, TASKS, get_task
@@ -139,10 +139,13 @@ def task_card(name: str) -> dict[str, Any]:
 
 
 def show(card: Rows | dict[str, Any]) -> None:
-    """Print a list of plugins as a table, or one card as headed lines and tables."""
+    """Print a list of plugins as a table, or one card as headed lines and tables.
+
+    A source stands on the plugin's own card.
+    """
     if isinstance(card, list):
-        columns = list(dict.fromkeys(key for row in card for key in row))
-        columns = sorted(columns, key=lambda column: column == "summary")
+        named = dict.fromkeys(key for row in card for key in row if key != "source")
+        columns = sorted(named, key=lambda column: column == "summary")
         print_table(columns, [[_cell(row.get(c, "")) for c in columns] for row in card])
         return
     for heading, value in card.items():

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console as RichConsole
-from rich.table import Table
-
+from bench.cli.columns import print_table
 from bench.inert import for_terminal
 from bench.metrics import STANDARD
 from bench.registry import get_task
@@ -22,23 +18,6 @@ if TYPE_CHECKING:
     from bench.results.manifest import Manifest
     from bench.scoring.scorer import Scores
     from bench.tuning.summary import Summary
-
-
-def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[str] = ()
-) -> None:
-    """Print a table to standard output; columns named in ``numbers`` are aligned right."""
-    right = set(numbers)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        number = column in right
-        justify: Literal["right", "left"] = "right" if number else "left"
-        table.add_column(for_terminal(column), justify=justify, no_wrap=number, overflow="fold")
-    for row in rows:
-        table.add_row(*map(for_terminal, row))
-    # Without a terminal a wide table is not cut: a file or a pager has no width.
-    width = None if sys.stdout.isatty() else 160
-    RichConsole(width=width, highlight=False, markup=False).print(table)
 
 
 def print_line(text: str) -> None:
@@ -241,7 +220,8 @@ def leaderboard_table(board: Leaderboard) -> None:
     words = ("model", "recipe", "tuned", "date", "run")
     rows = [[cell(row) for cell in shown.values()] for row in board.rows]
     print_line(f"{board.data}, version {board.task_class.card.version}")
-    print_table(list(shown), rows, numbers=[name for name in shown if name not in words])
+    numbers = [name for name in shown if name not in words]
+    print_table(list(shown), rows, numbers=numbers, key="model" if "model" in shown else None)
     for entry, reason in board.selection.excluded:
         print_line(f"  excluded: {entry.id}: {reason}")
     for note in formats.board_notes(board):
