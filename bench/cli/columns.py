@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -13,7 +14,6 @@ from rich.table import Table
 from bench.inert import for_terminal
 
 _EDGES, _GAP = 2, 3  # characters of a line beside the columns, and between two of them
-_PIPE = 160  # a file or a pager has no width: text is folded here, and no column is moved
 
 
 def print_table(
@@ -26,7 +26,7 @@ def print_table(
     """Print a table to standard output.
 
     Numbers are never folded. A terminal without room for all columns gets several tables of the
-    same rows.
+    same rows. A file or a pager has no width: there, nothing is folded.
 
     Args:
         columns: Headings of the columns.
@@ -45,15 +45,16 @@ def print_table(
     ]
     if sys.stdout.isatty():
         room = RichConsole().width
-        least = [min(width, max(room - _EDGES - _GAP - least[first], 10)) for width in least]
+        beside = max(room - _EDGES - _GAP - min(least[first], room // 2), 10)
+        least = [min(width, beside) for width in least]
     else:
-        room = max(_PIPE, _total(least))
+        room = _total(natural)
     for group in _groups(least, first, room):
         widths = _widths([least[i] for i in group], [natural[i] for i in group], room)
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for i, width in zip(group, widths, strict=True):
-            justify = "right" if columns[i] in right else "left"
-            table.add_column(cells[0][i], justify=justify, width=width, overflow="fold")  # type: ignore[arg-type]
+            justify: Literal["right", "left"] = "right" if columns[i] in right else "left"
+            table.add_column(cells[0][i], justify=justify, width=width, overflow="fold")
         for line in cells[1:]:
             table.add_row(*(line[i] for i in group))
         RichConsole(width=_total(widths), highlight=False, markup=False).print(table)
@@ -82,7 +83,7 @@ def _groups(least: Sequence[int], first: int, room: int) -> list[list[int]]:
 
 
 def _widths(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:
-    """Return the widths of columns: the room that is left goes to those that lack most."""
+    """Return the widths of columns: what room is left goes to those that lack most."""
     widths = list(least)
     for _ in range(room - _total(least)):
         i = max(range(len(widths)), key=lambda i: natural[i] - widths[i])
