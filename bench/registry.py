@@ -94,6 +94,8 @@ class Registry(Generic[P]):
         if name not in places:
             close = difflib.get_close_matches(name, places, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else ""
+            if name.endswith(".py"):
+                hint = f" Add {argument('plugin', name)}, and name its {self.kind}, not the file."
             raise BenchError(
                 f"no {self.kind} is called '{name}'.{hint} "
                 f"Run `bench {self.kind}s` to see all {len(places)}.",

@@ -121,6 +121,7 @@ def test_a_built_in_name_gives_its_class(name: str) -> None:
         (MODELS, "zzz", ""),
         (MODELS, "", ""),
         (TASKS, "draem", " Did you mean 'dream'?"),
+        (MODELS, "x/legnet.py", " Add plugin=x/legnet.py, and name its model, not the file."),
     ],
 )
 def test_an_unknown_name_is_told_the_nearest(

@@ -68,7 +68,7 @@ def test_a_new_plugin_is_found_after_its_wheel_is_installed(kind: Kind, tmp_path
         ("1st", "Try st"),
         ("", "lower-case letters"),
         ("../up", "Try up"),
-        ("class", "lower-case letters"),
+        ("class", "a word of Python's own"),
         ("proformer", "exists"),
         ("json", "module called 'json'"),
         ("numpy", "module called 'numpy'"),

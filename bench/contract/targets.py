@@ -62,9 +62,10 @@ def find(what: str) -> list[Target]:
     if not found:
         known = [*MODELS.places(), *TASKS.places()]
         close = difflib.get_close_matches(what, known, n=1)
+        own = Path(what) / f"{Path(what).name.replace('-', '_')}.py"  # of `bench new`
+        guess = str(own) if own.is_file() else repr(close[0]) if close else ""
         raise BenchError(
-            f"no model and no task is called '{what}'."
-            f"{f' Did you mean {close[0]!r}?' if close else ''} "
+            f"no model and no task is called '{what}'.{guess and f' Did you mean {guess}?'} "
             "Name one of `bench models` or `bench tasks`, or a file such as my_model.py."
         )
     return found

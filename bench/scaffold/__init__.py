@@ -51,7 +51,9 @@ def new_plugin(kind: Kind, name: str, parent: Path = Path()) -> Path:
 
 def _check_name(kind: Kind, name: str) -> None:
     module = name.replace("-", "_")
-    if not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(module):
+    if keyword.iskeyword(module):
+        raise BenchError(f"'{name}' is a word of Python's own. Take another name.")
+    if not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
         close = re.sub("[^a-z0-9]+", "-", re.sub("(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
         close = re.sub("^[^a-z]+", "", close).strip("-")
         hint = f" Try {close}." if close and not keyword.iskeyword(close) else ""

@@ -74,7 +74,10 @@ def simulated(task: type[Task], task_name: str, *, rows: int, seed: int) -> Path
     version = task.card.version
     folder = cache_dir() / f"{task_name}-simulated" / f"v{version}-{rows}-rows-seed-{seed}"
     if not (folder / _MARK).is_file():
-        write_simulation(task, folder, rows=rows, seed=seed)
+        try:
+            write_simulation(task, folder, rows=rows, seed=seed)
+        except BenchError as error:
+            raise error.wrapped(after=" Name another folder by BENCH_CACHE.") from None
     return folder
 
 

@@ -60,6 +60,7 @@ def test_options_of_the_users_own_tests_change_nothing(
     ("arguments", "line"),
     [
         (["profomer"], "no model and no task is called 'profomer'. Did you mean 'proformer'? "),
+        (["nets"], "no model and no task is called 'nets'. Did you mean nets/nets.py? "),
         (["absent.py"], "--plugin absent.py: no such file."),
         (["nets.py:Absent"], "nets.py has no model and no task 'Absent'. It has: "),
         ([], "bench check takes a name or a file, or --all."),
@@ -71,6 +72,8 @@ def test_a_mistake_is_one_line_and_status_2(
     arguments: list[str], line: str, tmp_path: Path
 ) -> None:
     (tmp_path / "nets.py").write_text(BROKEN.read_text())
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "nets.py").touch()
     done = bench(tmp_path, ["check", *arguments])
     assert (done.status, done.output) == (2, "")
     assert done.errors.startswith(f"bench: {line}")

@@ -42,6 +42,15 @@ def test_a_simulation_that_fails_leaves_nothing(
     assert not list((tmp_path / "dream-simulated").iterdir())
 
 
+def test_a_cache_that_cannot_be_written_is_told_how_to_name_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(BenchError, match=r"Not a directory\. Name another folder by BENCH_CACHE\."):
+        simulated(Dream, "dream", rows=1000, seed=0)
+
+
 def test_bench_data_comes_before_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for root in ("data", "cache"):
         (tmp_path / root / "dream").mkdir(parents=True)
