@@ -30,6 +30,7 @@ from bench.errors import BenchError
 from bench.model import Batch, Model, Weights
 from bench.recipe import Preset, Recipe
 from bench.search_space import Choice, Range, Spaces
+from bench.weights.tensorflow_checkpoint import check_no_checkpoint
 
 from ._importers.proformer import read_proformer
 from ._layers.channels_last import Depthwise, Linear
@@ -169,6 +170,7 @@ class Proformer(Model[ProformerConfig]):
     def import_weights(cls, config: ProformerConfig, path: Path) -> Weights:
         """Return the weights of the authors' TensorFlow checkpoint, or of a file of bench."""
         if not path.name.endswith(".index"):
+            check_no_checkpoint(path)
             return super().import_weights(config, path)
         return Weights(read_proformer(path, config.blocks, nucleotides=config.mask_ratio > 0))
 

@@ -50,6 +50,21 @@ class _Entry:
     sliced: bool
 
 
+def check_no_checkpoint(path: Path) -> None:
+    """Check that a path is not a checkpoint as TensorFlow names it, without the ending ".index".
+
+    Raises:
+        BenchError: It is one, or one of its data files, or a folder with a nameless one.
+    """
+    name = "" if path.is_dir() else path.name.partition(".data-")[0]
+    index = (path if path.is_dir() else path.parent) / f"{name}.index"
+    if index.is_file():
+        raise BenchError(
+            f"{argument('weights')} {path}: a checkpoint of TensorFlow is named by its index.",
+            hint={"weights": index},
+        )
+
+
 def read_checkpoint(index: Path, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
     """Return tensors of a checkpoint by name.
 

@@ -68,6 +68,20 @@ def test_a_checkpoint_gives_the_golden_outputs(path: Path, name: str, tmp_path: 
     assert imported.weights.scale is None
 
 
+@pytest.mark.parametrize(
+    ("typed", "index"),
+    [("m", "m.index"), ("m.data-00000-of-00001", "m.index"), ("folder", "folder/.index")],
+)
+def test_a_checkpoint_typed_without_its_ending_is_told_it(
+    typed: str, index: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / index).touch()
+    with pytest.raises(BenchError, match="named by its index") as caught:
+        Imported.read(tmp_path / typed, Proformer, Proformer.Config())
+    assert caught.value.hint == {"weights": tmp_path / index}
+
+
 @parametrize("proformer_a.npz")
 def test_a_checkpoint_of_other_sizes_is_refused(path: Path, tmp_path: Path) -> None:
     z = np.load(path)
