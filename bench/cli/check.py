@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import textwrap
@@ -68,18 +69,38 @@ def _report(target: Target, data: Path | None, *, quick: bool, quiet: bool) -> R
         tempfile.TemporaryDirectory(prefix="bench-") as cache,
         _surroundings(cache if data is None and target.simulates else None),
     ):
+        if target.kind == "model":
+            _start_server()
         report = checked(target, full=not quick, data=data, told=_silent if quiet else _tell)
     if not quiet:
         click.echo(f"{_summary(report)}\n")
     return report
 
 
+def _start_server() -> None:
+    """Start the server of a model's processes; Ctrl-C in the terminal is for this process alone."""
+    from multiprocessing import resource_tracker
+
+    from bench.contract import ranks
+
+    resource_tracker.ensure_running()  # first: its start unblocks SIGINT
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        ranks.prepare()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def _surroundings(cache: str | None) -> Iterator[None]:
-    """Change the environment for a block: pytest without options, another cache if one is given."""
+    """Change the environment for a block: pytest without options, another cache if one is given.
+
+    Processes that start in it import nothing from the current folder, such as a user's torch.py.
+    """
     before = dict(os.environ)
     for name in _OF_PYTEST:
         os.environ.pop(name, None)
+    os.environ["PYTHONSAFEPATH"] = "1"
     if cache is not None:  # what is read of simulated files is not kept
         os.environ["BENCH_CACHE"] = cache
     try:

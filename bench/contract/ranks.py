@@ -10,7 +10,6 @@ import hashlib
 import io
 import multiprocessing
 import os
-import signal
 import tempfile
 import traceback
 import warnings
@@ -36,26 +35,14 @@ from bench.training.step import TrainStep
 _FORKED = multiprocessing.get_context("forkserver")
 _BATCH, _STEPS = 32, 3
 _PATIENCE = 120  # seconds
-_SAFE = "PYTHONSAFEPATH"  # as the option -P
 
 
 def prepare() -> None:
-    """Start the server of processes, which loads torch while the first checks run.
-
-    Ctrl-C in a terminal is for this process alone. The server imports nothing from the current
-    folder, such as a user's torch.py.
-    """
+    """Start the server of processes, which loads torch while the first checks run."""
     _FORKED.set_forkserver_preload([__name__, "bench.training.loop"])
-    from multiprocessing import forkserver, resource_tracker
+    from multiprocessing import forkserver
 
-    resource_tracker.ensure_running()  # first: its start unblocks SIGINT
-    mask, safe = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}), os.environ.get(_SAFE)
-    os.environ[_SAFE] = "1"
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ.pop(_SAFE) if safe is None else os.environ.update({_SAFE: safe})
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    forkserver.ensure_running()
 
 
 def without_dropout(model: Model) -> Model:

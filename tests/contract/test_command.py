@@ -97,8 +97,10 @@ _POISON = 'raise SystemExit("a file of the user was imported")'
 _RANK = """
 import os, signal
 from multiprocessing import forkserver
+from bench.cli.check import _start_server, _surroundings
 from bench.contract import ranks
-ranks.prepare()
+with _surroundings(None):
+    _start_server()
 os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)  # as Ctrl-C in a terminal
 rank = ranks._FORKED.Process(target=abs, args=(1,))
 rank.start()
