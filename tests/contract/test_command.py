@@ -99,13 +99,15 @@ import os, signal
 from multiprocessing import forkserver
 from bench.cli.check import _start_server, _surroundings
 from bench.contract import ranks
-with _surroundings(None):
-    _start_server()
-os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)  # as Ctrl-C in a terminal
-rank = ranks._FORKED.Process(target=abs, args=(1,))
-rank.start()
-rank.join()
-print(rank.exitcode, os.environ.get("PYTHONSAFEPATH"))
+
+if __name__ == "__main__":  # a rank imports this file, too
+    with _surroundings(None):
+        _start_server()
+    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGINT)  # as Ctrl-C in a terminal
+    rank = ranks._FORKED.Process(target=abs, args=(1,))
+    rank.start()
+    rank.join()
+    print(rank.exitcode, os.environ.get("PYTHONSAFEPATH"))
 """
 
 
@@ -116,9 +118,12 @@ def test_other_processes_of_a_check_import_no_file_of_the_user(
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     for name in ("bench", "torch", "numpy"):
         (tmp_path / f"{name}.py").write_text(_POISON)
+    script = tmp_path / "bin" / "rank.py"
+    script.parent.mkdir()
+    script.write_text(_RANK)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", _RANK],
+        [sys.executable, str(script)],  # as the installed command: its folder is on the path
         env=environment,
         capture_output=True,
         text=True,
