@@ -125,7 +125,7 @@ class Wztr(Model[WztrConfig]):
         self.stages = nn.Sequential()
         for _ in range(config.stages):
             self.stages.extend(Hybrid(config) for _ in range(config.blocks))
-            self.stages.append(nn.AvgPool1d(2, ceil_mode=True))  # a last single position stays
+            self.stages.append(Halve())
             positions = -(-positions // 2)
         self.first = nn.Linear(config.channels * positions, config.hidden)
         self.hidden = nn.ModuleList(
@@ -182,6 +182,17 @@ def within_row(tokens: Tensor) -> Tensor:
 def quick_gelu(x: Tensor) -> Tensor:
     """Return the authors' approximation of GELU."""
     return x * torch.sigmoid(1.702 * x)
+
+
+class Halve(nn.Module):
+    """Means of two positions; a last single position stays.
+
+    AvgPool1d(2, ceil_mode=True) is the same, but compiled (torch 2.13, CPU) its gradient is wrong.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, L)`` to ``(B, C, ceil(L / 2))``."""
+        return functional.avg_pool1d(functional.pad(x, (0, x.shape[2] % 2), mode="replicate"), 2)
 
 
 class Convolution(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -70,6 +71,7 @@ def _report(target: Target, data: Path | None, *, quick: bool, quiet: bool) -> R
         _surroundings(cache if data is None and target.simulates else None),
     ):
         if target.kind == "model":
+            logging.getLogger("torch._dynamo").setLevel(logging.ERROR)  # a check tells of these
             _start_server()
         report = checked(target, full=not quick, data=data, told=_silent if quiet else _tell)
     if not quiet:

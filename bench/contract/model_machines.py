@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from pathlib import Path
 from typing import NoReturn
@@ -26,6 +25,7 @@ from bench.training.step import Objective
 
 _BATCH, _ROWS, _EPOCHS = 16, 32, 3  # two steps an epoch
 _CLOSE = 1e-3  # relative difference of losses that counts as another order of summation
+_ROUNDING = 1e-5  # of the largest gradient; 1.4e-6 is the most that was measured
 
 
 @pytest.mark.needs("shape", "deterministic under a seed", "nothing outside the state dict")
@@ -188,9 +188,6 @@ def _compiled(specimen: Specimen, *, backend: str) -> None:
     """Compare the loss and its gradients with those of the compiled loss."""
     plain = _loss_and_gradients(specimen, None)
     torch.compiler.reset()
-    log = logging.getLogger("torch._dynamo")
-    level = log.level
-    log.setLevel(logging.ERROR)  # its warnings of returns to Python are findings here
     try:
         with torch._dynamo.config.patch(allow_rnn=backend == "eager"):  # no fault of the model's
             traced = _loss_and_gradients(specimen, backend)
@@ -199,11 +196,12 @@ def _compiled(specimen: Specimen, *, backend: str) -> None:
     except torch._dynamo.exc.TorchDynamoException as error:
         _fail_to_trace(_first_line(error))
     finally:
-        log.setLevel(level)
         torch.compiler.reset()
+    # The gradient of a bias before batch norm is zero, but for rounding of larger numbers.
+    rounding = _ROUNDING * max(float(value.abs().max()) for value in plain.values())
     for name, value in plain.items():
-        scale = value.abs().max().clamp(min=1e-4)
-        if not (value - traced[name]).abs().max() <= _CLOSE * scale:
+        scale = float(value.abs().max())
+        if not float((value - traced[name]).abs().max()) <= _CLOSE * scale + rounding:
             fail(f"{name} differs between compiled and plain training")
 
 

@@ -13,7 +13,14 @@ from safetensors import SafetensorError
 from safetensors.torch import save_model
 
 from bench.console import SILENT, Console
-from bench.errors import BenchError, DivergedError, PrunedError, StoppedError, first_line
+from bench.errors import (
+    BenchError,
+    DivergedError,
+    PrunedError,
+    StoppedError,
+    argument,
+    first_line,
+)
 from bench.paths import runs_dir, runs_dir_of_study
 from bench.results import run_folder
 from bench.results.manifest import Manifest
@@ -93,7 +100,7 @@ def _lead(job: Job, console: Console, *, tracked: bool, watch: Watch | None) -> 
             job.ranks.broadcast((False, None))
             console.say(
                 f"the run finished before, on {run.manifest.finished}: {run.path} "
-                "(--force, in Python force=True, trains it again)"
+                f"({argument('force')} trains it again)"
             )
             if tracked:
                 console.warn(send_rest(run.path, _store(job.request)))

@@ -151,7 +151,7 @@ def test_the_ranks_know_their_place_and_talk_over_loopback(
         monkeypatch.delenv(name, raising=False)
     names = "$RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $GLOO_SOCKET_IFNAME"
     script = (
-        f'echo "{names} $NCCL_SOCKET_IFNAME $(stat -c %a $BENCH_MEETING) $1 $5" > {tmp_path}/$RANK'
+        f'echo "{names} $NCCL_SOCKET_IFNAME $(stat -c %a $BENCH_MEETING) $1 $6" > {tmp_path}/$RANK'
     )
     assert on_ranks(1, launched, script, tmp_path) == [None]
     for rank in range(2):
