@@ -26,7 +26,7 @@ from bench.contract.attributes import attributes
 from bench.contract.report import fail, several, skip
 from bench.contract.specimen import Specimen, predicted, total_loss
 from bench.contract.surroundings import unchanged
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 from bench.model import Batch, Model
 
 
@@ -49,7 +49,7 @@ def test_builds(specimen: Specimen) -> None:
     except (NotImplementedError, RuntimeError) as error:
         fail(
             "__init__ cannot run on the meta device, which has shapes and no values, as `bench "
-            f"models` needs it ({str(error).splitlines()[0]}); test weight.is_meta before values"
+            f"models` needs it ({first_line(error)}); test weight.is_meta before values"
         )
 
 
@@ -153,7 +153,7 @@ def test_shape(specimen: Specimen) -> None:
             output = predicted(specimen.ready(), batch)
     except (AssertionError, RuntimeError) as error:
         if any(words in str(error) for words in ("CUDA", "NVIDIA")):
-            skip(f"not tried: the model runs on no CPU ({str(error).splitlines()[0]})")
+            skip(f"not tried: the model runs on no CPU ({first_line(error)})")
         raise
     if output.shape != (8,):
         fail(f"predictions of 8 rows have the shape {tuple(output.shape)}; return (8,)")
@@ -226,7 +226,7 @@ def _autocast(device: str, *args: Any, **options: Any) -> AbstractContextManager
 
 def _judge_device(error: BaseException, file: Path | None) -> None:
     """Fail for an error of mixed devices; skip for any other, such as a missing value."""
-    text = (str(error).splitlines() or [""])[0]
+    text = first_line(error)
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if file and Path(frame.filename) == file]
     place = f", line {lines[-1]}" if lines else ""
